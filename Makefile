@@ -1,0 +1,62 @@
+# `make demo` and `make test` are all there is to know; `make help` lists the rest.
+PYTHON ?= $(firstword $(foreach name,python3.13 python3.12 python3.11 python3,$(shell command -v $(name) 2>/dev/null)) python3)
+VENV ?= .venv
+BIN := $(VENV)/bin
+# Byte code is written at set-up: without it TensorFlow, MLflow and scikit-learn take three times as long to import.
+UV = env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m uv
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test bench fmt lint setup setup-test lock clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+
+demo: setup ## set up, run the whole lakehouse on FRUITS_IMAGES or drawn photographs, and show what is in it
+	@$(BIN)/fruits demo
+
+test: setup-test ## set up and run the tests
+	$(BIN)/python -m pytest
+
+bench: setup-test ## measure a first run and a run without news against the bare inference loop (needs FRUITS_IMAGES)
+	$(BIN)/python -m bench.run
+
+lint: setup-test ## check style, types and the direction of imports
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+fmt: setup-test ## format the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+setup: $(VENV)/.runtime ## set up the virtual environment; quick the second time
+	@$(BIN)/fruits setup
+
+setup-test: $(VENV)/.test
+	@$(BIN)/fruits setup
+
+$(VENV)/.uv:
+	@sh bootstrap/check.sh $(PYTHON)
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	@touch $@
+
+$(VENV)/.runtime: bootstrap/requirements.lock setup.py $(VENV)/.uv
+	$(UV) pip install --quiet --python $(BIN)/python --require-hashes --compile-bytecode -r $<
+	$(UV) pip install --quiet --python $(BIN)/python --no-deps -e .
+	@touch $@
+
+$(VENV)/.test: bootstrap/requirements-test.lock $(VENV)/.runtime
+	$(UV) pip install --quiet --python $(BIN)/python --require-hashes --compile-bytecode -r $<
+	@touch $@
+
+LOCK = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	--no-emit-find-links --no-annotate --custom-compile-command "make lock" setup.py
+
+lock: $(VENV)/.uv ## resolve the dependencies anew
+	$(LOCK) -o bootstrap/requirements.lock
+	$(LOCK) --extra test -c bootstrap/requirements.lock -o bootstrap/requirements-test.lock
+
+clean: ## remove what was made here: the virtual environment, the demo and the caches
+	rm -rf $(VENV) demo build dist *.egg-info .mypy_cache .ruff_cache .hypothesis .import_linter_cache

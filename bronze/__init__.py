@@ -1,0 +1,1 @@
+"""Bronze: the photographs as they are, and what could not be read."""

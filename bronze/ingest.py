@@ -1,0 +1,131 @@
+"""Read candidates and judge them: one row each, a photograph or a reason."""
+
+import hashlib
+from collections.abc import Callable, Collection, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from bronze.photograph import Photograph, Problem, inspect
+from bronze.tables import IMAGES, QUARANTINE
+from lakehouse.storage import read_file
+
+READING = (
+    "path string, label string, split string, format string, width int, height int, length long, "
+    "modification_time timestamp, sha256 string, content binary, reason string, detail string"
+)
+_ARROW = pa.schema(
+    [
+        ("path", pa.string()),
+        ("label", pa.string()),
+        ("split", pa.string()),
+        ("format", pa.string()),
+        ("width", pa.int32()),
+        ("height", pa.int32()),
+        ("length", pa.int64()),
+        ("modification_time", pa.timestamp("us", "UTC")),
+        ("sha256", pa.string()),
+        ("content", pa.binary()),
+        ("reason", pa.string()),
+        ("detail", pa.string()),
+    ]
+)
+_BYTES_A_BATCH = 32 << 20
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What is read and decoded: formats as Pillow names them, bytes a file, pixels a picture."""
+
+    formats: Collection[str]
+    max_bytes: int
+    max_pixels: int
+
+
+def read_photographs(candidates: DataFrame, limits: Limits, readers: int, count: Callable[[int], None]) -> DataFrame:
+    """Read and judge each candidate; `reason` is null for a photograph.
+
+    A task holds at most 32 MiB of content, or one file, at a time, and reads with `readers` threads: against a store
+    that answers late, the waiting is what takes the time.
+
+    Args:
+        candidates: path, label, split, length, modification_time.
+        limits: what is taken.
+        readers: files read at once by a task.
+        count: told how many were read, as they are read.
+    """
+
+    def reading(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        with ThreadPoolExecutor(readers) as pool:
+            for batch in batches:
+                for rows in _bounded(batch.to_pylist(), limits.max_bytes):
+                    judged = list(pool.map(lambda row: _judge(row, limits), rows))
+                    count(len(judged))
+                    yield pa.RecordBatch.from_pylist(judged, schema=_ARROW)
+
+    columns = ("path", "label", "split", "length", "modification_time")
+    return candidates.select(*columns).mapInArrow(reading, READING)
+
+
+def photographs(judged: DataFrame, batch: int) -> DataFrame:
+    """The rows for `bronze.images` among what `read_photographs` returned."""
+    rows = judged.where(F.col("reason").isNull())
+    return rows.withColumns({"batch": F.lit(batch).cast("long"), "ingested_at": F.current_timestamp()}).select(
+        *IMAGES.schema.names
+    )
+
+
+def quarantined(judged: DataFrame, batch: int) -> DataFrame:
+    """The rows for `bronze.quarantine` among what `read_photographs` returned."""
+    rows = judged.where(F.col("reason").isNotNull())
+    return rows.withColumns({"batch": F.lit(batch).cast("long"), "quarantined_at": F.current_timestamp()}).select(
+        *QUARANTINE.schema.names
+    )
+
+
+def _bounded(rows: list[dict[str, Any]], max_bytes: int) -> Iterator[list[dict[str, Any]]]:
+    """Cut rows into runs of at most _BYTES_A_BATCH of content (a file over the limit is not read)."""
+    run: list[dict[str, Any]] = []
+    size = 0
+    for row in rows:
+        length = row["length"] if row["length"] <= max_bytes else 0
+        if run and size + length > _BYTES_A_BATCH:
+            yield run
+            run, size = [], 0
+        run.append(row)
+        size += length
+    if run:
+        yield run
+
+
+def _judge(row: Mapping[str, Any], limits: Limits) -> dict[str, Any]:
+    if row["length"] > limits.max_bytes:
+        return {**row, **_problem(Problem("too_large", f"{row['length']} bytes; at most {limits.max_bytes} are read."))}
+    try:
+        content = read_file(row["path"], limits.max_bytes + 1)
+    except OSError as error:
+        return {**row, **_problem(Problem("unreadable", f"{type(error).__name__}: {error.strerror}"))}
+    if len(content) > limits.max_bytes:  # it has grown since it was listed
+        return {**row, **_problem(Problem("too_large", f"More than {limits.max_bytes} bytes."))}
+    verdict = inspect(content, limits.formats, limits.max_pixels)
+    if isinstance(verdict, Problem):
+        return {**row, **_problem(verdict)}
+    return {**row, **_photograph(verdict, content)}
+
+
+def _problem(problem: Problem) -> dict[str, Any]:
+    return {"reason": problem.reason, "detail": problem.detail}
+
+
+def _photograph(photograph: Photograph, content: bytes) -> dict[str, Any]:
+    return {
+        "format": photograph.format,
+        "width": photograph.width,
+        "height": photograph.height,
+        "sha256": hashlib.sha256(content).hexdigest(),
+        "content": content,
+    }

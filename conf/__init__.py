@@ -1,0 +1,1 @@
+"""The settings files, shipped as package data (`lakehouse.conf` in an installation)."""

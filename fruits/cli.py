@@ -1,0 +1,154 @@
+"""The command `fruits`: options in, exit status out. 0 done, 1 the work failed, 2 the call or the settings are wrong."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fruits.console import ERR, Format, print_json, print_summary, print_table
+from lakehouse.errors import LakehouseError, SettingsError
+from lakehouse.settings import DEFAULT_FILE, Settings, load_settings
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+
+Config = Annotated[Path | None, typer.Option("--config", help=f"Settings file.  [default: {DEFAULT_FILE}]")]
+LakeUri = Annotated[str | None, typer.Option("--lake", help="Folder of the lakehouse.")]
+Images = Annotated[str | None, typer.Option("--images", help="Folder with the photographs.")]
+Refit = Annotated[str | None, typer.Option("--refit", help="When to fit the models anew: auto, always or never.")]
+Shape = Annotated[Format, typer.Option("--format", help="How the result is printed on stdout.")]
+
+
+@app.callback()
+def fruits() -> None:
+    """A medallion lakehouse for photographs: bronze, silver, gold."""
+
+
+def _run(settings: Settings, shape: Format, *layers: str) -> None:
+    from fruits.run import run_layers
+
+    summary = run_layers(settings, layers)
+    if shape == Format.json:
+        print_json(summary)
+    else:
+        print_summary(summary)
+
+
+@app.command()
+def run(
+    images: Images = None, lake: LakeUri = None, refit: Refit = None, config: Config = None, shape: Shape = Format.table
+) -> None:
+    """Take everything that is new through all layers."""
+    settings = load_settings(config, images=images, lake=lake, refit=refit)
+    _run(settings, shape, "bronze", "silver", "gold")
+
+
+@app.command()
+def bronze(images: Images = None, lake: LakeUri = None, config: Config = None, shape: Shape = Format.table) -> None:
+    """Ingest new, replaced and moved photographs."""
+    _run(load_settings(config, images=images, lake=lake), shape, "bronze")
+
+
+@app.command()
+def silver(lake: LakeUri = None, refit: Refit = None, config: Config = None, shape: Shape = Format.table) -> None:
+    """Compute the features that are missing, and scale them."""
+    _run(load_settings(config, lake=lake, refit=refit), shape, "silver")
+
+
+@app.command()
+def gold(lake: LakeUri = None, refit: Refit = None, config: Config = None, shape: Shape = Format.table) -> None:
+    """Project what is new onto the principal components."""
+    _run(load_settings(config, lake=lake, refit=refit), shape, "gold")
+
+
+@app.command()
+def models(lake: LakeUri = None, config: Config = None, shape: Shape = Format.table) -> None:
+    """List the versions of the models: components, explained variance, images, champion."""
+    from fruits.models import list_models
+
+    rows = list_models(load_settings(config, lake=lake))
+    if shape == Format.json:
+        print_json(rows)
+    else:
+        print_table(list(rows[0]) if rows else ["no model has been fitted"], [list(row.values()) for row in rows])
+
+
+@app.command()
+def sql(
+    query: Annotated[str, typer.Argument(help='For example "SELECT label, count(*) FROM gold.projections GROUP BY 1"')],
+    lake: LakeUri = None,
+    config: Config = None,
+    shape: Annotated[str, typer.Option("--format", help="table, csv or json.")] = "table",
+) -> None:
+    """Ask the tables `bronze.images` … `gold.models` a question in DuckDB's SQL."""
+    from fruits.sql import SqlFormat, answer, print_answer
+    from lakehouse.delta import Lake
+
+    if shape not in list(SqlFormat):
+        raise SettingsError(f"--format is {shape!r}; it is one of {', '.join(SqlFormat)}.")
+    settings = load_settings(config, lake=lake)
+    columns, rows = answer(Lake(settings.lake), query)
+    print_answer(columns, rows, SqlFormat(shape))
+
+
+@app.command()
+def ui(
+    lake: LakeUri = None,
+    config: Config = None,
+    port: Annotated[int, typer.Option(help="Port on 127.0.0.1.")] = 5000,
+) -> None:
+    """Open MLflow's own UI on this lake's tracking store."""
+    from fruits.models import serve_ui
+
+    raise typer.Exit(serve_ui(load_settings(config, lake=lake), port))
+
+
+@app.command()
+def doctor(images: Images = None, lake: LakeUri = None, config: Config = None, shape: Shape = Format.table) -> None:
+    """Say what is missing or inconsistent, and what to do."""
+    from fruits.doctor import examine
+
+    findings = examine(load_settings(config, images=images, lake=lake))
+    if shape == Format.json:
+        print_json([vars(finding) for finding in findings])
+    else:
+        rows = [(one.name, "ok" if one.ok else "[red]mend[/red]", f"{one.found} {one.advice}") for one in findings]
+        print_table(["", "", "found"], rows)
+    raise typer.Exit(0 if all(finding.ok for finding in findings) else 1)
+
+
+@app.command()
+def setup(config: Config = None) -> None:
+    """Fetch Delta's jars and write Java's class archive, once, so that Spark starts in half the time."""
+    from lakehouse.session import prepare
+
+    print(prepare(load_settings(config)))
+
+
+@app.command()
+def demo(
+    folder: Annotated[Path, typer.Option(help="Where photographs are drawn, and the lake is made.")] = Path("demo"),
+    images: Images = None,
+    lake: LakeUri = None,
+    config: Config = None,
+) -> None:
+    """Run the whole lakehouse once, on drawn photographs unless some are named, and show what is in it."""
+    from fruits.demo import run_demo
+
+    run_demo(load_settings(config, images=images, lake=lake or str(folder / "lake")), folder)
+
+
+def main() -> None:
+    """The console command's entry point."""
+    try:
+        app()
+    except SettingsError as error:
+        ERR.print(f"[bold red]Error:[/bold red] {error}", soft_wrap=True)
+        sys.exit(2)
+    except LakehouseError as error:
+        ERR.print(f"[bold red]Error:[/bold red] {error}", soft_wrap=True)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

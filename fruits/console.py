@@ -1,0 +1,89 @@
+"""What the command shows: results on stdout, progress and notes on stderr."""
+
+import json
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from enum import StrEnum
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+OUT = Console(highlight=False)
+ERR = Console(stderr=True, highlight=False)
+
+
+class Format(StrEnum):
+    """How a result is printed."""
+
+    table = "table"
+    json = "json"
+
+
+class Bars:
+    """Progress bars in images on stderr; where that is no terminal, nothing but what must be read."""
+
+    def __init__(self, bars: Progress) -> None:
+        self._bars = bars
+
+    def stage(self, name: str, total: int) -> Callable[[int], None]:
+        """Add a bar for `total` images."""
+        task = self._bars.add_task(name, total=total)
+        return lambda done: self._bars.update(task, completed=done)
+
+    def say(self, message: str) -> None:
+        """Print a line above the bars."""
+        self._bars.console.print(message)
+
+
+@contextmanager
+def bars() -> Iterator[Bars]:
+    """Show progress bars while the block runs."""
+    columns = (TextColumn("{task.description:<18}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=ERR, disable=not ERR.is_terminal) as progress:
+        yield Bars(progress)
+
+
+def print_json(value: object) -> None:
+    """Print one JSON value on stdout."""
+    json.dump(value, sys.stdout, ensure_ascii=False, default=str)
+    sys.stdout.write("\n")
+
+
+def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]], title: str | None = None) -> None:
+    """Print a table on stdout."""
+    table = Table(*columns, title=title, title_justify="left")
+    for row in rows:
+        table.add_row(*(_shown(value) for value in row))
+    OUT.print(table)
+
+
+def print_summary(summary: Mapping[str, Mapping[str, object]]) -> None:
+    """Print a run's summary: a line a layer."""
+    for layer, figures in summary.items():
+        parts = [f"{_shown(value)} {key.replace('_', ' ')}" for key, value in figures.items() if _counts(value)]
+        parts += [f"{key.replace('_', ' ')} {_shown(value)}" for key, value in figures.items() if not _counts(value)]
+        OUT.print(f"[bold]{layer:<8}[/bold]{' · '.join(parts)}")
+
+
+def _counts(value: object) -> bool:
+    return isinstance(value, int)
+
+
+def _shown(value: object) -> str:
+    match value:
+        case None:
+            return "–"
+        case bool():
+            return "yes" if value else "no"
+        case int():
+            return f"{value:,}"
+        case float():
+            return f"{value:.4f}"
+        case bytes():
+            return f"<{len(value):,} bytes>"
+        case list() if len(value) > 4:
+            return f"[{', '.join(_shown(one) for one in value[:3])}, … {len(value):,}]"
+        case _:
+            return str(value)

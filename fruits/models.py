@@ -1,0 +1,42 @@
+"""`fruits models` and `fruits ui`: the versions of the models."""
+
+import subprocess
+import sys
+from typing import Any
+
+from fruits.sql import answer
+from gold.job import PCA
+from lakehouse.errors import LakehouseError
+from lakehouse.registry import Registry
+from lakehouse.settings import Settings
+from lakehouse.workspace import Workspace
+
+_QUERY = """
+    SELECT pca_version, scaler_version, components, explained_variance, threshold, images, feature_version,
+           fitted_at, reason
+    FROM gold.models ORDER BY pca_version
+"""
+
+
+def list_models(settings: Settings) -> list[dict[str, Any]]:
+    """The versions in `gold.models`, the oldest first, each with whether it is champion."""
+    workspace = Workspace(settings)
+    workspace.open_registry()
+    columns, rows = answer(workspace.lake, _QUERY)
+    champion = workspace.registry.champion(PCA)
+    number = champion.number if champion else None
+    return [{**dict(zip(columns, row, strict=True)), "champion": row[0] == number} for row in rows]
+
+
+def serve_ui(settings: Settings, port: int) -> int:
+    """Run MLflow's own UI over this lake's tracking store until it is ended; returns its exit status."""
+    lake = Workspace(settings).lake
+    folder = lake.folder("mlflow")
+    if settings.tracking_uri and settings.tracking_uri.startswith("http"):
+        raise LakehouseError(f"The tracking store is a server with a UI of its own: {settings.tracking_uri}")
+    tracking_uri = Registry(settings.tracking_uri, settings.experiment, folder).tracking_uri
+    command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", tracking_uri]
+    command += ["--default-artifact-root", f"{folder}/artifacts", "--host", "127.0.0.1", "--port", str(port)]
+    return subprocess.call(command)
+
+

@@ -1,0 +1,247 @@
+"""The gold job: components that explain the threshold, every image projected onto them, and a record of each version."""
+
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypedDict
+
+import numpy as np
+import pyarrow as pa
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from gold.pca import Spectrum, captured, components_needed, fit_pca, fit_spectrum
+from gold.project import project
+from gold.report import write_scree_plots
+from gold.tables import EXPLAINED_VARIANCE, MODELS, PROJECTIONS, TABLES
+from lakehouse import delta
+from lakehouse.errors import SettingsError
+from lakehouse.registry import Fit, Version
+from lakehouse.workspace import Workspace
+from silver.moments import Moments
+from silver.fitted import SCALER, Covered, Scaler, read_moments, registered_scaler
+from silver.tables import FEATURES, MOMENTS, SCALED
+from silver.tables import TABLES as SILVER_TABLES
+
+PCA = "fruits-pca"
+"""The PCA's name in the model registry."""
+
+
+class Summary(TypedDict):
+    """What a run did; `images` and `explained_variance` are of all images under the champion, `refit` why it is new."""
+
+    projected: int
+    removed: int
+    images: int
+    components: int | None
+    explained_variance: float | None
+    pca_version: int | None
+    refit: str | None
+
+
+def run(workspace: Workspace) -> Summary:
+    """Bring the gold tables up to date with `silver.scaled`.
+
+    Raises:
+        SettingsError: the settings forbid the fit that is needed.
+        ForeignTableError: a table has another layout.
+        TamperedModelError: an artifact is not the one that was registered.
+    """
+    lake = workspace.lake
+    delta.create(lake, (*SILVER_TABLES, *TABLES))
+    covered, scaler = read_moments(lake), _scaler_of_scaled(workspace)
+    if covered is None or scaler is None:
+        return _nothing(workspace)
+    champion = workspace.registry.champion(PCA)
+    explained = _explained(workspace, champion, scaler, covered) if champion else 0.0
+    reason = _why_refit(workspace, champion, scaler, covered, explained)
+    version, spectrum = champion, None
+    if reason:
+        spectrum = _fit_spectrum(workspace, scaler, covered)
+        if spectrum is None:
+            return _nothing(workspace)
+        version = _register(workspace, spectrum, scaler, covered, reason)
+    assert version is not None
+    projected, removed = _write_projections(workspace, version)
+    if spectrum is not None:
+        _record(workspace, version, spectrum, scaler)
+        explained = float(version.tags["explained_variance"])
+    if version != champion:
+        workspace.registry.set_champion(version)
+    return Summary(
+        projected=projected,
+        removed=removed,
+        images=delta.count(lake, PROJECTIONS),
+        components=int(version.tags["components"]),
+        explained_variance=explained,
+        pca_version=version.number,
+        refit=reason if version != champion else None,
+    )
+
+
+def _nothing(workspace: Workspace) -> Summary:
+    images = delta.count(workspace.lake, PROJECTIONS)
+    return Summary(
+        projected=0, removed=0, images=images, components=None, explained_variance=None, pca_version=None, refit=None
+    )
+
+
+# ---- whether to fit -------------------------------------------------------------------------------------------------
+
+
+def _scaler_of_scaled(workspace: Workspace) -> Scaler | None:
+    """The scaler that `silver.scaled` is of, None where it is empty."""
+    number = delta.maximum(workspace.lake, SCALED, "scaler_version")
+    version = workspace.registry.version(SCALER, number) if number is not None else None
+    return registered_scaler(workspace.registry, version) if version else None
+
+
+def _fitted_on(scaler: Scaler, covered: Covered) -> dict[str, str]:
+    return {"fitted_on": covered.fitted_on, "scaler_version": str(scaler.version.number)}
+
+
+def _explained(workspace: Workspace, champion: Version, scaler: Scaler, covered: Covered) -> float:
+    """The share of all images' variance that the champion captures under the scaler."""
+    if _fitted_on(scaler, covered).items() <= champion.tags.items():
+        return float(champion.tags["explained_variance"])  # by construction: there is nothing to load
+    return captured(covered.moments.under(*scaler.arrays), workspace.registry.load(champion).components_)
+
+
+def _why_refit(
+    workspace: Workspace, champion: Version | None, scaler: Scaler, covered: Covered, explained: float
+) -> str | None:
+    settings = workspace.settings
+    needed = None
+    if champion is None:
+        needed = "first fit"
+    elif champion.tags["scaler_version"] != str(scaler.version.number):
+        needed = "the scaler changed"
+    if needed and settings.refit == "never":
+        raise SettingsError(f"A PCA must be fitted ({needed}), but `refit` is never. Run with `--refit auto`.")
+    if needed or settings.refit == "never":
+        return needed
+    if settings.refit == "always":
+        return "asked for"
+    floor = settings.threshold - settings.threshold_slack
+    if explained < floor:
+        return f"the champion explains {explained:.4f} of the variance, less than {floor:.4f}"
+    return None
+
+
+# ---- fit ------------------------------------------------------------------------------------------------------------
+
+
+def _fit_spectrum(workspace: Workspace, scaler: Scaler, covered: Covered) -> Spectrum | None:
+    moments: Moments = covered.moments.under(*scaler.arrays)
+    if moments.count < 2 or not np.trace(moments.scatter) > 0:
+        workspace.progress.say("A PCA needs at least two photographs that differ; gold waits until there are more.")
+        return None
+    return fit_spectrum(moments)
+
+
+def _register(workspace: Workspace, spectrum: Spectrum, scaler: Scaler, covered: Covered, reason: str) -> Version:
+    settings, lake = workspace.settings, workspace.lake
+    same = {**_fitted_on(scaler, covered), "threshold": str(settings.threshold)}
+    found = workspace.registry.find(PCA, same)
+    if found is not None:
+        return found
+    k = components_needed(spectrum, settings.threshold)
+    explained = float(spectrum.cumulative[k - 1])
+    tables = {FEATURES: covered.features_version}
+    tables |= {table: delta.existing(lake, table).version() for table in (MOMENTS, SCALED)}
+    with tempfile.TemporaryDirectory() as folder:
+        fit = Fit(
+            model=fit_pca(spectrum, k),
+            shape=(len(spectrum.mean), k),
+            tags={
+                **same,
+                "components": str(k),
+                "explained_variance": repr(explained),
+                "feature_version": covered.feature_version,
+                "reason": reason,
+            },
+            params={
+                "threshold": settings.threshold,
+                "components": k,
+                "images": covered.moments.count,
+                "feature_version": covered.feature_version,
+                "scaler_version": scaler.version.number,
+                **{f"{table.name} version": version for table, version in tables.items()},
+                "reason": reason,
+            },
+            metrics={"explained_variance": explained, "components": k, "images": covered.moments.count},
+            curve={"cumulative_explained_variance": spectrum.cumulative.tolist()},
+            figures=write_scree_plots(spectrum, k, settings.threshold, Path(folder)),
+            inputs={table.name: (lake.path(table), version) for table, version in tables.items()},
+        )
+        return workspace.registry.register(PCA, fit)
+
+
+def _record(workspace: Workspace, version: Version, spectrum: Spectrum, scaler: Scaler) -> None:
+    """Append what a version explains, and the version, unless a run that died here has done so."""
+    lake = workspace.lake
+    if version.number > (delta.maximum(lake, EXPLAINED_VARIANCE, "pca_version") or 0):
+        delta.write_small(_spectrum_rows(version, spectrum), lake, EXPLAINED_VARIANCE, mode="append")
+    if version.number > (delta.maximum(lake, MODELS, "pca_version") or 0):
+        delta.write_small(_model_row(version, spectrum, scaler), lake, MODELS, mode="append")
+
+
+def _spectrum_rows(version: Version, spectrum: Spectrum) -> pa.Table:
+    size = len(spectrum.variance)
+    return pa.table(
+        {
+            "pca_version": pa.array([version.number] * size, pa.int64()),
+            "component": pa.array(range(1, size + 1), pa.int32()),
+            "variance": spectrum.variance,
+            "ratio": spectrum.ratio,
+            "cumulative": spectrum.cumulative,
+        }
+    )
+
+
+def _model_row(version: Version, spectrum: Spectrum, scaler: Scaler) -> pa.Table:
+    tags = version.tags
+    row: dict[str, Any] = {
+        "pca_version": version.number,
+        "scaler_version": scaler.version.number,
+        "run_id": version.run_id,
+        "scaler_sha256": scaler.version.sha256,
+        "pca_sha256": version.sha256,
+        "feature_version": tags["feature_version"],
+        "images": spectrum.count,
+        "components": int(tags["components"]),
+        "explained_variance": float(tags["explained_variance"]),
+        "threshold": float(tags["threshold"]),
+        "fitted_at": datetime.now(UTC),
+        "reason": tags["reason"],
+    }
+    return pa.Table.from_pylist([row], schema=delta.arrow_schema(MODELS))
+
+
+# ---- project --------------------------------------------------------------------------------------------------------
+
+
+def _write_projections(workspace: Workspace, version: Version) -> tuple[int, int]:
+    """Bring `gold.projections` to this PCA and to `silver.scaled`; returns how many were projected, and removed."""
+    spark, lake = workspace.spark, workspace.lake
+    scaled, features = delta.read(spark, lake, SCALED), delta.read(spark, lake, FEATURES)
+
+    def projections(rows: DataFrame) -> DataFrame:
+        pca = workspace.registry.load(version)
+        return project(rows, features, pca.mean_, pca.components_, version.number)
+
+    if delta.versions(lake, PROJECTIONS, "pca_version") != {version.number}:
+        return delta.replace(projections(scaled), lake, PROJECTIONS), 0
+    there = delta.read(spark, lake, PROJECTIONS).select("path", "sha256", "scaler_version")
+    same = ["sha256", "scaler_version"]
+    changes = delta.difference(scaled.select("path", *same), there, "path", same).persist()
+    try:
+        counts = {change: int(n) for change, n in changes.groupBy("change").count().collect()}
+        todo = counts.get("insert", 0) + counts.get("update", 0)
+        if todo:
+            paths = changes.where(F.col("change") != "delete").select("path")
+            delta.merge(projections(scaled.join(paths, on="path", how="left_semi")), lake, PROJECTIONS)
+        removed = delta.delete(changes.where("change = 'delete'"), lake, PROJECTIONS) if counts.get("delete") else 0
+        return todo, removed
+    finally:
+        changes.unpersist()

@@ -1,0 +1,236 @@
+"""All Delta I/O: create, read, difference, append, merge, replace.
+
+Rows go through Spark. What is small and one (versions, statistics of files, a table of one row) goes through delta-rs,
+which answers in milliseconds and needs no Java.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+from delta.tables import DeltaTable as SparkDeltaTable
+from deltalake import CommitProperties, DeltaTable, Schema, Transaction, write_deltalake
+from deltalake.exceptions import TableNotFoundError
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql.types import StructType
+
+from lakehouse.errors import ForeignTableError
+from lakehouse.storage import local_path
+
+LAYOUT = "1"
+
+
+@dataclass(frozen=True)
+class Table:
+    """A Delta table as data.
+
+    Attributes:
+        name: `<layer>.<table>`, its name in SQL; it lies under `<lake>/<layer>/<table>`.
+        schema: plain Spark types, so that every reader of Delta reads them.
+        key: the columns that make a row one.
+        statistics: the columns whose minimum and maximum the log keeps for each file.
+    """
+
+    name: str
+    schema: StructType
+    key: tuple[str, ...]
+    statistics: tuple[str, ...]
+
+    @property
+    def properties(self) -> dict[str, str]:
+        """The Delta table properties."""
+        return {
+            "delta.enableChangeDataFeed": "true",
+            "delta.dataSkippingStatsColumns": ",".join(self.statistics),
+            "fruits.layout": LAYOUT,
+        }
+
+
+@dataclass(frozen=True)
+class Lake:
+    """The folder that holds the tables of all layers."""
+
+    uri: str
+
+    def path(self, table: Table) -> str:
+        """The folder of a table, as Spark and delta-rs name it."""
+        return str(local_path(self.uri) / table.name.replace(".", "/"))
+
+    def folder(self, name: str) -> str:
+        """The folder for what is no table (converted models, the MLflow store)."""
+        return str(local_path(self.uri) / name)
+
+
+def create(lake: Lake, tables: Sequence[Table]) -> None:
+    """Create the tables that do not exist.
+
+    Raises:
+        ForeignTableError: one exists with another layout; nothing was changed.
+    """
+    for table in tables:
+        found = open_table(lake, table)
+        if found is not None:
+            _check_layout(table, found)
+    for table in tables:
+        DeltaTable.create(
+            lake.path(table),
+            Schema.from_json(table.schema.json()),
+            mode="ignore",
+            name=table.name,
+            # delta-rs refuses properties that it does not know unless told that they are meant.
+            configuration=table.properties,
+            raise_if_key_not_exists=False,
+        )
+
+
+def open_table(lake: Lake, table: Table, version: int | None = None) -> DeltaTable | None:
+    """The delta-rs handle of a table, or None where it does not exist."""
+    try:
+        return DeltaTable(lake.path(table), version=version)
+    except TableNotFoundError:
+        return None
+
+
+def existing(lake: Lake, table: Table) -> DeltaTable:
+    """The delta-rs handle of a table that must exist."""
+    return DeltaTable(lake.path(table))
+
+
+def read(spark: SparkSession, lake: Lake, table: Table) -> DataFrame:
+    """The current rows of a table."""
+    return spark.read.format("delta").load(lake.path(table))
+
+
+def read_changes(spark: SparkSession, lake: Lake, table: Table, first: int, last: int) -> DataFrame:
+    """The change feed between two versions of a table, both included."""
+    reader = spark.read.format("delta").option("readChangeFeed", "true")
+    return reader.option("startingVersion", first).option("endingVersion", last).load(lake.path(table))
+
+
+def difference(upstream: DataFrame, downstream: DataFrame, key: str, same: Sequence[str]) -> DataFrame:
+    """Which keys the downstream must insert, update or delete to follow its upstream.
+
+    Args:
+        upstream: the rows that should be there; `key` is unique.
+        downstream: the rows that are there; `key` is unique.
+        key: the column that both have.
+        same: the columns, in both, whose equality makes a row current.
+
+    Returns:
+        `key`, the upstream's other columns, and `change`: insert, update or delete.
+    """
+    there = downstream.select(key, *(F.col(column).alias(f"_{column}") for column in same), F.lit(True).alias("_there"))
+    changed = F.lit(False)
+    for column in same:
+        changed = changed | ~F.col(column).eqNullSafe(F.col(f"_{column}"))
+    return (
+        upstream.withColumn("_here", F.lit(True))
+        .join(there, on=key, how="full_outer")
+        .withColumn(
+            "change",
+            F.when(F.col("_there").isNull(), "insert").when(F.col("_here").isNull(), "delete").when(changed, "update"),
+        )
+        .where(F.col("change").isNotNull())
+        .select(key, *(column for column in upstream.columns if column != key), "change")
+    )
+
+
+def append(rows: DataFrame, lake: Lake, table: Table) -> int:
+    """Append rows in one commit; returns how many."""
+    rows.write.format("delta").mode("append").save(lake.path(table))
+    return _last_commit(lake, table, "numOutputRows")
+
+
+def replace(rows: DataFrame, lake: Lake, table: Table) -> int:
+    """Replace all rows in one commit; returns how many there are now."""
+    rows.write.format("delta").mode("overwrite").save(lake.path(table))
+    return _last_commit(lake, table, "numOutputRows")
+
+
+def merge(rows: DataFrame, lake: Lake, table: Table, touch: Mapping[str, str] | None = None) -> int:
+    """Insert the rows whose key is new and update the others, in one commit; returns how many were inserted.
+
+    Args:
+        rows: the rows, each key once.
+        lake: where the table is.
+        table: the table.
+        touch: columns to update, as SQL over `new`, where the content (`sha256`) is the same; None: all of them.
+    """
+    merging = _merge_into(rows, lake, table)
+    if touch is not None:
+        merging = merging.whenMatchedUpdate("old.sha256 <=> new.sha256", set=dict(touch))
+    merging.whenMatchedUpdateAll().whenNotMatchedInsertAll().execute()
+    return _last_commit(lake, table, "numTargetRowsInserted")
+
+
+def delete(keys: DataFrame, lake: Lake, table: Table) -> int:
+    """Delete the rows with these keys in one commit; returns how many."""
+    _merge_into(keys.select(*table.key), lake, table).whenMatchedDelete().execute()
+    return _last_commit(lake, table, "numTargetRowsDeleted")
+
+
+def write_small(rows: pa.Table, lake: Lake, table: Table, *, mode: str) -> None:
+    """Append or overwrite (`mode`) a table of few rows in one commit, without Spark."""
+    write_deltalake(lake.path(table), rows, mode=mode)  # type: ignore[call-overload]
+
+
+def transaction_version(lake: Lake, table: Table, application: str) -> int:
+    """The last number that `mark_transaction` wrote for this application, 0 where there is none."""
+    return existing(lake, table).transaction_version(application) or 0
+
+
+def mark_transaction(lake: Lake, table: Table, application: str, number: int) -> None:
+    """Write a number into the table's log, in a commit without data."""
+    properties = CommitProperties(app_transactions=[Transaction(application, number)])
+    rows = arrow_schema(table).empty_table()
+    write_deltalake(lake.path(table), rows, mode="append", commit_properties=properties)
+
+
+def maximum(lake: Lake, table: Table, column: str) -> int | None:
+    """The greatest value of an integer column by the log's statistics, reading no data; None for an empty table."""
+    values = _file_statistics(lake, table, f"max.{column}")
+    return max(values) if values else None
+
+
+def versions(lake: Lake, table: Table, column: str) -> set[int]:
+    """The values of an integer column that is constant within each file, by the log's statistics, reading no data."""
+    return {*_file_statistics(lake, table, f"min.{column}"), *_file_statistics(lake, table, f"max.{column}")}
+
+
+def arrow_schema(table: Table) -> pa.Schema:
+    """The columns of a table, as Arrow types."""
+    return pa.schema(Schema.from_json(table.schema.json()).to_arrow())
+
+
+def count(lake: Lake, table: Table) -> int:
+    """The number of rows by the log's statistics, reading no data."""
+    return sum(_file_statistics(lake, table, "num_records"))
+
+
+def _file_statistics(lake: Lake, table: Table, name: str) -> list[int]:
+    files = pa.table(existing(lake, table).get_add_actions(flatten=True))
+    if name not in files.column_names:
+        return []
+    return [value for value in files.column(name).to_pylist() if value is not None]
+
+
+def _merge_into(rows: DataFrame, lake: Lake, table: Table):  # type: ignore[no-untyped-def]
+    target = SparkDeltaTable.forPath(rows.sparkSession, lake.path(table)).alias("old")
+    return target.merge(rows.alias("new"), " AND ".join(f"old.{key} = new.{key}" for key in table.key))
+
+
+def _last_commit(lake: Lake, table: Table, metric: str) -> int:
+    """A figure that Spark wrote into the newest commit."""
+    return int(existing(lake, table).history(1)[0]["operationMetrics"][metric])
+
+
+def _check_layout(table: Table, found: DeltaTable) -> None:
+    layout = found.metadata().configuration.get("fruits.layout")
+    actual = StructType.fromJson(json.loads(found.schema().to_json()))
+    if layout != LAYOUT or actual != table.schema:
+        raise ForeignTableError(
+            f"The table {table.name} has another layout (fruits.layout={layout}, this version writes {LAYOUT}; columns: "
+            f"{', '.join(actual.names)}). It was not touched. Use the version of fruits that wrote it, or another lake."
+        )

@@ -1,0 +1,25 @@
+"""Every error this project raises on purpose: what is wrong, where, and what to do."""
+
+
+class LakehouseError(Exception):
+    """The work failed; the message says what is wrong, where, and what to do (exit status 1)."""
+
+
+class SettingsError(LakehouseError):
+    """The call or the settings are wrong (exit status 2)."""
+
+
+class StorageError(LakehouseError):
+    """A folder or file that the work needs cannot be listed, read or written."""
+
+
+class WeightsNotFoundError(LakehouseError):
+    """The ImageNet weights of MobileNetV2 are nowhere to be had."""
+
+
+class ForeignTableError(LakehouseError):
+    """A table has a layout that this version of the project does not know; it was not touched."""
+
+
+class TamperedModelError(LakehouseError):
+    """A model artifact is not the one that was registered; it was not loaded."""

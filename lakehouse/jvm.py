@@ -1,0 +1,104 @@
+"""What the Java machine under Spark starts from: Delta's jars, fetched once, and a class archive that halves its start.
+
+Both are kept in a cache folder of the user's (`$XDG_CACHE_HOME/fruits`), named after all that they depend on. Where the
+platform brings its own Delta (Amazon EMR), `packages` is empty and nothing here is used.
+"""
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import pyspark
+
+from lakehouse.errors import LakehouseError
+
+_SPARK_HOME = Path(pyspark.__file__).parent
+
+
+def cache_folder() -> Path:
+    """Where fetched jars and class archives are kept between runs."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "fruits"
+
+
+def java_command() -> str | None:
+    """The `java` that Spark will start, or None where there is none."""
+    home = os.environ.get("JAVA_HOME")
+    return str(Path(home) / "bin" / "java") if home else shutil.which("java")
+
+
+def java_version() -> str | None:
+    """The version of the `java` that Spark will start ("17.0.15"), or None where there is none."""
+    java = java_command()
+    if java is None or not Path(java).exists():
+        return None
+    answer = subprocess.run([java, "-version"], capture_output=True, text=True, check=False)
+    found = re.search(r'version "([^"]+)"', answer.stderr)
+    return found.group(1) if found else None
+
+
+def jars(packages: Sequence[str]) -> list[Path]:
+    """The jars of Maven packages and of what they need, less what pyspark ships; fetched by the first call.
+
+    Raises:
+        LakehouseError: they cannot be fetched.
+    """
+    if not packages:
+        return []
+    folder = cache_folder() / f"jars-{_digest(pyspark.__version__, *packages)}"
+    if not folder.is_dir():
+        _fetch(packages, folder)
+    return sorted(folder.glob("*.jar"))
+
+
+def class_archive(classpath: Sequence[Path]) -> Path:
+    """The file that holds, or would hold, the class archive for this Java, this Spark and these jars."""
+    names = [path.name for path in classpath]
+    key = _digest(str(java_version()), pyspark.__version__, str(_SPARK_HOME), *names)
+    return cache_folder() / f"classes-{key}.jsa"
+
+
+def _digest(*parts: str) -> str:
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]
+
+
+def _fetch(packages: Sequence[str], folder: Path) -> None:
+    print(f"Fetching {', '.join(packages)} (once)…", file=sys.stderr)
+    cache_folder().mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=cache_folder()) as work:
+        script = Path(work) / "nothing.py"
+        script.write_text("", encoding="utf-8")
+        ivy = Path(work) / "ivy"
+        command = [str(_SPARK_HOME / "bin" / "spark-submit"), "--master", "local[1]", "--packages", ",".join(packages)]
+        command += ["--conf", f"spark.jars.ivy={ivy}", "--conf", "spark.ui.enabled=false", str(script)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        fetched = list((ivy / "jars").glob("*.jar"))
+        if done.returncode != 0 or not fetched:
+            raise LakehouseError(
+                f"The jars of {', '.join(packages)} could not be fetched from Maven. Is the network reachable, and "
+                f"Java installed? Spark said:\n{done.stdout[-1000:]}\n{done.stderr[-2000:]}"
+            )
+        _keep_missing(fetched, Path(work) / "jars", folder)
+
+
+def _keep_missing(fetched: Sequence[Path], staged: Path, folder: Path) -> None:
+    # Delta's packages name older Jackson, Hadoop and Log4j than the ones Spark runs on: two of each breaks Spark.
+    shipped = {_artifact(path.stem) for path in (_SPARK_HOME / "jars").glob("*.jar")}
+    staged.mkdir()
+    for jar in fetched:
+        if _artifact(jar.stem.partition("_")[2]) not in shipped:
+            shutil.move(jar, staged / jar.name)
+    try:
+        staged.rename(folder)
+    except OSError:
+        if not folder.is_dir():  # else another process was quicker, with the same jars
+            raise
+
+
+def _artifact(stem: str) -> str:
+    return re.sub(r"-\d[\w.\-]*$", "", stem)

@@ -1,0 +1,84 @@
+"""The one place that builds a Spark session: on a laptop, in tests, and under `spark-submit` on a cluster."""
+
+import os
+import subprocess
+import sys
+import tempfile
+from importlib.resources import files
+from pathlib import Path
+
+from pyspark.sql import SparkSession
+
+from lakehouse import jvm
+from lakehouse.errors import LakehouseError
+from lakehouse.settings import Settings
+
+_DELTA = {
+    "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
+    "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
+}
+
+
+def spark_session(settings: Settings, java_options: str = "") -> SparkSession:
+    """Start Spark with Delta, or return the session that runs.
+
+    Args:
+        settings: `spark` is passed on as it stands; `packages` are put on the driver's class path.
+        java_options: more options for the driver's Java machine.
+
+    Raises:
+        LakehouseError: there is no Java to start.
+    """
+    under_spark_submit = "PYSPARK_GATEWAY_PORT" in os.environ
+    if not under_spark_submit:
+        _need_java()
+        # Workers run this interpreter, whatever `python3` is on the path.
+        os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    builder = SparkSession.builder.appName("fruits")
+    for key, value in {**_DELTA, **settings.spark}.items():
+        builder = builder.config(key, value)
+    if settings.packages and not under_spark_submit:
+        for key, value in _class_path(settings, java_options).items():
+            builder = builder.config(key, value)
+    return builder.getOrCreate()
+
+
+def prepare(settings: Settings) -> Path:
+    """Fetch the jars and write Java's class archive, once; returns the archive.
+
+    With the archive Spark's start takes half as long: most of it is loading some 20,000 classes.
+    """
+    _need_java()
+    archive = jvm.class_archive(jvm.jars(settings.packages))
+    if not archive.exists():
+        with tempfile.TemporaryDirectory(dir=jvm.cache_folder()) as work:
+            staged = Path(work) / "classes.jsa"
+            command = [sys.executable, "-m", "lakehouse.warmup", str(staged), work]
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            if not staged.exists():
+                raise LakehouseError(f"Java's class archive could not be written:\n{done.stderr[-2000:]}")
+            staged.rename(archive)
+    return archive
+
+
+def _class_path(settings: Settings, java_options: str) -> dict[str, str]:
+    jars = jvm.jars(settings.packages)
+    archive = jvm.class_archive(jars)
+    log = files("lakehouse.conf").joinpath("log4j2.properties")
+    options = f"-Dlog4j2.configurationFile=file:{log} {java_options} "
+    options += str(settings.spark.get("spark.driver.extraJavaOptions", ""))
+    if archive.exists() and not java_options:
+        options += f" -XX:SharedArchiveFile={archive} -Xshare:auto -Xlog:cds=off -Xlog:cds+dynamic=off"
+    return {
+        "spark.driver.extraClassPath": os.pathsep.join(str(jar) for jar in jars),
+        "spark.driver.extraJavaOptions": options.strip(),
+    }
+
+
+def _need_java() -> None:
+    version = jvm.java_version()
+    if version is None or int(version.partition(".")[0]) < 17:
+        raise LakehouseError(
+            f"Spark needs Java 17 or newer; found: {version or 'none'}. Install one (Debian, Ubuntu: "
+            "openjdk-17-jre-headless; macOS: temurin@17) or set JAVA_HOME to it."
+        )

@@ -1,0 +1,128 @@
+"""The one settings object: a YAML file, overridden by the environment, overridden by options.
+
+The only reader of YAML and of the environment. Defaults stand in `conf/local.yaml` alone.
+"""
+
+import os
+from collections.abc import Mapping
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from lakehouse.errors import SettingsError
+from lakehouse.storage import absolute_uri
+
+Refit = Literal["auto", "always", "never"]
+Format = Literal["JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF"]
+Share = Annotated[float, Field(gt=0, le=1)]
+DEFAULT_FILE = "conf/local.yaml"
+
+
+class Settings(BaseModel):
+    """What a run is told; see `conf/local.yaml` for the meaning and the default of each key."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=False)
+
+    images: str | None
+    lake: str
+    weights: str | None
+    tracking_uri: str | None
+    experiment: Annotated[str, Field(min_length=1)]
+
+    removed_images: Literal["keep", "delete"]
+    formats: Annotated[list[Format], Field(min_length=1)]
+    max_bytes: Annotated[int, Field(gt=0)]
+    max_pixels: Annotated[int, Field(gt=0)]
+    splits: list[str]
+    skip: list[str]
+    readers: Annotated[int, Field(ge=1, le=256)]
+
+    images_per_task: Annotated[int, Field(ge=1)]
+    scaler_mean_limit: Annotated[float, Field(gt=0)]
+    scaler_variance_range: tuple[Annotated[float, Field(gt=0, lt=1)], Annotated[float, Field(gt=1)]]
+
+    threshold: Share
+    threshold_slack: Annotated[float, Field(ge=0, lt=1)]
+    refit: Refit
+
+    packages: list[str]
+    spark: dict[str, str | bool | int | float]
+
+    @field_validator("images", "lake")
+    @classmethod
+    def _as_uri(cls, value: str | None) -> str | None:
+        return None if value is None else absolute_uri(value)
+
+    @property
+    def source(self) -> str:
+        """The images' URI; a SettingsError where none was given."""
+        if self.images is None:
+            raise SettingsError(
+                "No photographs were named. Say where they are: `--images FOLDER`, the environment variable "
+                "FRUITS_IMAGES, or the key `images` in the settings file."
+            )
+        return self.images
+
+
+def load_settings(file: str | Path | None = None, **options: object) -> Settings:
+    """Read the settings: the file over the shipped defaults, the environment over it, options over both.
+
+    Args:
+        file: a YAML file; by default `conf/local.yaml` under the working directory where it exists.
+        options: values given on the command line; None means not given.
+
+    Raises:
+        SettingsError: a key, type or value is wrong; the message names the key, where it came from, and what is allowed.
+    """
+    values = {key: (value, "the shipped conf/local.yaml") for key, value in _defaults().items()}
+    path = Path(file) if file is not None else Path(DEFAULT_FILE)
+    if file is not None or path.is_file():
+        values |= {key: (value, str(path)) for key, value in _read_yaml(path).items()}
+    values |= _from_environment(os.environ)
+    values |= {key: (value, f"--{key.replace('_', '-')}") for key, value in options.items() if value is not None}
+    try:
+        return Settings.model_validate({key: value for key, (value, _) in values.items()})
+    except ValidationError as error:
+        raise SettingsError(_explain(error, {key: source for key, (_, source) in values.items()})) from error
+
+
+def _defaults() -> dict[str, Any]:
+    content: dict[str, Any] = yaml.safe_load(files("lakehouse.conf").joinpath("local.yaml").read_text(encoding="utf-8"))
+    return content
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SettingsError(f"The settings file {path} cannot be read: {error.strerror}.") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise SettingsError(f"The settings file {path} is not valid YAML: {error}") from error
+    if content is None:
+        return {}
+    if not isinstance(content, dict):
+        raise SettingsError(f"The settings file {path} must hold `key: value` lines, not a {type(content).__name__}.")
+    return {str(key): value for key, value in content.items()}
+
+
+def _from_environment(environment: Mapping[str, str]) -> dict[str, tuple[object, str]]:
+    names = {f"FRUITS_{key.upper()}": key for key in Settings.model_fields} | {"MLFLOW_TRACKING_URI": "tracking_uri"}
+    return {key: (environment[name], name) for name, key in names.items() if environment.get(name)}
+
+
+def _explain(error: ValidationError, sources: Mapping[str, str]) -> str:
+    lines = []
+    for problem in error.errors():
+        key = str(problem["loc"][0])
+        where = sources.get(key, "the settings")
+        name = ".".join(str(part) for part in problem["loc"])
+        if problem["type"] == "extra_forbidden":
+            lines.append(f"`{key}` in {where} is no setting. Settings are: {', '.join(Settings.model_fields)}.")
+        elif problem["type"] == "value_error":
+            lines.append(f"`{name}` in {where} is {problem['input']!r}: {problem['ctx']['error']}")
+        else:
+            lines.append(f"`{name}` in {where} is {problem['input']!r}: {problem['msg']}.")
+    return "\n".join(lines)

@@ -1,0 +1,59 @@
+"""The distribution `fruits-lakehouse`: five packages, the settings they ship with, and the command `fruits`."""
+
+from setuptools import find_packages, setup
+
+setup(
+    name="fruits-lakehouse",
+    version="0.1.0",
+    description="A medallion lakehouse for photographs: Spark, Delta Lake, MobileNetV2 and MLflow.",
+    license="MIT",
+    python_requires=">=3.11",
+    packages=[
+        *find_packages(include=["fruits", "gold", "silver", "bronze", "lakehouse"]),
+        "lakehouse.conf",
+    ],
+    package_dir={"lakehouse.conf": "conf"},
+    package_data={"lakehouse.conf": ["*.yaml", "*.properties"]},
+    entry_points={"console_scripts": ["fruits = fruits.cli:main"]},
+    install_requires=[
+        # The engine. Exact, for Spark, Delta and Hadoop (3.4.2) are one triple: Amazon EMR's emr-spark-8.1.0.
+        "pyspark==4.1.1",
+        "delta-spark==4.2.0",
+        # The model's source; imported once, by the process that converts it.
+        "tensorflow-cpu>=2.21; (platform_system == 'Linux' and platform_machine == 'x86_64') or platform_system == 'Windows'",
+        "tensorflow>=2.21; platform_system == 'Darwin' or (platform_system == 'Linux' and platform_machine != 'x86_64')",
+        # The model's runtime, a fourth of the time and a seventh of the memory.
+        "ai-edge-litert>=2.3",
+        # Photographs and numbers.
+        "pillow>=13.0",
+        "numpy>=2.4",
+        "pyarrow>=25.0",
+        "pandas>=3.1",  # Spark's Arrow exchange asks for it
+        # Models and their versions; skops keeps them without pickle.
+        "mlflow>=3.17",
+        "scikit-learn>=1.9",
+        "skops>=0.16",
+        # Pictures of a fit: one for the eye, one to move about in.
+        "matplotlib>=3.11",
+        "plotly>=7.1",
+        # Tables without Java: the log and small tables; SQL.
+        "deltalake>=1.6",
+        "duckdb>=2.0",
+        # Settings and the command.
+        "pydantic>=2.14",
+        "pyyaml>=6.0",
+        "typer>=0.29",
+        "rich>=15.0",
+    ],
+    extras_require={
+        "test": [
+            "chispa>=0.12",
+            "pytest>=9.2",
+            "hypothesis>=6.170",
+            "ruff>=0.17",
+            "mypy>=2.4",
+            "types-PyYAML>=6.0",
+            "import-linter>=2.16",
+        ]
+    },
+)

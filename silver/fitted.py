@@ -1,0 +1,69 @@
+"""What silver has fitted: the moments and what they cover, and the scaler. Read by this layer's job and by gold's."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import pyarrow as pa
+
+from lakehouse import delta
+from lakehouse.delta import Lake
+from lakehouse.registry import Registry, Version
+from silver.moments import Float64, Moments
+from silver.tables import FEATURES, MOMENTS
+
+SCALER = "fruits-scaler"
+"""The scaler's name in the model registry."""
+
+
+@dataclass(frozen=True)
+class Covered:
+    """Moments, and what they are the moments of: a Delta version of `silver.features`, the table with this id."""
+
+    moments: Moments
+    feature_version: str
+    features_version: int
+    table_id: str
+
+    @property
+    def fitted_on(self) -> str:
+        """Names these rows for ever, for the registry."""
+        return f"{self.table_id}@{self.features_version}"
+
+
+def read_moments(lake: Lake) -> Covered | None:
+    """The row of `silver.moments`, None before the first images."""
+    table = delta.open_table(lake, MOMENTS)
+    rows = table.to_pyarrow_table().to_pylist() if table else []
+    if not rows:
+        return None
+    moments = Moments.from_bytes(rows[0]["count"], rows[0]["mean"], rows[0]["scatter"])
+    table_id = str(delta.existing(lake, FEATURES).metadata().id)
+    return Covered(moments, rows[0]["feature_version"], rows[0]["features_version"], table_id)
+
+
+def write_moments(lake: Lake, covered: Covered) -> None:
+    """Replace the row of `silver.moments`."""
+    row = (covered.feature_version, covered.features_version, *covered.moments.to_bytes())
+    columns = {name: [value] for name, value in zip(MOMENTS.schema.names, row, strict=True)}
+    delta.write_small(pa.table(columns), lake, MOMENTS, mode="overwrite")
+
+
+@dataclass(frozen=True)
+class Scaler:
+    """A registered scaler; its object is loaded, and checked, when it is first needed."""
+
+    version: Version
+    load: Callable[[], Any]
+
+    @cached_property
+    def arrays(self) -> tuple[Float64, Float64]:
+        """Mean and standard deviation, shape (d,) each."""
+        scaler = self.load()
+        return scaler.mean_, scaler.scale_
+
+
+def registered_scaler(registry: Registry, version: Version) -> Scaler:
+    """The scaler of a registered version."""
+    return Scaler(version, lambda: registry.load(version))

@@ -1,0 +1,136 @@
+"""Count, mean and scatter matrix: all that a standard scaler and a PCA need to know of the features.
+
+They are additive: sums over parts merge exactly, new rows add, removed rows subtract
+(T. F. Chan, G. H. Golub, R. J. LeVeque, "Algorithms for Computing the Sample Variance", The American Statistician 37,
+1983, equation 1.5a, with outer products in place of squares).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from pyspark.sql import DataFrame
+
+Float64 = NDArray[np.float64]
+_ROWS_A_BLOCK = 4096  # bounds the float64 copy of a block: 4096 × 1280 × 8 bytes = 42 MB
+_PARTIAL = "count long, mean binary, scatter binary"
+_ARROW = pa.schema([("count", pa.int64()), ("mean", pa.binary()), ("scatter", pa.binary())])
+
+
+@dataclass(frozen=True)
+class Moments:
+    """The sufficient statistics of n rows of d features.
+
+    Attributes:
+        count: n.
+        mean: float64, shape (d,).
+        scatter: float64, shape (d, d): the sum over rows of (x − mean)(x − mean)ᵀ.
+    """
+
+    count: int
+    mean: Float64
+    scatter: Float64
+
+    @classmethod
+    def zero(cls, dimension: int) -> Moments:
+        """The moments of no rows."""
+        return cls(0, np.zeros(dimension), np.zeros((dimension, dimension)))
+
+    @classmethod
+    def of(cls, rows: NDArray[np.floating]) -> Moments:
+        """The moments of rows of shape (n, d), n ≥ 1; O(n d²) time."""
+        values = rows.astype(np.float64)
+        mean = values.mean(axis=0)
+        values -= mean
+        return cls(len(values), mean, values.T @ values)
+
+    @classmethod
+    def from_bytes(cls, count: int, mean: bytes, scatter: bytes) -> Moments:
+        """From the columns of `silver.moments`: float64, little-endian, rows of the matrix after one another."""
+        average = np.frombuffer(mean, "<f8")
+        return cls(count, average, np.frombuffer(scatter, "<f8").reshape(len(average), len(average)))
+
+    def to_bytes(self) -> tuple[int, bytes, bytes]:
+        """The columns `count`, `mean` and `scatter` of `silver.moments`."""
+        return self.count, self.mean.astype("<f8").tobytes(), self.scatter.astype("<f8").tobytes()
+
+    def __add__(self, other: Moments) -> Moments:
+        """The moments of both sets of rows; O(d²)."""
+        if other.count == 0:
+            return self
+        if self.count == 0:
+            return other
+        count = self.count + other.count
+        shift = other.mean - self.mean
+        mean = self.mean + shift * (other.count / count)
+        scatter = self.scatter + other.scatter + np.outer(shift, shift) * (self.count * other.count / count)
+        return Moments(count, mean, scatter)
+
+    def __sub__(self, other: Moments) -> Moments:
+        """The moments of the rows that remain when `other`, rows among these, are taken away: `(a + b) − b = a`.
+
+        Raises:
+            ValueError: there are fewer rows than are to be taken away.
+        """
+        count = self.count - other.count
+        if count < 0:
+            raise ValueError(f"{other.count} rows cannot be taken from {self.count}.")
+        if count == 0:
+            return Moments.zero(len(self.mean))
+        mean = self.mean + (self.mean - other.mean) * (other.count / count)
+        shift = other.mean - mean
+        scatter = self.scatter - other.scatter - np.outer(shift, shift) * (count * other.count / self.count)
+        return Moments(count, mean, scatter)
+
+    @property
+    def variance(self) -> Float64:
+        """Sample variance (n − 1) of each feature, shape (d,); n ≥ 2."""
+        return np.diagonal(self.scatter) / (self.count - 1)
+
+    def under(self, mean: Float64, scale: Float64) -> Moments:
+        """The moments of (x − mean) / scale for the same rows."""
+        return Moments(self.count, (self.mean - mean) / scale, self.scatter / np.outer(scale, scale))
+
+
+def partial_moments(features: DataFrame) -> DataFrame:
+    """The moments of each partition's rows: count, mean, scatter, one row a partition that has any.
+
+    Args:
+        features: a column `features` of arrays, all of one length.
+    """
+
+    def summing(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        total = None
+        for batch in batches:
+            for start in range(0, batch.num_rows, _ROWS_A_BLOCK):
+                block = Moments.of(as_matrix(batch.slice(start, _ROWS_A_BLOCK).column("features")))
+                total = block if total is None else total + block
+        if total is not None:
+            count, mean, scatter = total.to_bytes()
+            yield pa.RecordBatch.from_pydict({"count": [count], "mean": [mean], "scatter": [scatter]}, schema=_ARROW)
+
+    return features.select("features").mapInArrow(summing, _PARTIAL)
+
+
+def merge_moments(partials: DataFrame, dimension: int) -> Moments:
+    """Sum partial moments on the driver, one at a time, in the order of partitions."""
+    total = Moments.zero(dimension)
+    for row in partials.toLocalIterator():
+        total += Moments.from_bytes(row["count"], bytes(row["mean"]), bytes(row["scatter"]))
+    return total
+
+
+def as_matrix(column: pa.Array) -> NDArray[np.float32]:
+    """A list column whose lists have one length, as a matrix (rows, length) without copying."""
+    return column.flatten().to_numpy(zero_copy_only=False).reshape(len(column), -1)
+
+
+def as_column(matrix: NDArray[np.floating]) -> pa.Array:
+    """A matrix (rows, length) as a column of float32 lists."""
+    rows, length = matrix.shape
+    offsets = np.arange(0, (rows + 1) * length, length, dtype=np.int32) if length else np.zeros(rows + 1, np.int32)
+    return pa.ListArray.from_arrays(offsets, matrix.astype(np.float32, copy=False).ravel())

@@ -1,0 +1,89 @@
+"""One Spark session for the run, and small photographs, lakes and settings to work on."""
+
+import io
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from pyspark.sql import SparkSession
+
+from lakehouse.session import spark_session
+from lakehouse.settings import Settings, load_settings
+from lakehouse.workspace import Workspace
+from silver.featurize import Encoder, Predict
+
+Photograph = Callable[..., bytes]
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests see the shipped settings, whatever the shell that runs them has set."""
+    for name in [*os.environ]:
+        if name.startswith("FRUITS_") and not name.startswith("FRUITS_TEST_") or name == "MLFLOW_TRACKING_URI":
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session")
+def spark() -> Iterator[SparkSession]:
+    """The one Spark session of the run."""
+    session = spark_session(load_settings(spark={**load_settings().spark, "spark.sql.shuffle.partitions": 2}))
+    yield session
+    session.stop()
+
+
+@pytest.fixture
+def photographs(tmp_path: Path) -> Path:
+    """An empty folder for photographs."""
+    folder = tmp_path / "photographs"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def settings(tmp_path: Path, photographs: Path) -> Settings:
+    """Settings with a new lake, the photographs' folder, and weights that need no file."""
+    return load_settings(images=str(photographs), lake=str(tmp_path / "lake"), weights="untrained")
+
+
+@pytest.fixture
+def workspace(settings: Settings, spark: SparkSession) -> Workspace:
+    """A workspace on a new lake."""
+    return Workspace(settings)
+
+
+@pytest.fixture
+def encoder() -> Encoder:
+    """A stub of eight dimensions that computes a photograph's features from its pixels alone."""
+    return Encoder("stub-r1", 8, load_stub)
+
+
+def load_stub() -> Predict:
+    """Load the stub encoder: mean and deviation of each channel, width and height."""
+
+    def predict(content: memoryview) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+        with Image.open(io.BytesIO(content)) as image:
+            pixels = np.asarray(image.convert("RGB"), dtype=np.float32)
+        size = np.array(pixels.shape[:2], dtype=np.float32)
+        return np.concatenate([pixels.mean(axis=(0, 1)), pixels.std(axis=(0, 1)), size]).astype(np.float32)
+
+    return predict
+
+
+def photograph(seed: int, size: tuple[int, int] = (8, 8), encoding: str = "PNG") -> bytes:
+    """A small picture of noise, another one for each seed."""
+    pixels = np.random.default_rng(seed).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
+    content = io.BytesIO()
+    Image.fromarray(pixels).save(content, encoding)
+    return content.getvalue()
+
+
+def add_photographs(folder: Path, label: str, seeds: range) -> list[Path]:
+    """Write a photograph for each seed under `<folder>/<label>/<seed>.png`; returns the paths."""
+    (folder / label).mkdir(parents=True, exist_ok=True)
+    paths = [folder / label / f"{seed}.png" for seed in seeds]
+    for seed, path in zip(seeds, paths, strict=True):
+        path.write_bytes(photograph(seed))
+    return paths
