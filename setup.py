@@ -2,6 +2,10 @@
 
 from setuptools import find_packages, setup
 
+# tensorflow-cpu has wheels for these alone.
+TENSORFLOW_CPU = "(platform_system == 'Linux' and platform_machine == 'x86_64') or platform_system == 'Windows'"
+TENSORFLOW = "platform_system == 'Darwin' or (platform_system == 'Linux' and platform_machine != 'x86_64')"
+
 setup(
     name="fruits-lakehouse",
     version="0.1.0",
@@ -20,8 +24,8 @@ setup(
         "pyspark==4.1.1",
         "delta-spark==4.2.0",
         # The model's source; imported once, by the process that converts it.
-        "tensorflow-cpu>=2.21; (platform_system == 'Linux' and platform_machine == 'x86_64') or platform_system == 'Windows'",
-        "tensorflow>=2.21; platform_system == 'Darwin' or (platform_system == 'Linux' and platform_machine != 'x86_64')",
+        f"tensorflow-cpu>=2.21; {TENSORFLOW_CPU}",
+        f"tensorflow>=2.21; {TENSORFLOW}",
         # The model's runtime, a fourth of the time and a seventh of the memory.
         "ai-edge-litert>=2.3",
         # Photographs and numbers.

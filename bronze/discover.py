@@ -1,12 +1,12 @@
 """What is there: the files under a folder, with label and split, as a DataFrame that is never whole in one place."""
 
 import os
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from fnmatch import fnmatchcase
 from itertools import islice
 
 import pyarrow as pa
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from lakehouse.storage import FileStatus, list_files, list_folders
@@ -72,7 +72,7 @@ def list_photographs(
     tasks = min(len(items), 4 * parallelism)
     folders = spark.createDataFrame(items, "folder binary, deep boolean").repartition(tasks)
 
-    def listing(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    def listing(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
             for item in batch.to_pylist():
                 files = list_files(os.fsdecode(item["folder"]), recursive=item["deep"])
@@ -123,7 +123,7 @@ def difference_of_files(listing: DataFrame, images: DataFrame, quarantine: DataF
     )
 
 
-def _aliases(name: str) -> tuple[object, object]:
+def _aliases(name: str) -> tuple[Column, Column]:
     return F.col("length").alias(f"{name}_length"), F.col("modification_time").alias(f"{name}_time")
 
 

@@ -1,7 +1,7 @@
 """Read candidates and judge them: one row each, a photograph or a reason."""
 
 import hashlib
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -59,7 +59,7 @@ def read_photographs(candidates: DataFrame, limits: Limits, readers: int, count:
         count: told how many were read, as they are read.
     """
 
-    def reading(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    def reading(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         with ThreadPoolExecutor(readers) as pool:
             for batch in batches:
                 for rows in _bounded(batch.to_pylist(), limits.max_bytes):

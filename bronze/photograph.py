@@ -58,7 +58,7 @@ def inspect(content: bytes, formats: Collection[str], max_pixels: int) -> Photog
     except UnidentifiedImageError:
         return _unidentified(content)
     except Exception as error:  # noqa: BLE001 - Pillow's parsers raise what they like; it becomes the detail
-        return _undecodable(content, error)
+        return _undecodable(error)
     name = "JPEG" if image.format == "MPO" else str(image.format)  # MPO: a JPEG followed by another, as cameras write
     if name not in formats:
         return Problem("unsupported_format", f"{name} is not among the formats {', '.join(sorted(formats))}.")
@@ -67,7 +67,7 @@ def inspect(content: bytes, formats: Collection[str], max_pixels: int) -> Photog
     try:
         image.load()
     except Exception as error:  # noqa: BLE001 - as above
-        return _undecodable(content, error)
+        return _undecodable(error)
     if _ends_early(content, name):
         return Problem("truncated", f"The {name} data has no end marker.")
     return Photograph(name, image.width, image.height)
@@ -75,10 +75,10 @@ def inspect(content: bytes, formats: Collection[str], max_pixels: int) -> Photog
 
 def decode(content: bytes | memoryview) -> Image.Image:
     """The picture as RGB: first frame, EXIF orientation applied, transparency on white, 16 bits scaled to 8."""
-    image = Image.open(io.BytesIO(content))
-    if image.mode == "RGB" and not image.getexif():
-        return image
-    image = ImageOps.exif_transpose(image)
+    opened = Image.open(io.BytesIO(content))
+    if opened.mode == "RGB" and not opened.getexif():
+        return opened
+    image = ImageOps.exif_transpose(opened)
     if image.mode.startswith("I;16") or image.mode == "I":
         image = Image.fromarray((np.asarray(image, dtype=np.uint32) >> 8).clip(0, 255).astype(np.uint8))
     if image.has_transparency_data:
@@ -99,7 +99,7 @@ def _unidentified(content: bytes) -> Problem:
     return Problem("not_an_image", f"Unknown content; it begins with {content[:16]!r}.")
 
 
-def _undecodable(content: bytes, error: Exception) -> Problem:
+def _undecodable(error: Exception) -> Problem:
     detail = f"{type(error).__name__}: {error}"
     cut = isinstance(error, EOFError | struct.error) or "truncated" in str(error).lower()
     return Problem("truncated" if cut else "corrupt", detail)

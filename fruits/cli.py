@@ -1,4 +1,7 @@
-"""The command `fruits`: options in, exit status out. 0 done, 1 the work failed, 2 the call or the settings are wrong."""
+"""The command `fruits`: options in, exit status out.
+
+0: done; 1: the work failed; 2: the call or the settings are wrong.
+"""
 
 import sys
 from pathlib import Path
@@ -70,7 +73,19 @@ def models(lake: LakeUri = None, config: Config = None, shape: Shape = Format.ta
     if shape == Format.json:
         print_json(rows)
     else:
-        print_table(list(rows[0]) if rows else ["no model has been fitted"], [list(row.values()) for row in rows])
+        shown = (
+            "version",
+            "champion",
+            "components",
+            "explained",
+            "threshold",
+            "images",
+            "scaler",
+            "fitted at",
+            "reason",
+        )
+        keys = ("pca_version", "champion", "components", "explained_variance", "threshold", "images", "scaler_version")
+        print_table(shown, [[row[key] for key in (*keys, "fitted_at", "reason")] for row in rows])
 
 
 @app.command()
@@ -122,7 +137,7 @@ def setup(config: Config = None) -> None:
     """Fetch Delta's jars and write Java's class archive, once, so that Spark starts in half the time."""
     from lakehouse.session import prepare
 
-    print(prepare(load_settings(config)))
+    print(prepare(load_settings(config), "fruits.warmup"))
 
 
 @app.command()
@@ -148,7 +163,3 @@ def main() -> None:
     except LakehouseError as error:
         ERR.print(f"[bold red]Error:[/bold red] {error}", soft_wrap=True)
         sys.exit(1)
-
-
-if __name__ == "__main__":
-    main()

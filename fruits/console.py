@@ -4,6 +4,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from enum import StrEnum
 
 from rich.console import Console
@@ -60,15 +61,10 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]], title:
 
 
 def print_summary(summary: Mapping[str, Mapping[str, object]]) -> None:
-    """Print a run's summary: a line a layer."""
+    """Print a run's summary: a line a layer, with what is not zero."""
     for layer, figures in summary.items():
-        parts = [f"{_shown(value)} {key.replace('_', ' ')}" for key, value in figures.items() if _counts(value)]
-        parts += [f"{key.replace('_', ' ')} {_shown(value)}" for key, value in figures.items() if not _counts(value)]
-        OUT.print(f"[bold]{layer:<8}[/bold]{' · '.join(parts)}")
-
-
-def _counts(value: object) -> bool:
-    return isinstance(value, int)
+        parts = [f"{_shown(value)} {key.replace('_', ' ')}" for key, value in figures.items() if value not in (0, None)]
+        OUT.print(f"[bold]{layer:<8}[/bold]{', '.join(parts) or 'nothing'}", soft_wrap=True)
 
 
 def _shown(value: object) -> str:
@@ -80,7 +76,9 @@ def _shown(value: object) -> str:
         case int():
             return f"{value:,}"
         case float():
-            return f"{value:.4f}"
+            return f"{value:.4g}"
+        case datetime():
+            return f"{value:%Y-%m-%d %H:%M:%S}"
         case bytes():
             return f"<{len(value):,} bytes>"
         case list() if len(value) > 4:

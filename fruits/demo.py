@@ -15,7 +15,7 @@ from lakehouse.settings import Settings
 from silver.mobilenet import UNTRAINED
 
 _TABLES = """
-    SELECT 'bronze.images' AS "table", count(*) AS "rows", 'photographs: bytes, label, split' AS holds FROM bronze.images
+    SELECT 'bronze.images' AS "table", count(*) AS "rows", 'bytes, label, split' AS holds FROM bronze.images
     UNION ALL SELECT 'bronze.quarantine', count(*), 'what could not be read, and why' FROM bronze.quarantine
     UNION ALL SELECT 'silver.features', count(*), 'MobileNetV2 features' FROM silver.features
     UNION ALL SELECT 'silver.scaled', count(*), 'the features, standardised' FROM silver.scaled

@@ -12,8 +12,8 @@ from lakehouse.settings import Settings
 from lakehouse.workspace import Workspace
 
 _QUERY = """
-    SELECT pca_version, scaler_version, components, explained_variance, threshold, images, feature_version,
-           fitted_at, reason
+    SELECT pca_version, scaler_version, components, explained_variance, threshold, images, fitted_at, reason,
+           feature_version, run_id
     FROM gold.models ORDER BY pca_version
 """
 
@@ -38,5 +38,3 @@ def serve_ui(settings: Settings, port: int) -> int:
     command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", tracking_uri]
     command += ["--default-artifact-root", f"{folder}/artifacts", "--host", "127.0.0.1", "--port", str(port)]
     return subprocess.call(command)
-
-

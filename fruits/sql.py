@@ -33,7 +33,7 @@ def connect(lake: Lake) -> duckdb.DuckDBPyConnection:
     Raises:
         LakehouseError: the lake has no table.
     """
-    connection = duckdb.connect()
+    connection = duckdb.connect(config={"TimeZone": "UTC"})
     found = False
     for table in TABLES:
         handle = delta.open_table(lake, table)
@@ -45,7 +45,9 @@ def connect(lake: Lake) -> duckdb.DuckDBPyConnection:
         connection.execute(f"CREATE SCHEMA IF NOT EXISTS {schema}")
         connection.execute(f"CREATE VIEW {schema}.{name} AS SELECT * FROM _{schema}_{name}")
     if not found:
-        raise LakehouseError(f"There are no tables in {lake.uri}. Fill it first: `fruits run --images FOLDER --lake …`.")
+        raise LakehouseError(
+            f"There are no tables in {lake.uri}. Fill it first: `fruits run --images FOLDER --lake …`."
+        )
     return connection
 
 
@@ -56,10 +58,11 @@ def answer(lake: Lake, query: str) -> tuple[list[str], list[tuple[object, ...]]]
         SettingsError: the query is wrong; the message is DuckDB's.
     """
     try:
-        cursor = connect(lake).execute(query)
+        found = connect(lake).execute(query).to_arrow_table()
     except duckdb.Error as error:
         raise SettingsError(str(error)) from error
-    return [column[0] for column in cursor.description or ()], cursor.fetchall()
+    rows = zip(*(column.to_pylist() for column in found.columns), strict=True)
+    return found.column_names, list(rows)
 
 
 def print_answer(columns: Sequence[str], rows: Sequence[Sequence[object]], shape: SqlFormat) -> None:

@@ -1,4 +1,4 @@
-"""The gold job: components that explain the threshold, every image projected onto them, and a record of each version."""
+"""The gold job: components that explain the threshold, every image projected onto them, a record of each version."""
 
 import tempfile
 from datetime import UTC, datetime
@@ -8,7 +8,6 @@ from typing import Any, TypedDict
 import numpy as np
 import pyarrow as pa
 from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
 
 from gold.pca import Spectrum, captured, components_needed, fit_pca, fit_spectrum
 from gold.project import project
@@ -18,8 +17,8 @@ from lakehouse import delta
 from lakehouse.errors import SettingsError
 from lakehouse.registry import Fit, Version
 from lakehouse.workspace import Workspace
-from silver.moments import Moments
 from silver.fitted import SCALER, Covered, Scaler, read_moments, registered_scaler
+from silver.moments import Moments
 from silver.tables import FEATURES, MOMENTS, SCALED
 from silver.tables import TABLES as SILVER_TABLES
 
@@ -54,7 +53,7 @@ def run(workspace: Workspace) -> Summary:
         return _nothing(workspace)
     champion = workspace.registry.champion(PCA)
     explained = _explained(workspace, champion, scaler, covered) if champion else 0.0
-    reason = _why_refit(workspace, champion, scaler, covered, explained)
+    reason = _why_refit(workspace, champion, scaler, explained)
     version, spectrum = champion, None
     if reason:
         spectrum = _fit_spectrum(workspace, scaler, covered)
@@ -107,9 +106,7 @@ def _explained(workspace: Workspace, champion: Version, scaler: Scaler, covered:
     return captured(covered.moments.under(*scaler.arrays), workspace.registry.load(champion).components_)
 
 
-def _why_refit(
-    workspace: Workspace, champion: Version | None, scaler: Scaler, covered: Covered, explained: float
-) -> str | None:
+def _why_refit(workspace: Workspace, champion: Version | None, scaler: Scaler, explained: float) -> str | None:
     settings = workspace.settings
     needed = None
     if champion is None:
@@ -223,24 +220,36 @@ def _model_row(version: Version, spectrum: Spectrum, scaler: Scaler) -> pa.Table
 
 def _write_projections(workspace: Workspace, version: Version) -> tuple[int, int]:
     """Bring `gold.projections` to this PCA and to `silver.scaled`; returns how many were projected, and removed."""
-    spark, lake = workspace.spark, workspace.lake
-    scaled, features = delta.read(spark, lake, SCALED), delta.read(spark, lake, FEATURES)
+    lake = workspace.lake
+    upstream = f"{delta.state(lake, SCALED, FEATURES)} by {PCA} {version.number}"
+    if delta.follows(lake, PROJECTIONS, upstream):
+        return 0, 0
+    scaled = delta.read(workspace.spark, lake, SCALED)
+    if delta.versions(lake, PROJECTIONS, "pca_version") == {version.number}:
+        projected, removed = _project_difference(workspace, version, scaled)
+    else:
+        projected, removed = delta.replace(_projections(workspace, version, scaled), lake, PROJECTIONS), 0
+    delta.mark_follows(lake, PROJECTIONS, upstream)
+    return projected, removed
 
-    def projections(rows: DataFrame) -> DataFrame:
-        pca = workspace.registry.load(version)
-        return project(rows, features, pca.mean_, pca.components_, version.number)
 
-    if delta.versions(lake, PROJECTIONS, "pca_version") != {version.number}:
-        return delta.replace(projections(scaled), lake, PROJECTIONS), 0
-    there = delta.read(spark, lake, PROJECTIONS).select("path", "sha256", "scaler_version")
-    same = ["sha256", "scaler_version"]
+def _projections(workspace: Workspace, version: Version, scaled: DataFrame) -> DataFrame:
+    pca = workspace.registry.load(version)
+    features = delta.read(workspace.spark, workspace.lake, FEATURES)
+    return project(scaled, features, pca.mean_, pca.components_, version.number)
+
+
+def _project_difference(workspace: Workspace, version: Version, scaled: DataFrame) -> tuple[int, int]:
+    lake, same = workspace.lake, ["sha256", "scaler_version"]
+    there = delta.read(workspace.spark, lake, PROJECTIONS).select("path", *same)
     changes = delta.difference(scaled.select("path", *same), there, "path", same).persist()
     try:
         counts = {change: int(n) for change, n in changes.groupBy("change").count().collect()}
         todo = counts.get("insert", 0) + counts.get("update", 0)
         if todo:
-            paths = changes.where(F.col("change") != "delete").select("path")
-            delta.merge(projections(scaled.join(paths, on="path", how="left_semi")), lake, PROJECTIONS)
+            paths = changes.where("change != 'delete'").select("path")
+            rows = _projections(workspace, version, scaled.join(paths, on="path", how="left_semi"))
+            delta.merge(rows, lake, PROJECTIONS)
         removed = delta.delete(changes.where("change = 'delete'"), lake, PROJECTIONS) if counts.get("delete") else 0
         return todo, removed
     finally:

@@ -27,7 +27,8 @@ class Spectrum:
     @property
     def ratio(self) -> Float64:
         """The explained variance ratio of each component, shape (d,)."""
-        return self.variance / self.variance.sum()
+        ratio: Float64 = self.variance / self.variance.sum()
+        return ratio
 
     @property
     def cumulative(self) -> Float64:
@@ -62,7 +63,7 @@ def components_needed(spectrum: Spectrum, threshold: float) -> int:
 
 
 def fit_pca(spectrum: Spectrum, components: int) -> Any:
-    """A fitted `sklearn.decomposition.PCA` of the first k components, its fitted attributes set as its own fit would."""
+    """A fitted `sklearn.decomposition.PCA` of the first k components, its attributes set as its own fit would."""
     from sklearn.decomposition import PCA
 
     k, d = components, len(spectrum.mean)

@@ -1,13 +1,14 @@
 """Scaled vectors onto principal components."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from gold.tables import PROJECTIONS
-from silver.moments import Float64, as_column, as_matrix
+from lakehouse.vectors import as_column, as_matrix
+from silver.moments import Float64
 
 
 def project(scaled: DataFrame, features: DataFrame, mean: Float64, components: Float64, pca_version: int) -> DataFrame:
@@ -22,7 +23,7 @@ def project(scaled: DataFrame, features: DataFrame, mean: Float64, components: F
     """
     loadings = components.T
 
-    def projecting(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    def projecting(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
             if batch.num_rows:
                 coordinates = as_column((as_matrix(batch.column("scaled")) - mean) @ loadings)

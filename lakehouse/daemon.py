@@ -13,7 +13,7 @@ def _keep(importer: zipimport.zipimporter) -> None:
 
 
 if __name__ == "__main__":
-    zipimport.zipimporter.invalidate_caches = _keep  # type: ignore[method-assign]
+    zipimport.zipimporter.invalidate_caches = _keep  # type: ignore[method-assign,assignment]
     from pyspark.daemon import manager
 
-    manager()
+    manager()  # type: ignore[no-untyped-call]

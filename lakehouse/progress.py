@@ -21,9 +21,9 @@ class Progress(Protocol):
 class Silence:
     """Shows nothing."""
 
-    def stage(self, name: str, total: int) -> Callable[[int], None]:
+    def stage(self, name: str, total: int) -> Callable[[int], None]:  # noqa: ARG002 - the protocol's
         """Begin nothing."""
-        return lambda done: None
+        return lambda done: None  # noqa: ARG005 - the protocol's
 
     def say(self, message: str) -> None:
         """Say nothing."""

@@ -1,7 +1,7 @@
-"""The model registry: versions of the scaler and of the PCA, and what they were fitted on. The only importer of mlflow.
+"""The model registry: versions of the scaler and the PCA, and what they were fitted on.
 
-A version is registered with tags that say what it was fitted on, in one call, so that a run which died after registering
-finds its version again instead of registering a second one.
+The only importer of mlflow. A version is registered with tags that say what it was fitted on, in one call, so that a run
+that died after registering finds its version again instead of registering a second one.
 """
 
 import hashlib
@@ -104,12 +104,14 @@ class Registry:
             return found
         import mlflow
 
-        with mlflow.start_run(experiment_id=self._experiment_id(), run_name=f"{name} {fit.params['images']} images") as run:
+        with mlflow.start_run(
+            experiment_id=self._experiment_id(), run_name=f"{name} {fit.params['images']} images"
+        ) as run:
             run_id = run.info.run_id
             self._log(run_id, fit)
             uri = _log_model(name, fit)
             sha256 = _sha256(Path(mlflow.artifacts.download_artifacts(uri)))
-            registered = mlflow.register_model(uri, name, tags={**fit.tags, "sha256": sha256})
+            registered = self._register(name, uri, run_id, {**fit.tags, "sha256": sha256})
         return Version(name, int(registered.version), run_id, {**fit.tags, "sha256": sha256})
 
     def load(self, version: Version, sha256: str | None = None) -> Any:
@@ -129,11 +131,17 @@ class Registry:
         for expected in {version.sha256, sha256 or version.sha256}:
             if actual != expected:
                 raise TamperedModelError(
-                    f"The artifact of {version.name} version {version.number} has the SHA-256 {actual}, but {expected} was "
-                    "recorded when it was fitted. It was not loaded. Make another version champion, or refit with "
+                    f"The artifact of {version.name} version {version.number} has the SHA-256 {actual}, but {expected} "
+                    "was recorded when it was fitted. It was not loaded. Make another version champion, or refit with "
                     "`fruits run --refit always`."
                 )
         return mlflow.sklearn.load_model(str(folder))
+
+    def _register(self, name: str, uri: str, run_id: str, tags: Mapping[str, str]) -> Any:
+        if not self._client.search_registered_models(f"name = '{name}'"):
+            self._client.create_registered_model(name)
+        model_id = uri.removeprefix("models:/")
+        return self._client.create_model_version(name, uri, run_id, tags=dict(tags), model_id=model_id)
 
     def _aliases(self, version: Version) -> list[str]:
         return list(self._client.get_model_version(version.name, str(version.number)).aliases)
@@ -162,11 +170,12 @@ class Registry:
 def _open_client(tracking_uri: str) -> "MlflowClient":
     # MLflow reports its use over the network unless told not to: not with somebody else's photographs.
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    for name in ("mlflow", "alembic"):
-        logging.getLogger(name).setLevel(logging.WARNING)
     import mlflow
     import mlflow.sklearn
 
+    # That tables are made, and that a scaler does not predict, is no news; MLflow's errors are exceptions.
+    for name in ("mlflow", "alembic"):
+        logging.getLogger(name).setLevel(logging.ERROR)
     mlflow.set_tracking_uri(tracking_uri)
     return mlflow.MlflowClient(tracking_uri=tracking_uri)
 

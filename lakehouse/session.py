@@ -43,17 +43,22 @@ def spark_session(settings: Settings, java_options: str = "") -> SparkSession:
     return builder.getOrCreate()
 
 
-def prepare(settings: Settings) -> Path:
+def prepare(settings: Settings, warm_up: str) -> Path:
     """Fetch the jars and write Java's class archive, once; returns the archive.
 
     With the archive Spark's start takes half as long: most of it is loading some 20,000 classes.
+
+    Args:
+        settings: what Spark is to be started with.
+        warm_up: the module that runs with the arguments archive and folder, and leaves the archive.
     """
     _need_java()
     archive = jvm.class_archive(jvm.jars(settings.packages))
     if not archive.exists():
+        print("Preparing Java's class archive (once, about a minute)…", file=sys.stderr)
         with tempfile.TemporaryDirectory(dir=jvm.cache_folder()) as work:
             staged = Path(work) / "classes.jsa"
-            command = [sys.executable, "-m", "lakehouse.warmup", str(staged), work]
+            command = [sys.executable, "-m", warm_up, str(staged), work]
             done = subprocess.run(command, capture_output=True, text=True, check=False)
             if not staged.exists():
                 raise LakehouseError(f"Java's class archive could not be written:\n{done.stderr[-2000:]}")

@@ -75,7 +75,7 @@ def load_settings(file: str | Path | None = None, **options: object) -> Settings
         options: values given on the command line; None means not given.
 
     Raises:
-        SettingsError: a key, type or value is wrong; the message names the key, where it came from, and what is allowed.
+        SettingsError: a key, type or value is wrong; the message names the key, its source, and what is allowed.
     """
     values = {key: (value, "the shipped conf/local.yaml") for key, value in _defaults().items()}
     path = Path(file) if file is not None else Path(DEFAULT_FILE)

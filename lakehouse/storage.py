@@ -17,10 +17,10 @@ FILE = "file://"
 
 @dataclass(frozen=True)
 class FileStatus:
-    """A directory entry.
+    r"""A directory entry.
 
     Attributes:
-        path: URI; where the name is no UTF-8 the offending bytes are written as `\\xNN`.
+        path: URI; where the name is no UTF-8 the offending bytes are written as `\xNN`.
         length: bytes.
         modified: modification time, microseconds since 1970-01-01 UTC.
         rule: why it can be no photograph, whatever it holds; None where it may be one.

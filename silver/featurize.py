@@ -1,6 +1,6 @@
 """Features of photographs, by whatever encoder the job is given."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from silver.moments import as_column
+from lakehouse.vectors import as_column
 from silver.tables import FEATURES
 
 Predict = Callable[[memoryview], NDArray[np.float32]]
@@ -46,7 +46,7 @@ def featurize(images: DataFrame, encoder: Encoder, count: Callable[[int], None])
     version, load = encoder.feature_version, encoder.load
     columns = ["path", "label", "split", "sha256", "batch"]
 
-    def encoding(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    def encoding(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
             if not batch.num_rows:
                 continue

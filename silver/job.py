@@ -73,21 +73,17 @@ def run(workspace: Workspace, encoder: Encoder) -> Summary:
         TamperedModelError: the champion's artifact is not the one that was registered.
     """
     delta.create(workspace.lake, (*BRONZE_TABLES, *TABLES))
-    work = _find(workspace, encoder)
-    try:
-        _write_features(workspace, encoder, work)
-    finally:
-        work.rows.unpersist()
+    featurized, copied, removed = _follow_images(workspace, encoder)
     moments = _update_moments(workspace, encoder)
-    scaler, reason = _choose_scaler(workspace, encoder, moments)
+    scaler, reason = _choose_scaler(workspace, moments)
     scaled = _write_scaled(workspace, scaler) if scaler else 0
     if scaler and scaler.version != workspace.registry.champion(SCALER):
         workspace.registry.set_champion(scaler.version)
     return Summary(
-        featurized=work.count("compute"),
-        copied=work.count("copy"),
+        featurized=featurized,
+        copied=copied,
         scaled=scaled,
-        removed=work.count("delete"),
+        removed=removed,
         feature_version=encoder.feature_version,
         scaler_version=scaler.version.number if scaler else None,
         refit=reason,
@@ -95,6 +91,21 @@ def run(workspace: Workspace, encoder: Encoder) -> Summary:
 
 
 # ---- features -------------------------------------------------------------------------------------------------------
+
+
+def _follow_images(workspace: Workspace, encoder: Encoder) -> tuple[int, int, int]:
+    """Bring `silver.features` to `bronze.images`; returns how many were computed, copied and removed."""
+    lake = workspace.lake
+    upstream = f"{delta.state(lake, IMAGES)} as {encoder.feature_version}"
+    if delta.follows(lake, FEATURES, upstream):
+        return 0, 0, 0
+    work = _find(workspace, encoder)
+    try:
+        _write_features(workspace, encoder, work)
+    finally:
+        work.rows.unpersist()
+    delta.mark_follows(lake, FEATURES, upstream)
+    return work.count("compute"), work.count("copy"), work.count("delete")
 
 
 def _find(workspace: Workspace, encoder: Encoder) -> _Work:
@@ -122,7 +133,9 @@ def with_action(changes: DataFrame, features: DataFrame, encoder: Encoder) -> Da
     known = features.where(F.col("feature_version") == encoder.feature_version).select("sha256").distinct()
     first = F.row_number().over(Window.partitionBy("sha256").orderBy("path")) == 1
     action = (
-        F.when(F.col("change") == "delete", "delete").when(F.col("known") | ~F.col("first"), "copy").otherwise("compute")
+        F.when(F.col("change") == "delete", "delete")
+        .when(F.col("known") | ~F.col("first"), "copy")
+        .otherwise("compute")
     )
     return (
         changes.join(known.withColumn("known", F.lit(True)), on="sha256", how="left")
@@ -196,7 +209,7 @@ def _few(workspace: Workspace, rows: DataFrame) -> DataFrame:
 # ---- scaler ---------------------------------------------------------------------------------------------------------
 
 
-def _choose_scaler(workspace: Workspace, encoder: Encoder, covered: Covered) -> tuple[Scaler | None, str | None]:
+def _choose_scaler(workspace: Workspace, covered: Covered) -> tuple[Scaler | None, str | None]:
     """The scaler to use, and why it was fitted if it is new."""
     version = workspace.registry.champion(SCALER)
     champion = registered_scaler(workspace.registry, version) if version else None
@@ -271,23 +284,32 @@ def _register_scaler(workspace: Workspace, covered: Covered, reason: str) -> Ver
 
 def _write_scaled(workspace: Workspace, scaler: Scaler) -> int:
     """Bring `silver.scaled` to this scaler and to the features; returns how many rows were scaled."""
-    spark, lake, number = workspace.spark, workspace.lake, scaler.version.number
-    features = delta.read(spark, lake, FEATURES)
-    if delta.versions(lake, SCALED, "scaler_version") != {number}:
-        return delta.replace(scale(features, *scaler.arrays, number), lake, SCALED)
-    there = delta.read(spark, lake, SCALED).select("path", "sha256")
+    lake, number = workspace.lake, scaler.version.number
+    upstream = f"{delta.state(lake, FEATURES)} by {SCALER} {number}"
+    if delta.follows(lake, SCALED, upstream):
+        return 0
+    features = delta.read(workspace.spark, lake, FEATURES)
+    if delta.versions(lake, SCALED, "scaler_version") == {number}:
+        scaled = _scale_difference(workspace, scaler, features)
+    else:
+        scaled = delta.replace(scale(features, *scaler.arrays, number), lake, SCALED)
+    delta.mark_follows(lake, SCALED, upstream)
+    return scaled
+
+
+def _scale_difference(workspace: Workspace, scaler: Scaler, features: DataFrame) -> int:
+    lake = workspace.lake
+    there = delta.read(workspace.spark, lake, SCALED).select("path", "sha256")
     changes = delta.difference(features.select("path", "sha256"), there, "path", ["sha256"]).persist()
     try:
         counts = {change: int(n) for change, n in changes.groupBy("change").count().collect()}
         todo = counts.get("insert", 0) + counts.get("update", 0)
         if todo:
             paths = changes.where("change != 'delete'").select("path")
-            rows = scale(features.join(paths, on="path", how="left_semi"), *scaler.arrays, number)
+            rows = scale(features.join(paths, on="path", how="left_semi"), *scaler.arrays, scaler.version.number)
             delta.merge(rows, lake, SCALED)  # MERGE, for it conflicts with a replacement that another writer makes
         if counts.get("delete"):
             delta.delete(changes.where("change = 'delete'"), lake, SCALED)
         return todo
     finally:
         changes.unpersist()
-
-

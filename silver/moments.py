@@ -7,13 +7,15 @@ They are additive: sums over parts merge exactly, new rows add, removed rows sub
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 from pyspark.sql import DataFrame
+
+from lakehouse.vectors import as_matrix
 
 Float64 = NDArray[np.float64]
 _ROWS_A_BLOCK = 4096  # bounds the float64 copy of a block: 4096 × 1280 × 8 bytes = 42 MB
@@ -103,7 +105,7 @@ def partial_moments(features: DataFrame) -> DataFrame:
         features: a column `features` of arrays, all of one length.
     """
 
-    def summing(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    def summing(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         total = None
         for batch in batches:
             for start in range(0, batch.num_rows, _ROWS_A_BLOCK):
@@ -122,15 +124,3 @@ def merge_moments(partials: DataFrame, dimension: int) -> Moments:
     for row in partials.toLocalIterator():
         total += Moments.from_bytes(row["count"], bytes(row["mean"]), bytes(row["scatter"]))
     return total
-
-
-def as_matrix(column: pa.Array) -> NDArray[np.float32]:
-    """A list column whose lists have one length, as a matrix (rows, length) without copying."""
-    return column.flatten().to_numpy(zero_copy_only=False).reshape(len(column), -1)
-
-
-def as_column(matrix: NDArray[np.floating]) -> pa.Array:
-    """A matrix (rows, length) as a column of float32 lists."""
-    rows, length = matrix.shape
-    offsets = np.arange(0, (rows + 1) * length, length, dtype=np.int32) if length else np.zeros(rows + 1, np.int32)
-    return pa.ListArray.from_arrays(offsets, matrix.astype(np.float32, copy=False).ravel())

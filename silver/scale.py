@@ -1,6 +1,6 @@
 """The standard scaler: fitted from moments, applied to features, asked whether it still fits."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -8,10 +8,11 @@ import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from silver.moments import Float64, Moments, as_column, as_matrix
+from lakehouse.vectors import as_column, as_matrix
+from silver.moments import Float64, Moments
 from silver.tables import SCALED
 
-_COLUMNS = ("path", "sha256", "batch", "scaled")
+_COLUMNS = ["path", "sha256", "batch"]
 _ROUNDING = 10 * np.finfo(np.float64).eps
 
 
@@ -54,12 +55,12 @@ def scale(features: DataFrame, mean: Float64, deviation: Float64, scaler_version
         scaler_version: the version of the scaler that these are of.
     """
 
-    def scaling(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    def scaling(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
             if batch.num_rows:
                 scaled = as_column((as_matrix(batch.column("features")) - mean) / deviation)
-                yield pa.RecordBatch.from_arrays([*(batch.column(name) for name in _COLUMNS[:3]), scaled], list(_COLUMNS))
+                yield batch.select(_COLUMNS).append_column("scaled", scaled)
 
     schema = "path string, sha256 string, batch long, scaled array<float>"
-    rows = features.select("path", "sha256", "batch", "features").mapInArrow(scaling, schema)
+    rows = features.select(*_COLUMNS, "features").mapInArrow(scaling, schema)
     return rows.withColumn("scaler_version", F.lit(scaler_version).cast("long")).select(*SCALED.schema.names)

@@ -22,7 +22,7 @@ Photograph = Callable[..., bytes]
 def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tests see the shipped settings, whatever the shell that runs them has set."""
     for name in [*os.environ]:
-        if name.startswith("FRUITS_") and not name.startswith("FRUITS_TEST_") or name == "MLFLOW_TRACKING_URI":
+        if (name.startswith("FRUITS_") and not name.startswith("FRUITS_TEST_")) or name == "MLFLOW_TRACKING_URI":
             monkeypatch.delenv(name)
 
 

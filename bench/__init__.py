@@ -1,0 +1,1 @@
+"""Measurements against which the promises of speed are held; run by `make bench`."""

@@ -1,0 +1,139 @@
+"""Settings: defaults, then the file, then the environment, then options; what is wrong is named with its source."""
+
+from pathlib import Path
+
+import pytest
+
+from lakehouse.errors import SettingsError
+from lakehouse.settings import Settings, load_settings
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A working directory that has no conf/local.yaml."""
+    monkeypatch.chdir(tmp_path)
+
+
+def write(path: Path, text: str) -> Path:
+    """Write a settings file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_shipped_defaults_set_every_key() -> None:
+    """With no file, no environment and no options there is a value for each key, and the lake is here."""
+    settings = load_settings()
+    assert settings.model_fields_set == set(Settings.model_fields)
+    assert settings.lake == f"file://{Path.cwd()}/lake"
+    assert (settings.images, settings.removed_images, settings.refit) == (None, "keep", "auto")
+
+
+def test_file_replaces_the_keys_it_names_as_a_whole_and_no_other(tmp_path: Path) -> None:
+    """A list or mapping of the file is not merged with the default; keys it leaves out keep theirs."""
+    file = write(tmp_path / "mine.yaml", "threshold: 0.9\nsplits: [lesson]\nspark: {spark.master: 'local[1]'}\n")
+    settings, defaults = load_settings(file), load_settings()
+    assert (settings.threshold, settings.splits, settings.spark) == (0.9, ["lesson"], {"spark.master": "local[1]"})
+    changed = {"threshold", "splits", "spark"}
+    assert settings.model_dump(exclude=changed) == defaults.model_dump(exclude=changed)
+
+
+def test_empty_file_changes_nothing(tmp_path: Path) -> None:
+    """A file of comments is a file."""
+    assert load_settings(write(tmp_path / "mine.yaml", "# nothing yet\n")) == load_settings()
+
+
+def test_conf_local_yaml_of_the_working_directory_is_the_default_file(tmp_path: Path) -> None:
+    """It is read where no file is named, and only then."""
+    write(tmp_path / "conf" / "local.yaml", "threshold: 0.7\n")
+    assert load_settings().threshold == 0.7
+    assert load_settings(write(tmp_path / "mine.yaml", "readers: 2\n")).threshold == 0.8
+
+
+def test_option_goes_over_environment_goes_over_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of three values for a key the nearest to the caller counts; an option of None and an empty variable are none."""
+    file = write(tmp_path / "mine.yaml", "threshold: 0.5\nreaders: 2\nmax_bytes: 10\nlake: from-file\n")
+    monkeypatch.setenv("FRUITS_THRESHOLD", "0.6")
+    monkeypatch.setenv("FRUITS_READERS", "3")
+    monkeypatch.setenv("FRUITS_LAKE", "")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///somewhere.db")
+    settings = load_settings(file, threshold=0.7, readers=None)
+    assert (settings.threshold, settings.readers, settings.max_bytes) == (0.7, 3, 10)
+    assert settings.lake == f"file://{tmp_path}/from-file"
+    assert settings.tracking_uri == "sqlite:///somewhere.db"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("treshold: 0.9", r"`treshold` in .*mine\.yaml is no setting\. Settings are: .*threshold"),
+        ("threshold: high", r"`threshold` in .*mine\.yaml is 'high': .*number"),
+        ("threshold: 1.5", r"`threshold` in .*mine\.yaml is 1\.5: .*less than or equal to 1"),
+        ("readers: 0", r"`readers` in .*mine\.yaml is 0: .*greater than or equal to 1"),
+        ("removed_images: forget", r"`removed_images` in .*mine\.yaml is 'forget': .*'keep' or 'delete'"),
+        ("formats: [JPEG, HEIC]", r"`formats\.1` in .*mine\.yaml is 'HEIC': .*'JPEG', 'PNG'.*'TIFF'"),
+        ("formats: []", r"`formats` in .*mine\.yaml is \[\]: .*at least 1"),
+        ("splits: train", r"`splits` in .*mine\.yaml is 'train': .*list"),
+        ("spark: [a]", r"`spark` in .*mine\.yaml is \['a'\]: .*dictionary"),
+        ("scaler_variance_range: [1.1, 0.9]", r"`scaler_variance_range\.0` in .*mine\.yaml is 1\.1: .*less than 1"),
+        ("images: https://example.org/a", r"`images` in .*mine\.yaml is 'https://.*the scheme https:// is not supported"),
+        ("lake: ''", r"`lake` in .*mine\.yaml is '': .*name is needed"),
+        ("lake:", r"`lake` in .*mine\.yaml is None: .*string"),
+        ("1: 2", r"`1` in .*mine\.yaml is no setting"),
+    ],
+)
+def test_wrong_line_of_a_file_is_named_with_key_file_value_and_what_is_allowed(
+    tmp_path: Path, text: str, message: str
+) -> None:
+    """Whoever reads the message need not look into the code."""
+    with pytest.raises(SettingsError, match=message):
+        load_settings(write(tmp_path / "mine.yaml", text))
+
+
+def test_every_wrong_key_is_named_at_once(tmp_path: Path) -> None:
+    """Two mistakes cost one run, not two."""
+    with pytest.raises(SettingsError, match=r"(?s)`readers` .*\n`tresh` "):
+        load_settings(write(tmp_path / "mine.yaml", "tresh: 1\nreaders: 0\n"))
+
+
+def test_wrong_value_of_the_environment_is_named_with_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The message names the variable, which is where to look."""
+    monkeypatch.setenv("FRUITS_REFIT", "sometimes")
+    with pytest.raises(SettingsError, match=r"`refit` in FRUITS_REFIT is 'sometimes': .*'auto', 'always' or 'never'"):
+        load_settings()
+
+
+def test_wrong_option_is_named_as_it_was_typed() -> None:
+    """The message names the option of the command, in its own spelling."""
+    with pytest.raises(SettingsError, match=r"`max_bytes` in --max-bytes is -1: .*greater than 0"):
+        load_settings(max_bytes=-1)
+
+
+def test_missing_file_that_was_named_is_an_error(tmp_path: Path) -> None:
+    """A file that was asked for is never passed over."""
+    with pytest.raises(SettingsError, match=r"settings file .*none\.yaml cannot be read: No such file or directory"):
+        load_settings(tmp_path / "none.yaml")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"a: [1", r"mine\.yaml is not valid YAML: (?s:.*)line 1"),
+        (b"lake: \xff\xfe\xfa", r"mine\.yaml is not valid YAML"),
+        (b"- threshold: 0.9\n", r"mine\.yaml must hold `key: value` lines, not a list"),
+        (b"threshold 0.9\n", r"mine\.yaml must hold `key: value` lines, not a str"),
+    ],
+)
+def test_file_that_is_no_mapping_in_yaml_is_an_error(tmp_path: Path, content: bytes, message: str) -> None:
+    """The message names the file, and the line where YAML knows it."""
+    file = tmp_path / "mine.yaml"
+    file.write_bytes(content)
+    with pytest.raises(SettingsError, match=message):
+        load_settings(file)
+
+
+def test_photographs_nobody_named_are_asked_for_with_the_three_ways_to_name_them(tmp_path: Path) -> None:
+    """`source` is the images' URI, or an error that says what to do."""
+    assert load_settings(images=str(tmp_path)).source == f"file://{tmp_path}"
+    with pytest.raises(SettingsError, match=r"--images FOLDER.*FRUITS_IMAGES.*key `images`"):
+        _ = load_settings().source
