@@ -73,19 +73,9 @@ def models(lake: LakeUri = None, config: Config = None, shape: Shape = Format.ta
     if shape == Format.json:
         print_json(rows)
     else:
-        shown = (
-            "version",
-            "champion",
-            "components",
-            "explained",
-            "threshold",
-            "images",
-            "scaler",
-            "fitted at",
-            "reason",
-        )
-        keys = ("pca_version", "champion", "components", "explained_variance", "threshold", "images", "scaler_version")
-        print_table(shown, [[row[key] for key in (*keys, "fitted_at", "reason")] for row in rows])
+        shown = ("version", "k", "explained", "images", "scaler", "fitted at", "reason", "")
+        keys = ("pca_version", "components", "explained_variance", "images", "scaler_version", "fitted_at", "reason")
+        print_table(shown, [[*(row[key] for key in keys), "champion" if row["champion"] else ""] for row in rows])
 
 
 @app.command()

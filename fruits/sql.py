@@ -7,13 +7,15 @@ from collections.abc import Sequence
 from enum import StrEnum
 
 import duckdb
+import pyarrow as pa
+from pyspark.sql.types import TimestampType
 
 import bronze.tables
 import gold.tables
 import silver.tables
 from fruits.console import print_json, print_table
 from lakehouse import delta
-from lakehouse.delta import Lake
+from lakehouse.delta import Lake, Table
 from lakehouse.errors import LakehouseError, SettingsError
 
 TABLES = (*bronze.tables.TABLES, *silver.tables.TABLES, *gold.tables.TABLES)
@@ -33,22 +35,38 @@ def connect(lake: Lake) -> duckdb.DuckDBPyConnection:
     Raises:
         LakehouseError: the lake has no table.
     """
-    connection = duckdb.connect(config={"TimeZone": "UTC"})
+    connection = duckdb.connect()
     found = False
     for table in TABLES:
-        handle = delta.open_table(lake, table)
-        if handle is None:
+        if delta.open_table(lake, table) is None:
             continue
         found = True
         schema, name = table.name.split(".")
-        connection.register(f"_{schema}_{name}", handle.to_pyarrow_dataset())
         connection.execute(f"CREATE SCHEMA IF NOT EXISTS {schema}")
-        connection.execute(f"CREATE VIEW {schema}.{name} AS SELECT * FROM _{schema}_{name}")
+        files = delta.data_files(lake, table)
+        if files:
+            source = f"read_parquet([{', '.join(map(_quoted, files))}])"
+        else:
+            source = f"_{schema}_{name}"
+            connection.register(source, delta.arrow_schema(table).empty_table())
+        connection.execute(f"CREATE VIEW {schema}.{name} AS SELECT {_columns(table)} FROM {source}")
     if not found:
         raise LakehouseError(
             f"There are no tables in {lake.uri}. Fill it first: `fruits run --images FOLDER --lake …`."
         )
     return connection
+
+
+def _quoted(file: str) -> str:
+    """A file's name as a SQL string that matches itself alone, for DuckDB takes it for a pattern."""
+    literal = "".join(f"[{character}]" if character in "*?[" else character for character in file)
+    return "'" + literal.replace("'", "''") + "'"
+
+
+def _columns(table: Table) -> str:
+    """All columns, time stamps as UTC without a zone: with zones DuckDB computes only where its extension is."""
+    times = [field.name for field in table.schema if isinstance(field.dataType, TimestampType)]
+    return "*" + (f" REPLACE ({', '.join(f'make_timestamp(epoch_us({n})) AS {n}' for n in times)})" if times else "")
 
 
 def answer(lake: Lake, query: str) -> tuple[list[str], list[tuple[object, ...]]]:
@@ -58,7 +76,8 @@ def answer(lake: Lake, query: str) -> tuple[list[str], list[tuple[object, ...]]]
         SettingsError: the query is wrong; the message is DuckDB's.
     """
     try:
-        found = connect(lake).execute(query).to_arrow_table()
+        relation = connect(lake).sql(query)
+        found: pa.Table = relation.to_arrow_table() if relation is not None else pa.table({})
     except duckdb.Error as error:
         raise SettingsError(str(error)) from error
     rows = zip(*(column.to_pylist() for column in found.columns), strict=True)

@@ -7,6 +7,7 @@ which answers in milliseconds and needs no Java.
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from urllib.parse import unquote
 
 import pyarrow as pa
 from delta.tables import DeltaTable as SparkDeltaTable
@@ -106,10 +107,19 @@ def read(spark: SparkSession, lake: Lake, table: Table) -> DataFrame:
     column mapping, no partitions (`create` refuses others). Spark's own reading of a log takes seconds in a process
     that has just begun, for each table, before the first row.
     """
-    files = existing(lake, table).file_uris()
+    files = data_files(lake, table)
     if not files:
         return spark.createDataFrame([], table.schema)
-    return spark.read.schema(table.schema).parquet(*files)
+    # The names are names: a lake's folder may have brackets or stars in its own.
+    return spark.read.schema(table.schema).option("__globPaths__", "false").parquet(*files)
+
+
+def data_files(lake: Lake, table: Table) -> list[str]:
+    """The data files of the current version; empty for a table that does not exist."""
+    handle = open_table(lake, table)
+    names = pa.table(handle.get_add_actions(flatten=True)).column("path").to_pylist() if handle else []
+    # The log percent-encodes names, delta-rs' own list of files the lake's folder as well.
+    return [f"{lake.path(table)}/{unquote(name)}" for name in names]
 
 
 def read_changes(spark: SparkSession, lake: Lake, table: Table, first: int, last: int) -> DataFrame:

@@ -1,7 +1,7 @@
 """The model registry: versions of the scaler and the PCA, and what they were fitted on.
 
-The only importer of mlflow. A version is registered with tags that say what it was fitted on, in one call, so that a run
-that died after registering finds its version again instead of registering a second one.
+The only importer of mlflow. A version is registered with tags that say what it was fitted on, in one call, so that a
+run that died after registering finds its version again instead of registering a second one.
 """
 
 import hashlib

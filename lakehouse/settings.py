@@ -56,6 +56,13 @@ class Settings(BaseModel):
     def _as_uri(cls, value: str | None) -> str | None:
         return None if value is None else absolute_uri(value)
 
+    @field_validator("lake")
+    @classmethod
+    def _plain(cls, value: str) -> str:
+        if found := sorted(set(value) & set("%#?*[]{}\\")):
+            raise ValueError(f"a lake's folder must be named without {' '.join(found)}, which Spark and others misread.")
+        return value
+
     @property
     def source(self) -> str:
         """The images' URI; a SettingsError where none was given."""

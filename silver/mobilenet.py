@@ -125,8 +125,11 @@ def _without_stderr() -> Iterator[None]:
 
 
 def _be_quiet() -> None:
-    # TensorFlow's chatter about the processor, written by C++ before it can be told not to. Errors come as exceptions.
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+    # TensorFlow's chatter about the processor, written by C++ before it can be told not to, and Keras' download bar on
+    # stdout. Errors come as exceptions.
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 1)
+    os.dup2(null, 2)
 
 
 def _download(path: str) -> None:

@@ -1,0 +1,114 @@
+"""MobileNetV2 through LiteRT: Keras' own features, from one conversion."""
+
+import io
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from lakehouse.errors import WeightsNotFoundError
+from silver.mobilenet import converted_model, keras_weights, load_predict, prepare
+from tests.conftest import photograph
+
+IMAGES = os.environ.get("FRUITS_TEST_IMAGES")
+real = pytest.mark.skipif(
+    not keras_weights().is_file() or not IMAGES,
+    reason="needs MobileNetV2's weights under KERAS_HOME and photographs under FRUITS_TEST_IMAGES",
+)
+KERAS = """
+import sys, numpy as np, keras
+from PIL import Image
+network = keras.applications.MobileNetV2(weights="imagenet", include_top=False, pooling="avg", input_shape=(224, 224, 3))
+images = [Image.open(path).convert("RGB").resize((224, 224), Image.BICUBIC) for path in sys.argv[2:]]
+np.save(sys.argv[1], network.predict(np.stack([np.asarray(one, "float32") for one in images]) / 127.5 - 1, verbose=0))
+"""
+
+
+@pytest.fixture(scope="module")
+def untrained(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
+    """The untrained model, converted once."""
+    return converted_model("untrained", tmp_path_factory.mktemp("models"))
+
+
+def test_untrained_model_says_so(untrained: tuple[str, Path]) -> None:
+    """The feature version names what the features are of, and the file is named after it."""
+    version, path = untrained
+    assert version == "mobilenetv2-untrained-r1"
+    assert path.name == f"{version}.tflite"
+
+
+def test_model_is_converted_once(untrained: tuple[str, Path]) -> None:
+    """A second call finds the flatbuffer, and nothing half-written is left beside it."""
+    version, path = untrained
+    before = path.stat()
+    assert converted_model("untrained", path.parent) == (version, path)
+    assert path.stat().st_mtime_ns == before.st_mtime_ns
+    assert [*path.parent.iterdir()] == [path]
+
+
+def test_features_keep_their_scale(untrained: tuple[str, Path]) -> None:
+    """1280 finite float32 features that tell photographs apart, neither vanishing nor exploding."""
+    predict = load_predict(untrained[1].read_bytes())
+    features = np.stack([predict(memoryview(photograph(seed, size=(64, 64)))) for seed in range(4)])
+    assert (features.shape, features.dtype) == ((4, 1280), np.float32)
+    assert np.isfinite(features).all()
+    assert 1e-3 < features.std() < 1e3
+    assert features.std(axis=0).max() > 1e-3
+
+
+def test_same_photograph_has_the_same_features(untrained: tuple[str, Path]) -> None:
+    """Features depend on the photograph alone: not on the interpreter, nor on what it computed before."""
+    flatbuffer, one, other = untrained[1].read_bytes(), photograph(1), photograph(2)
+    first, second = load_predict(flatbuffer), load_predict(flatbuffer)
+    expected = first(memoryview(one))
+    first(memoryview(other))
+    np.testing.assert_array_equal(first(memoryview(one)), expected)
+    np.testing.assert_array_equal(second(memoryview(one)), expected)
+
+
+def test_untrained_weights_are_fixed(untrained: tuple[str, Path], tmp_path: Path) -> None:
+    """Another conversion of the untrained model computes the same features: the version promises it."""
+    _, again = converted_model("untrained", tmp_path)
+    content = memoryview(photograph(1))
+    expected = load_predict(untrained[1].read_bytes())(content)
+    np.testing.assert_allclose(load_predict(again.read_bytes())(content), expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize(("size", "mode"), [((8, 8), "RGB"), ((300, 200), "RGB"), ((1, 1), "L"), ((40, 30), "CMYK")])
+def test_prepared_photograph_is_rgb_of_224_pixels(size: tuple[int, int], mode: str) -> None:
+    """Whatever the size and the colours, the model sees uint8 RGB of 224 × 224."""
+    content = io.BytesIO()
+    Image.new(mode, size).save(content, "JPEG")
+    prepared = prepare(content.getvalue())
+    assert (prepared.shape, prepared.dtype) == ((224, 224, 3), np.uint8)
+
+
+def test_photograph_is_resized_as_the_reference_does() -> None:
+    """Pillow's bicubic resampling of the RGB pixels."""
+    content = photograph(3, size=(100, 60))
+    expected = Image.open(io.BytesIO(content)).convert("RGB").resize((224, 224), Image.Resampling.BICUBIC)
+    np.testing.assert_array_equal(prepare(memoryview(content)), np.asarray(expected))
+
+
+def test_missing_weights_are_named(tmp_path: Path) -> None:
+    """A weights file that is not there is an error that names it."""
+    with pytest.raises(WeightsNotFoundError, match=r"nowhere\.h5, where there is no file"):
+        converted_model(str(tmp_path / "nowhere.h5"), tmp_path)
+
+
+@real
+def test_features_are_keras_own(tmp_path: Path) -> None:
+    """On a real photograph of each label, features equal Keras' predict with ImageNet weights to 1e-3."""
+    photographs = [min(label.iterdir()) for label in sorted(Path(str(IMAGES), "Test").iterdir())]
+    script = [sys.executable, "-c", KERAS, str(tmp_path / "expected.npy"), *map(str, photographs)]
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
+    subprocess.run(script, check=True, env=environment, capture_output=True)
+    version, path = converted_model(None, tmp_path / "models")
+    predict = load_predict(path.read_bytes())
+    actual = np.stack([predict(memoryview(one.read_bytes())) for one in photographs])
+    assert version.startswith("mobilenetv2-") and version.endswith("-r1") and "untrained" not in version
+    np.testing.assert_allclose(actual, np.load(tmp_path / "expected.npy"), atol=1e-3)

@@ -1,0 +1,263 @@
+"""The whole lakehouse on 3,936 real photographs: `fruits run` three times, and what stands in the lake after each.
+
+About two minutes on two cores. Each run's outcome is kept as it was after the run, so that the tests may come in any
+order.
+"""
+
+import io
+import json
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+from pyspark.ml.feature import PCA as SparkPCA
+from pyspark.ml.feature import StandardScaler as SparkStandardScaler
+from pyspark.ml.functions import array_to_vector
+from pyspark.sql import SparkSession
+from sklearn.decomposition import PCA
+from sklearn.preprocessing import StandardScaler
+
+from fruits.sql import TABLES, answer
+from gold.job import PCA as PCA_NAME
+from gold.tables import EXPLAINED_VARIANCE, PROJECTIONS
+from lakehouse import delta
+from lakehouse.delta import Lake
+from lakehouse.registry import Registry
+from silver.fitted import SCALER, read_moments
+from silver.mobilenet import keras_weights
+from silver.moments import Moments
+from silver.tables import FEATURES, SCALED
+
+IMAGES = os.environ.get("FRUITS_TEST_IMAGES")
+pytestmark = pytest.mark.skipif(
+    not IMAGES or not keras_weights().is_file(),
+    reason="needs 3,936 photographs under FRUITS_TEST_IMAGES and MobileNetV2's weights under KERAS_HOME",
+)
+Float64 = NDArray[np.float64]
+ALL, NEW = 3936, 40
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the photographs and the lake are."""
+
+    photographs: Path
+    lake: Lake
+
+    def run(self) -> dict[str, dict[str, Any]]:
+        """Call `fruits run` in a process of its own; returns the summary that it prints."""
+        inherited = {key: value for key, value in os.environ.items() if not key.startswith(("FRUITS_", "MLFLOW_"))}
+        command = [sys.executable, "-m", "fruits.cli", "run", "--format", "json"]
+        command += ["--images", str(self.photographs), "--lake", self.lake.uri]
+        environment = {**inherited, "FRUITS_REMOVED_IMAGES": "delete"}
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        summary: dict[str, dict[str, Any]] = json.loads(done.stdout)
+        return summary
+
+    def registry(self) -> Registry:
+        """The lake's model registry."""
+        return Registry(None, "fruits", self.lake.folder("mlflow"))
+
+    def state(self) -> dict[str, int]:
+        """The Delta version of every table and the number of versions of both models."""
+        versions = {table.name: delta.existing(self.lake, table).version() for table in TABLES}
+        return {**versions, **{name: len(self.registry().versions(name)) for name in (SCALER, PCA_NAME)}}
+
+    def rows(self, table: delta.Table, *columns: str) -> list[dict[str, Any]]:
+        """Columns of a table."""
+        return delta.existing(self.lake, table).to_pyarrow_table(columns=[*columns]).to_pylist()
+
+    def matrix(self, table: delta.Table, column: str) -> Float64:
+        """A column of vectors as a matrix, its rows in the order of paths."""
+        rows = sorted(self.rows(table, "path", column), key=lambda row: row["path"])
+        return np.array([row[column] for row in rows], dtype=np.float64)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What stood in the lake after a run."""
+
+    place: Place
+    summary: dict[str, dict[str, Any]]
+    state: dict[str, int]
+    features: Float64
+    scaled: Float64
+    projections: Float64
+    scaler: Any
+    pca: Any
+
+    @classmethod
+    def of(cls, place: Place) -> "Outcome":
+        """Run, and look."""
+        summary = place.run()
+        registry = place.registry()
+        scaler, pca = registry.champion(SCALER), registry.champion(PCA_NAME)
+        assert scaler is not None
+        assert pca is not None
+        return cls(
+            place,
+            summary,
+            place.state(),
+            place.matrix(FEATURES, "features"),
+            place.matrix(SCALED, "scaled"),
+            place.matrix(PROJECTIONS, "components"),
+            registry.load(scaler),
+            registry.load(pca),
+        )
+
+
+@pytest.fixture(scope="module")
+def first(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
+    """The first run, over all photographs."""
+    folder = tmp_path_factory.mktemp("acceptance")
+    shutil.copytree(str(IMAGES), folder / "photographs")
+    return Outcome.of(Place(folder / "photographs", Lake(str(folder / "lake"))))
+
+
+@pytest.fixture(scope="module")
+def second(first: Outcome) -> Outcome:
+    """The second run, over the same photographs."""
+    return Outcome.of(first.place)
+
+
+@pytest.fixture(scope="module")
+def third(second: Outcome) -> Outcome:
+    """The third run: forty photographs more, one replaced, one moved, one removed, one broken."""
+    folder = second.place.photographs
+    apples, cherries, lemons, mangoes, cocos = (
+        sorted((folder / "Training" / label).iterdir()) for label in ("Apple", "Cherry", "Lemon", "Mango", "Cocos")
+    )
+    for number, path in enumerate(apples[:NEW]):
+        path.with_name(f"turned {number}.jpg").write_bytes(turned(path))
+    cherries[0].write_bytes(turned(cherries[0]))
+    lemons[0].rename(folder / "Test" / "Lemon" / "moved.jpg")
+    mangoes[0].unlink()
+    cocos[0].write_bytes(cocos[0].read_bytes()[:400])
+    return Outcome.of(second.place)
+
+
+def turned(path: Path) -> bytes:
+    """A photograph turned by some degrees, on white."""
+    content = io.BytesIO()
+    with Image.open(path) as image:
+        image.convert("RGB").rotate(33, fillcolor="white").save(content, "JPEG", quality=95)
+    return content.getvalue()
+
+
+def signs_aside(components: Float64) -> Float64:
+    """Each component with its largest loading positive."""
+    largest = components[np.arange(len(components)), np.abs(components).argmax(axis=1)]
+    return components * np.sign(largest)[:, np.newaxis]
+
+
+def test_first_run_takes_all_photographs_through_all_layers(first: Outcome) -> None:
+    """3,936 photographs become features, z-scores and 81 components that explain 80 %."""
+    bronze, silver, gold = (first.summary[layer] for layer in ("bronze", "silver", "gold"))
+    assert (bronze["discovered"], bronze["ingested"], bronze["quarantined"], bronze["skipped"]) == (ALL, ALL, 0, 0)
+    assert silver["featurized"] + silver["copied"] == silver["scaled"] == ALL
+    assert silver["featurized"] == ALL
+    assert (gold["projected"], gold["images"], gold["components"]) == (ALL, ALL, 81)
+    assert gold["explained_variance"] >= 0.8
+    assert first.features.shape == first.scaled.shape == (ALL, 1280)
+    assert first.projections.shape == (ALL, 81)
+
+
+def test_second_run_does_nothing(first: Outcome, second: Outcome) -> None:
+    """Nothing new: no new version of any table or model, and the same champion."""
+    assert second.state == first.state
+    assert second.summary["bronze"]["unchanged"] == ALL
+    assert second.summary["silver"]["featurized"] == second.summary["gold"]["projected"] == 0
+    assert second.summary["gold"]["pca_version"] == first.summary["gold"]["pca_version"]
+
+
+def test_third_run_does_what_is_new_and_no_more(second: Outcome, third: Outcome) -> None:
+    """Forty new and one replaced are computed, the moved one is copied, removed and broken ones go."""
+    bronze, silver, gold = (third.summary[layer] for layer in ("bronze", "silver", "gold"))
+    assert bronze["discovered"] == ALL + NEW - 1
+    assert (bronze["ingested"], bronze["replaced"], bronze["quarantined"]) == (NEW + 2, 1, 1)
+    assert bronze["unchanged"] == ALL - 4
+    assert (silver["featurized"], silver["copied"], silver["scaled"]) == (NEW + 1, 1, NEW + 2)
+    assert (silver["refit"], gold["refit"], gold["pca_version"]) == (None, None, 1)
+    assert (gold["projected"], gold["images"]) == (NEW + 2, ALL + NEW - 2)
+    for name in (SCALER, PCA_NAME):
+        assert third.state[name] == second.state[name] == 1
+
+
+def test_third_runs_rows_follow_the_folder(third: Outcome) -> None:
+    """The moved photograph has its new label and split, the removed and the broken one have no row, the latter a reason."""
+    paths = {Path(row["path"]): row for row in third.place.rows(PROJECTIONS, "path", "label", "split")}
+    names = {"/".join(path.parts[-3:]): row for path, row in paths.items()}
+    assert (names["Test/Lemon/moved.jpg"]["label"], names["Test/Lemon/moved.jpg"]["split"]) == ("Lemon", "Test")
+    (broken,) = answer(third.place.lake, "SELECT label, reason FROM bronze.quarantine")[1]
+    assert broken == ("Cocos", "truncated")
+    for label in ("Mango", "Cocos", "Lemon"):
+        there = sum(name.startswith(f"Training/{label}/") for name in names)
+        assert there == len([*Path(str(IMAGES), "Training", label).iterdir()]) - 1
+
+
+@pytest.mark.parametrize("run", ["first", "third"])
+def test_scaled_and_projections_are_the_champions(run: str, request: pytest.FixtureRequest) -> None:
+    """Each row is what the registered scikit-learn objects make of its features."""
+    outcome: Outcome = request.getfixturevalue(run)
+    np.testing.assert_allclose(outcome.scaled, outcome.scaler.transform(outcome.features), atol=1e-4)
+    np.testing.assert_allclose(outcome.projections, outcome.pca.transform(outcome.scaled), atol=1e-3)
+
+
+def test_increments_equal_one_pass_over_everything(third: Outcome) -> None:
+    """After rows were added, replaced and removed, the moments are those of all rows, and so is what is explained."""
+    covered = read_moments(third.place.lake)
+    assert covered is not None
+    expected = Moments.of(third.features)
+    assert covered.moments.count == expected.count == ALL + NEW - 2
+    np.testing.assert_allclose(covered.moments.mean, expected.mean, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(covered.moments.scatter, expected.scatter, atol=1e-9 * np.trace(expected.scatter))
+    scaled = third.scaler.transform(third.features)
+    explained = (scaled @ third.pca.components_.T).var(axis=0).sum() / scaled.var(axis=0).sum()
+    assert third.summary["gold"]["explained_variance"] == pytest.approx(explained, abs=1e-9)
+
+
+def test_fit_is_scikit_learns(first: Outcome) -> None:
+    """Scaler, explained variance and components equal scikit-learn's on the same rows, signs aside."""
+    scaler = StandardScaler().fit(first.features)
+    np.testing.assert_allclose(first.scaler.mean_, scaler.mean_, atol=1e-6)
+    np.testing.assert_allclose(first.scaler.scale_, first.features.std(axis=0, ddof=1), atol=1e-6)
+    expected = PCA(n_components=81, svd_solver="full").fit(scaler.transform(first.features))
+    np.testing.assert_allclose(first.pca.explained_variance_ratio_, expected.explained_variance_ratio_, atol=1e-6)
+    np.testing.assert_allclose(first.pca.components_, signs_aside(expected.components_), atol=1e-6)
+    curve = sorted(first.place.rows(EXPLAINED_VARIANCE, "component", "ratio"), key=lambda row: row["component"])
+    np.testing.assert_allclose(
+        [row["ratio"] for row in curve[:81]], expected.explained_variance_ratio_, atol=1e-6
+    )
+    assert len(curve) == 1280
+
+
+def test_fit_is_spark_mls(first: Outcome, spark: SparkSession) -> None:
+    """Scaler, explained variance and components equal Spark ML's StandardScaler(withMean, withStd) and PCA."""
+    frame = spark.createDataFrame([(row.tolist(),) for row in first.features], "features array<double>")
+    vectors = frame.select(array_to_vector("features").alias("features")).cache()
+    scaler = SparkStandardScaler(inputCol="features", outputCol="scaled", withMean=True, withStd=True).fit(vectors)
+    np.testing.assert_allclose(first.scaler.mean_, scaler.mean.toArray(), atol=1e-6)
+    np.testing.assert_allclose(first.scaler.scale_, scaler.std.toArray(), atol=1e-6)
+    expected = SparkPCA(k=81, inputCol="scaled", outputCol="components").fit(scaler.transform(vectors))
+    vectors.unpersist()
+    np.testing.assert_allclose(
+        first.pca.explained_variance_ratio_, expected.explainedVariance.toArray(), atol=1e-6
+    )
+    np.testing.assert_allclose(first.pca.components_, signs_aside(expected.pc.toArray().T), atol=1e-6)
+
+
+@pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
+def test_readers_without_spark_read_every_table(third: Outcome, table: delta.Table) -> None:
+    """DuckDB and delta-rs agree on every table, and none is empty."""
+    columns, rows = answer(third.place.lake, f"SELECT * FROM {table.name}")
+    assert columns == table.schema.names
+    assert len(rows) == delta.existing(third.place.lake, table).to_pyarrow_table().num_rows > 0
