@@ -1,5 +1,7 @@
 # `make demo` and `make test` are all there is to know; `make help` lists the rest.
-PYTHON ?= $(firstword $(foreach name,python3.13 python3.12 python3.11 python3,$(shell command -v $(name) 2>/dev/null)) python3)
+# The first that runs and is new enough: a name on PATH may be a shim of pyenv's for a version that is not switched on.
+PYTHON ?= $(shell for name in python3.13 python3.12 python3.11 python3; do \
+	"$$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$name" && exit; done; echo python3)
 VENV ?= .venv
 BIN := $(VENV)/bin
 # Byte code is written at set-up: without it TensorFlow, MLflow and scikit-learn take three times as long to import.

@@ -98,16 +98,19 @@ def difference_of_files(listing: DataFrame, images: DataFrame, quarantine: DataF
         change: new | changed | unchanged | skipped | gone,
         in_images, in_quarantine: whether that table holds the path.
     """
-    held = quarantine.select("path", *_aliases("quarantined"), F.lit(True).alias("in_quarantine"))
+    held = quarantine.select("path", "reason", *_aliases("quarantined"), F.lit(True).alias("in_quarantine"))
     kept = images.select("path", *_aliases("ingested"), F.lit(True).alias("in_images"))
     known = kept.join(held, on="path", how="full_outer").select(
         "path",
+        "reason",
         F.coalesce("in_images", F.lit(False)).alias("in_images"),
         F.coalesce("in_quarantine", F.lit(False)).alias("in_quarantine"),
         F.coalesce("quarantined_length", "ingested_length").alias("known_length"),
         F.coalesce("quarantined_time", "ingested_time").alias("known_time"),
     )
-    same = (F.col("length") == F.col("known_length")) & (F.col("modification_time") == F.col("known_time"))
+    # What could not be read for a reason outside the file is tried again.
+    retried = F.coalesce(F.col("reason") == "unreadable", F.lit(False))
+    same = ~retried & (F.col("length") == F.col("known_length")) & (F.col("modification_time") == F.col("known_time"))
     change = (
         F.when(F.col("length").isNull(), "gone")
         .when(F.col("rule").isNotNull(), "skipped")

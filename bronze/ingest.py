@@ -63,7 +63,9 @@ def read_photographs(candidates: DataFrame, limits: Limits, readers: int, count:
         with ThreadPoolExecutor(readers) as pool:
             for batch in batches:
                 for rows in _bounded(batch.to_pylist(), limits.max_bytes):
-                    judged = list(pool.map(lambda row: _judge(row, limits), rows))
+                    # Decoded here, one at a time, while the pool reads ahead: pictures take more memory than files.
+                    contents = pool.map(lambda row: _read(row, limits), rows)
+                    judged = [{**row, **_judge(found, limits)} for row, found in zip(rows, contents, strict=True)]
                     count(len(judged))
                     yield pa.RecordBatch.from_pylist(judged, schema=_ARROW)
 
@@ -102,23 +104,24 @@ def _bounded(rows: list[dict[str, Any]], max_bytes: int) -> Iterator[list[dict[s
         yield run
 
 
-def _judge(row: Mapping[str, Any], limits: Limits) -> dict[str, Any]:
+def _read(row: Mapping[str, Any], limits: Limits) -> bytes | Problem:
     if row["length"] > limits.max_bytes:
-        return {**row, **_problem(Problem("too_large", f"{row['length']} bytes; at most {limits.max_bytes} are read."))}
+        return Problem("too_large", f"{row['length']} bytes; at most {limits.max_bytes} are read.")
     try:
         content = read_file(row["path"], limits.max_bytes + 1)
     except OSError as error:
-        return {**row, **_problem(Problem("unreadable", f"{type(error).__name__}: {error.strerror}"))}
+        return Problem("unreadable", f"{type(error).__name__}: {error.strerror}")
     if len(content) > limits.max_bytes:  # it has grown since it was listed
-        return {**row, **_problem(Problem("too_large", f"More than {limits.max_bytes} bytes."))}
-    verdict = inspect(content, limits.formats, limits.max_pixels)
+        return Problem("too_large", f"More than {limits.max_bytes} bytes.")
+    return content
+
+
+def _judge(found: bytes | Problem, limits: Limits) -> dict[str, Any]:
+    verdict = found if isinstance(found, Problem) else inspect(found, limits.formats, limits.max_pixels)
     if isinstance(verdict, Problem):
-        return {**row, **_problem(verdict)}
-    return {**row, **_photograph(verdict, content)}
-
-
-def _problem(problem: Problem) -> dict[str, Any]:
-    return {"reason": problem.reason, "detail": problem.detail}
+        return {"reason": verdict.reason, "detail": verdict.detail}
+    assert isinstance(found, bytes)
+    return _photograph(verdict, found)
 
 
 def _photograph(photograph: Photograph, content: bytes) -> dict[str, Any]:

@@ -135,8 +135,11 @@ def _write_images(workspace: Workspace, found: _Found, batch: int) -> tuple[int,
         if not found.count("new", "changed", images=True):
             return delta.append(rows, lake, IMAGES), 0
         kept = {"length": "new.length", "modification_time": "new.modification_time"}
+        before = delta.existing(lake, IMAGES).version()
         inserted = delta.merge(rows, lake, IMAGES, touch=kept)
     version = delta.existing(lake, IMAGES).version()
+    if version == before:
+        return 0, 0
     changes = delta.read_changes(spark, lake, IMAGES, version, version)
     replaced = changes.where((F.col("_change_type") == "update_postimage") & (F.col("batch") == batch)).count()
     return inserted, replaced

@@ -4,6 +4,7 @@
 """
 
 import io
+import re
 import struct
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -24,6 +25,11 @@ REASONS = (
     "unreadable",
 )
 """The vocabulary of `bronze.quarantine.reason`."""
+
+_MAGIC = {"JPEG": b"\xff\xd8\xff", "PNG": b"\x89PNG\r\n\x1a\n"}
+_HEIF_BRANDS = tuple(b"heic heix heim heis hevc hevx hevm hevs mif1 msf1 avif avis".split())
+# A marker that begins a segment: not a stuffed byte, a restart or a filler.
+_MARKER = re.compile(rb"\xff+([^\x00\x01\xff\xd0-\xd7])", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -58,17 +64,19 @@ def inspect(content: bytes, formats: Collection[str], max_pixels: int) -> Photog
     except UnidentifiedImageError:
         return _unidentified(content)
     except Exception as error:  # noqa: BLE001 - Pillow's parsers raise what they like; it becomes the detail
-        return _undecodable(error)
+        return _undecodable(error, content)
     name = "JPEG" if image.format == "MPO" else str(image.format)  # MPO: a JPEG followed by another, as cameras write
     if name not in formats:
         return Problem("unsupported_format", f"{name} is not among the formats {', '.join(sorted(formats))}.")
     if image.width * image.height > max_pixels:
         return Problem("too_many_pixels", f"{image.width}×{image.height} pixels; at most {max_pixels} are decoded.")
     try:
+        if name == "PNG":
+            Image.open(io.BytesIO(content)).verify()  # the checksums of the pixels, which load() passes over
         image.load()
     except Exception as error:  # noqa: BLE001 - as above
-        return _undecodable(error)
-    if _ends_early(content, name):
+        return _undecodable(error, content)
+    if _ends_early(content):
         return Problem("truncated", f"The {name} data has no end marker.")
     return Photograph(name, image.width, image.height)
 
@@ -76,9 +84,7 @@ def inspect(content: bytes, formats: Collection[str], max_pixels: int) -> Photog
 def decode(content: bytes | memoryview) -> Image.Image:
     """The picture as RGB: first frame, EXIF orientation applied, transparency on white, 16 bits scaled to 8."""
     opened = Image.open(io.BytesIO(content))
-    if opened.mode == "RGB" and not opened.getexif():
-        return opened
-    image = ImageOps.exif_transpose(opened)
+    image = _upright(opened)
     if image.mode.startswith("I;16") or image.mode == "I":
         image = Image.fromarray((np.asarray(image, dtype=np.uint32) >> 8).clip(0, 255).astype(np.uint8))
     if image.has_transparency_data:
@@ -88,28 +94,52 @@ def decode(content: bytes | memoryview) -> Image.Image:
     return image.convert("RGB")
 
 
+def _upright(image: Image.Image) -> Image.Image:
+    """The picture turned as its EXIF data says; as it is stored, where they cannot be read."""
+    try:
+        return ImageOps.exif_transpose(image)
+    except Exception:  # noqa: BLE001 - a damaged EXIF block is no fault of the pixels
+        return image
+
+
 def _unidentified(content: bytes) -> Problem:
-    for name, magic in (("JPEG", b"\xff\xd8\xff"), ("PNG", b"\x89PNG\r\n\x1a\n")):
-        if content.startswith(magic) or magic.startswith(content):
-            if _ends_early(content, name):
-                return Problem("truncated", f"The {name} data ends in its header.")
-            return Problem("corrupt", f"The header of the {name} data is damaged.")
-    if content[4:12] in (b"ftypheic", b"ftypheix", b"ftypmif1", b"ftypmsf1", b"ftypavif"):
+    if name := _begun(content):
+        if _ends_early(content):
+            return Problem("truncated", f"The {name} data ends in its header.")
+        return Problem("corrupt", f"The header of the {name} data is damaged.")
+    if content[4:8] == b"ftyp" and content[8:12] in _HEIF_BRANDS:
         return Problem("unsupported_format", "HEIC or AVIF.")
     return Problem("not_an_image", f"Unknown content; it begins with {content[:16]!r}.")
 
 
-def _undecodable(error: Exception) -> Problem:
-    detail = f"{type(error).__name__}: {error}"
-    cut = isinstance(error, EOFError | struct.error) or "truncated" in str(error).lower()
-    return Problem("truncated" if cut else "corrupt", detail)
+def _undecodable(error: Exception, content: bytes) -> Problem:
+    cut = isinstance(error, EOFError | struct.error) or "truncated" in str(error).lower() or _ends_early(content)
+    return Problem("truncated" if cut else "corrupt", f"{type(error).__name__}: {error}")
 
 
-def _ends_early(content: bytes, name: str) -> bool:
-    """Whether the end marker is missing that Pillow does not ask for."""
-    if name == "JPEG":
-        # After the last start of scan; inside scan data 0xFF is always followed by 0x00, so the markers are markers.
-        return content.rfind(b"\xff\xd9") <= content.rfind(b"\xff\xda")
-    if name == "PNG":
-        return not 0 <= content.rfind(b"IEND") <= len(content) - 8  # with the four bytes of its checksum
-    return False
+def _begun(content: bytes) -> str | None:
+    """JPEG or PNG, where content begins as one, however short it is."""
+    return next(
+        (name for name, magic in _MAGIC.items() if content.startswith(magic) or magic.startswith(content)), None
+    )
+
+
+def _ends_early(content: bytes) -> bool:
+    """Whether the end of a JPEG or a PNG is missing, which Pillow does not always ask for."""
+    match _begun(content):
+        case "JPEG":
+            return _jpeg_ends_early(content)
+        case "PNG":
+            return not 0 <= content.rfind(b"IEND") <= len(content) - 8  # with the four bytes of its checksum
+        case _:
+            return False
+
+
+def _jpeg_ends_early(content: bytes) -> bool:
+    """Whether no end marker follows the segments, which are walked: what comes after the end may hold any bytes."""
+    at = 2
+    while marker := _MARKER.search(content, at):
+        if marker[1] == b"\xd9":
+            return False
+        at = marker.end() + int.from_bytes(content[marker.end() : marker.end() + 2], "big")
+    return True

@@ -117,7 +117,7 @@ def doctor(images: Images = None, lake: LakeUri = None, config: Config = None, s
     if shape == Format.json:
         print_json([vars(finding) for finding in findings])
     else:
-        rows = [(one.name, "ok" if one.ok else "[red]mend[/red]", f"{one.found} {one.advice}") for one in findings]
+        rows = [(one.name, "ok" if one.ok else "mend", f"{one.found} {one.advice}") for one in findings]
         print_table(["", "", "found"], rows)
     raise typer.Exit(0 if all(finding.ok for finding in findings) else 1)
 
@@ -148,8 +148,8 @@ def main() -> None:
     try:
         app()
     except SettingsError as error:
-        ERR.print(f"[bold red]Error:[/bold red] {error}", soft_wrap=True)
+        ERR.print(f"Error: {error}", style="red", soft_wrap=True)
         sys.exit(2)
     except LakehouseError as error:
-        ERR.print(f"[bold red]Error:[/bold red] {error}", soft_wrap=True)
+        ERR.print(f"Error: {error}", style="red", soft_wrap=True)
         sys.exit(1)

@@ -5,15 +5,18 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from decimal import Decimal
 from enum import StrEnum
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
-OUT = Console(highlight=False)
-ERR = Console(stderr=True, highlight=False)
+# Paths and messages are shown as they stand: brackets are no markup.
+OUT = Console(highlight=False, markup=False)
+ERR = Console(stderr=True, highlight=False, markup=False)
 
 
 class Format(StrEnum):
@@ -49,17 +52,21 @@ def bars() -> Iterator[Bars]:
 
 def print_json(value: object) -> None:
     """Print one JSON value on stdout."""
-    json.dump(value, sys.stdout, ensure_ascii=False, default=str)
+    json.dump(value, sys.stdout, ensure_ascii=False, default=_as_json)
     sys.stdout.write("\n")
+
+
+def _as_json(value: object) -> object:
+    return float(value) if isinstance(value, Decimal) else str(value)
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]], title: str | None = None) -> None:
     """Print a table on stdout."""
     table = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD)
     for column in columns:
-        table.add_column(column, overflow="fold")
+        table.add_column(Text(column), overflow="fold")
     for row in rows:
-        table.add_row(*(_shown(value) for value in row))
+        table.add_row(*(Text(_shown(value)) for value in row))
     OUT.print(table)
 
 
@@ -67,7 +74,7 @@ def print_summary(summary: Mapping[str, Mapping[str, object]]) -> None:
     """Print a run's summary: a line a layer, with what is not zero."""
     for layer, figures in summary.items():
         parts = [f"{_shown(value)} {key.replace('_', ' ')}" for key, value in figures.items() if value not in (0, None)]
-        OUT.print(f"[bold]{layer:<8}[/bold]{', '.join(parts) or 'nothing'}", soft_wrap=True)
+        OUT.print(f"{layer:<8}{', '.join(parts) or 'nothing'}", soft_wrap=True)
 
 
 def _shown(value: object) -> str:

@@ -33,9 +33,9 @@ def run_demo(settings: Settings, folder: Path) -> None:
     try:
         summary = run_layers(settings)
     except WeightsNotFoundError as error:
-        ERR.print(f"[bold red]{error}[/bold red]")
+        ERR.print(str(error), style="red")
         ERR.print(
-            "[bold red]Going on with an UNTRAINED network: everything runs, but its features mean nothing.[/bold red]"
+            "Going on with an UNTRAINED network: everything runs, but its features mean nothing.", style="bold red"
         )
         settings = settings.model_copy(update={"weights": UNTRAINED})
         summary = run_layers(settings)

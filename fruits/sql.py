@@ -45,7 +45,7 @@ def connect(lake: Lake) -> duckdb.DuckDBPyConnection:
         connection.execute(f"CREATE SCHEMA IF NOT EXISTS {schema}")
         files = delta.data_files(lake, table)
         if files:
-            source = f"read_parquet([{', '.join(map(_quoted, files))}])"
+            source = f"read_parquet([{', '.join(map(_quoted, files))}], union_by_name = true)"
         else:
             source = f"_{schema}_{name}"
             connection.register(source, delta.arrow_schema(table).empty_table())
@@ -64,9 +64,12 @@ def _quoted(file: str) -> str:
 
 
 def _columns(table: Table) -> str:
-    """All columns, time stamps as UTC without a zone: with zones DuckDB computes only where its extension is."""
-    times = [field.name for field in table.schema if isinstance(field.dataType, TimestampType)]
-    return "*" + (f" REPLACE ({', '.join(f'make_timestamp(epoch_us({n})) AS {n}' for n in times)})" if times else "")
+    """The table's columns by name, for a merged file holds the change feed's too; time stamps as UTC without a zone.
+
+    DuckDB computes with zones only where its extension is at hand.
+    """
+    times = {field.name for field in table.schema if isinstance(field.dataType, TimestampType)}
+    return ", ".join(f"make_timestamp(epoch_us({n})) AS {n}" if n in times else n for n in table.schema.names)
 
 
 def answer(lake: Lake, query: str) -> tuple[list[str], list[tuple[object, ...]]]:

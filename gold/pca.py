@@ -50,8 +50,10 @@ def fit_spectrum(moments: Moments) -> Spectrum:
     covariance = moments.scatter / (moments.count - 1)
     variance, vectors = np.linalg.eigh((covariance + covariance.T) / 2)
     components = vectors.T[::-1]
-    # eigh is free in its signs; one rule makes two fits to the same rows the same fit.
-    largest = np.abs(components).argmax(axis=1)
+    # eigh is free in its signs; one rule makes two fits to the same rows the same fit. Among loadings as large as the
+    # largest but for rounding, the first decides.
+    size = np.abs(components)
+    largest = (size >= size.max(axis=1, keepdims=True) * (1 - 1e-8)).argmax(axis=1)
     signs = np.sign(components[np.arange(len(components)), largest])
     return Spectrum(np.clip(variance[::-1], 0.0, None), components * signs[:, np.newaxis], moments.mean, moments.count)
 

@@ -13,6 +13,8 @@ import pyarrow as pa
 from delta.tables import DeltaTable as SparkDeltaTable
 from deltalake import CommitProperties, DeltaTable, Schema, Transaction, write_deltalake
 from deltalake.exceptions import TableNotFoundError
+from py4j.protocol import Py4JJavaError
+from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
@@ -21,6 +23,8 @@ from lakehouse.errors import ForeignTableError
 from lakehouse.storage import local_path
 
 LAYOUT = "1"
+READ_ERRORS = (PySparkException, Py4JJavaError)
+"""What reading versions whose files or log are gone raises: Spark's own error, or what py4j could not translate."""
 _FOLLOWS = "fruits.follows"
 
 
@@ -158,14 +162,16 @@ def difference(upstream: DataFrame, downstream: DataFrame, key: str, same: Seque
 
 def append(rows: DataFrame, lake: Lake, table: Table) -> int:
     """Append rows in one commit; returns how many."""
+    before = existing(lake, table).version()
     rows.write.format("delta").mode("append").save(lake.path(table))
-    return _last_commit(lake, table, "numOutputRows")
+    return _rows_since(before, lake, table, "numOutputRows")
 
 
 def replace(rows: DataFrame, lake: Lake, table: Table) -> int:
     """Replace all rows in one commit; returns how many there are now."""
+    before = existing(lake, table).version()
     rows.write.format("delta").mode("overwrite").save(lake.path(table))
-    return _last_commit(lake, table, "numOutputRows")
+    return _rows_since(before, lake, table, "numOutputRows")
 
 
 def merge(rows: DataFrame, lake: Lake, table: Table, touch: Mapping[str, str] | None = None) -> int:
@@ -177,17 +183,19 @@ def merge(rows: DataFrame, lake: Lake, table: Table, touch: Mapping[str, str] | 
         table: the table.
         touch: columns to update, as SQL over `new`, where the content (`sha256`) is the same; None: all of them.
     """
+    before = existing(lake, table).version()
     merging = _merge_into(rows, lake, table)
     if touch is not None:
         merging = merging.whenMatchedUpdate("old.sha256 <=> new.sha256", set=dict(touch))
     merging.whenMatchedUpdateAll().whenNotMatchedInsertAll().execute()
-    return _last_commit(lake, table, "numTargetRowsInserted")
+    return _rows_since(before, lake, table, "numTargetRowsInserted")
 
 
 def delete(keys: DataFrame, lake: Lake, table: Table) -> int:
     """Delete the rows with these keys in one commit; returns how many."""
+    before = existing(lake, table).version()
     _merge_into(keys.select(*table.key), lake, table).whenMatchedDelete().execute()
-    return _last_commit(lake, table, "numTargetRowsDeleted")
+    return _rows_since(before, lake, table, "numTargetRowsDeleted")
 
 
 def write_small(rows: pa.Table, lake: Lake, table: Table, *, mode: str) -> None:
@@ -263,9 +271,10 @@ def _merge_into(rows: DataFrame, lake: Lake, table: Table):  # type: ignore[no-u
     return target.merge(rows.alias("new"), " AND ".join(f"old.{key} = new.{key}" for key in table.key))
 
 
-def _last_commit(lake: Lake, table: Table, metric: str) -> int:
-    """A figure that Spark wrote into the newest commit."""
-    return int(existing(lake, table).history(1)[0]["operationMetrics"][metric])
+def _rows_since(before: int, lake: Lake, table: Table, metric: str) -> int:
+    """A count that Spark wrote into the commit after version `before`; 0 where nothing was to be committed."""
+    handle = existing(lake, table)
+    return int(handle.history(1)[0]["operationMetrics"][metric]) if handle.version() > before else 0
 
 
 def _check_layout(table: Table, found: DeltaTable) -> None:

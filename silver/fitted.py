@@ -19,12 +19,16 @@ SCALER = "fruits-scaler"
 
 @dataclass(frozen=True)
 class Covered:
-    """Moments, and what they are the moments of: a Delta version of `silver.features`, the table with this id."""
+    """Moments, and what they are the moments of: a Delta version of `silver.features`, the table with this id.
+
+    `fresh` says that they have just been summed over all rows, rather than by increments.
+    """
 
     moments: Moments
     feature_version: str
     features_version: int
     table_id: str
+    fresh: bool = False
 
     @property
     def fitted_on(self) -> str:

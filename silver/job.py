@@ -1,10 +1,9 @@
 """The silver job: images without features get them, moments follow, and all features stand on one scale."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypedDict
 
-from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
@@ -178,26 +177,35 @@ def _update_moments(workspace: Workspace, encoder: Encoder) -> Covered:
     moments = None
     if before and before.feature_version == encoder.feature_version:
         moments = _incremented(workspace, before, version)
-    if moments is None or moments.count != rows:
-        partials = partial_moments(_few(workspace, delta.read(workspace.spark, lake, FEATURES)))
-        moments = merge_moments(partials, encoder.dimension)
-    after = Covered(moments, encoder.feature_version, version, str(features.metadata().id))
+    fresh = moments is None or moments.count != rows
+    if moments is None or fresh:
+        moments = _summed(workspace, encoder.dimension)
+    after = Covered(moments, encoder.feature_version, version, str(features.metadata().id), fresh)
     if before or rows:
         write_moments(lake, after)
     return after
 
 
+def _summed(workspace: Workspace, dimension: int) -> Moments:
+    """The moments of all features, in one pass over them."""
+    features = delta.read(workspace.spark, workspace.lake, FEATURES)
+    return merge_moments(partial_moments(_few(workspace, features)), dimension)
+
+
 def _incremented(workspace: Workspace, before: Covered, version: int) -> Moments | None:
     """The moments after the changes since `before`, None where the history that tells them is gone."""
-    changes = delta.read_changes(workspace.spark, workspace.lake, FEATURES, before.features_version + 1, version)
     moments = before.moments
     dimension = len(moments.mean)
     added = F.col("_change_type").isin("insert", "update_postimage")
     try:
+        changes = delta.read_changes(workspace.spark, workspace.lake, FEATURES, before.features_version + 1, version)
         plus = merge_moments(partial_moments(_few(workspace, changes.where(added))), dimension)
         minus = merge_moments(partial_moments(_few(workspace, changes.where(~added))), dimension)
-    except PySparkException as error:
-        workspace.progress.say(f"The change feed of {FEATURES.name} cannot be read ({error}); recomputing the moments.")
+    except delta.READ_ERRORS as error:
+        reason = str(error).strip().partition("\n")[0]
+        workspace.progress.say(
+            f"The change feed of {FEATURES.name} cannot be read; recomputing the moments. ({reason})"
+        )
         return None
     return moments + plus - minus
 
@@ -220,7 +228,7 @@ def _choose_scaler(workspace: Workspace, covered: Covered) -> tuple[Scaler | Non
         workspace.progress.say("A scaler needs at least two photographs; the features wait until there are more.")
         return None, None
     found = workspace.registry.find(SCALER, _tags(covered))
-    fitted = found or _register_scaler(workspace, covered, reason)
+    fitted = found or _register_scaler(workspace, _without_residue(workspace, covered), reason)
     again = champion is not None and fitted.number == champion.version.number
     return registered_scaler(workspace.registry, fitted), None if again else reason
 
@@ -253,6 +261,19 @@ def _why_not_standard(workspace: Workspace, champion: Scaler | None, covered: Co
     if not low <= variance <= high:
         return f"the scaled features' average variance is {variance:.3f}, outside {low} to {high}"
     return None
+
+
+def _without_residue(workspace: Workspace, covered: Covered) -> Covered:
+    """Moments for a fit: summed in one pass, not by increments.
+
+    What a subtraction leaves of a feature that no longer varies is rounding, some 1e-15, which a scaler would blow up
+    to a variance of one. A fit is rare, and scales every row anyway.
+    """
+    if covered.fresh:
+        return covered
+    summed = replace(covered, moments=_summed(workspace, len(covered.moments.mean)), fresh=True)
+    write_moments(workspace.lake, summed)
+    return summed
 
 
 def _tags(covered: Covered) -> dict[str, str]:

@@ -18,8 +18,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
-from pyspark.ml.feature import PCA as SparkPCA
-from pyspark.ml.feature import StandardScaler as SparkStandardScaler
+from pyspark.ml import feature as spark_ml
 from pyspark.ml.functions import array_to_vector
 from pyspark.sql import SparkSession
 from sklearn.decomposition import PCA
@@ -55,7 +54,7 @@ class Place:
     def run(self) -> dict[str, dict[str, Any]]:
         """Call `fruits run` in a process of its own; returns the summary that it prints."""
         inherited = {key: value for key, value in os.environ.items() if not key.startswith(("FRUITS_", "MLFLOW_"))}
-        command = [sys.executable, "-m", "fruits.cli", "run", "--format", "json"]
+        command = [sys.executable, "-m", "fruits", "run", "--format", "json"]
         command += ["--images", str(self.photographs), "--lake", self.lake.uri]
         environment = {**inherited, "FRUITS_REMOVED_IMAGES": "delete"}
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
@@ -193,7 +192,7 @@ def test_third_run_does_what_is_new_and_no_more(second: Outcome, third: Outcome)
 
 
 def test_third_runs_rows_follow_the_folder(third: Outcome) -> None:
-    """The moved photograph has its new label and split, the removed and the broken one have no row, the latter a reason."""
+    """The moved photograph has its new label and split, the removed and the broken one have no row."""
     paths = {Path(row["path"]): row for row in third.place.rows(PROJECTIONS, "path", "label", "split")}
     names = {"/".join(path.parts[-3:]): row for path, row in paths.items()}
     assert (names["Test/Lemon/moved.jpg"]["label"], names["Test/Lemon/moved.jpg"]["split"]) == ("Lemon", "Test")
@@ -234,9 +233,7 @@ def test_fit_is_scikit_learns(first: Outcome) -> None:
     np.testing.assert_allclose(first.pca.explained_variance_ratio_, expected.explained_variance_ratio_, atol=1e-6)
     np.testing.assert_allclose(first.pca.components_, signs_aside(expected.components_), atol=1e-6)
     curve = sorted(first.place.rows(EXPLAINED_VARIANCE, "component", "ratio"), key=lambda row: row["component"])
-    np.testing.assert_allclose(
-        [row["ratio"] for row in curve[:81]], expected.explained_variance_ratio_, atol=1e-6
-    )
+    np.testing.assert_allclose([row["ratio"] for row in curve[:81]], expected.explained_variance_ratio_, atol=1e-6)
     assert len(curve) == 1280
 
 
@@ -244,14 +241,12 @@ def test_fit_is_spark_mls(first: Outcome, spark: SparkSession) -> None:
     """Scaler, explained variance and components equal Spark ML's StandardScaler(withMean, withStd) and PCA."""
     frame = spark.createDataFrame([(row.tolist(),) for row in first.features], "features array<double>")
     vectors = frame.select(array_to_vector("features").alias("features")).cache()
-    scaler = SparkStandardScaler(inputCol="features", outputCol="scaled", withMean=True, withStd=True).fit(vectors)
+    scaler = spark_ml.StandardScaler(inputCol="features", outputCol="scaled", withMean=True, withStd=True).fit(vectors)
     np.testing.assert_allclose(first.scaler.mean_, scaler.mean.toArray(), atol=1e-6)
     np.testing.assert_allclose(first.scaler.scale_, scaler.std.toArray(), atol=1e-6)
-    expected = SparkPCA(k=81, inputCol="scaled", outputCol="components").fit(scaler.transform(vectors))
+    expected = spark_ml.PCA(k=81, inputCol="scaled", outputCol="components").fit(scaler.transform(vectors))
     vectors.unpersist()
-    np.testing.assert_allclose(
-        first.pca.explained_variance_ratio_, expected.explainedVariance.toArray(), atol=1e-6
-    )
+    np.testing.assert_allclose(first.pca.explained_variance_ratio_, expected.explainedVariance.toArray(), atol=1e-6)
     np.testing.assert_allclose(first.pca.components_, signs_aside(expected.pc.toArray().T), atol=1e-6)
 
 

@@ -112,6 +112,7 @@ CASES: list[tuple[str, tuple[int, datetime, str | None] | None, Known, Known, st
     ("restored after that", (5, THEN, None), (5, THEN), (6, NOW), "changed"),
     ("replaced once more", (7, NOW, None), (5, THEN), (6, NOW), "changed"),
     ("gone after that", None, (5, THEN), (6, NOW), "gone"),
+    ("could not be reached", (5, NOW, None), None, (5, NOW), "changed"),
     ("empty", (0, NOW, None), None, None, "new"),
     ("empty still", (0, NOW, None), None, (0, NOW), "unchanged"),
 ]
@@ -128,7 +129,10 @@ def test_difference_of_files_says_what_must_be_read(spark: SparkSession) -> None
     )
     columns = "path string, length long, modification_time timestamp"
     images = spark.createDataFrame(known(2, IMAGES.name), columns)
-    quarantine = spark.createDataFrame(known(3, QUARANTINE.name), columns)
+    held = [
+        (*row, "unreadable" if row[0] == "could not be reached" else "corrupt") for row in known(3, QUARANTINE.name)
+    ]
+    quarantine = spark.createDataFrame(held, f"{columns}, reason string")
     found = difference_of_files(listing, images, quarantine).collect()
     assert len(found) == len(CASES)
     assert {row.path: (row.change, row.in_images, row.in_quarantine) for row in found} == {

@@ -198,7 +198,7 @@ def test_touched_replaced_and_new_photographs_are_told_apart_in_one_run(
 def test_moved_photograph_takes_the_label_of_its_new_folder(
     workspace: Workspace, photographs: Path, fruit: list[Path]
 ) -> None:
-    """A new path is a new row, with the label and split of where it lies; the old path's row goes where that is asked."""
+    """A new path is a new row, with label and split of where it lies; the old path's row goes where that is asked."""
     workspace = changed(workspace, removed_images="delete")
     run(workspace, ingested=3)
     before = rows(workspace)["0.png"]
@@ -214,7 +214,7 @@ def test_moved_photograph_takes_the_label_of_its_new_folder(
 def test_removed_photographs_are_kept_until_deletion_is_asked_for(
     workspace: Workspace, photographs: Path, fruit: list[Path]
 ) -> None:
-    """`keep` writes nothing; `delete` removes the rows of this folder alone, not of another that begins with its name."""
+    """`keep` writes nothing; `delete` removes rows of this folder alone, not of another that begins with its name."""
     other = photographs.with_name("photographs elsewhere")
     add_photographs(other, "Apple", range(7, 9))
     (photographs / "page.jpg").write_bytes(HTML)

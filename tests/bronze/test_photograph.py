@@ -21,7 +21,9 @@ FORMATS = load_settings().formats
 MAX_PIXELS = load_settings().max_pixels
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 UPRIGHT = np.kron(  # six blocks of eight, each of its own colour: no turn or mirror image looks like another
-    np.array([[[200, 30, 30], [30, 200, 30], [30, 30, 200]], [[240, 240, 240], [40, 40, 40], [220, 200, 20]]], np.uint8),
+    np.array(
+        [[[200, 30, 30], [30, 200, 30], [30, 30, 200]], [[240, 240, 240], [40, 40, 40], [220, 200, 20]]], np.uint8
+    ),
     np.ones((8, 8, 1), np.uint8),
 )
 
@@ -47,9 +49,7 @@ def chunk(name: bytes, data: bytes) -> bytes:
 def png(width: int, height: int, depth: int, colour: int, data: bytes, before: bytes = b"") -> bytes:
     """A PNG file of these scan lines (each begins with its filter byte)."""
     header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
-    return (
-        PNG_SIGNATURE + chunk(b"IHDR", header) + before + chunk(b"IDAT", zlib.compress(data)) + chunk(b"IEND", b"")
-    )
+    return PNG_SIGNATURE + chunk(b"IHDR", header) + before + chunk(b"IDAT", zlib.compress(data)) + chunk(b"IEND", b"")
 
 
 def judge(content: bytes) -> Photograph | Problem:
@@ -326,7 +326,9 @@ def test_alpha_is_laid_on_white(mode: str, encoding: str) -> None:
     [
         png(2, 1, 8, 2, b"\x00" + bytes([0, 0, 0, 10, 20, 30]), chunk(b"tRNS", bytes(6))),
         png(2, 1, 8, 0, b"\x00" + bytes([0, 20]), chunk(b"tRNS", bytes(2))),
-        png(2, 1, 8, 3, b"\x00" + bytes([0, 1]), chunk(b"PLTE", bytes([0, 0, 0, 10, 20, 30])) + chunk(b"tRNS", b"\x00")),
+        png(
+            2, 1, 8, 3, b"\x00" + bytes([0, 1]), chunk(b"PLTE", bytes([0, 0, 0, 10, 20, 30])) + chunk(b"tRNS", b"\x00")
+        ),
     ],
     ids=["colour", "grey", "palette"],
 )

@@ -92,9 +92,7 @@ def test_sql_answers_from_the_lake(results: Callable[..., Any]) -> None:
 
 
 @pytest.mark.parametrize("shape", ["table", "csv"])
-def test_sql_prints_for_people_and_spreadsheets(
-    folder: Path, capsys: pytest.CaptureFixture[str], shape: str
-) -> None:
+def test_sql_prints_for_people_and_spreadsheets(folder: Path, capsys: pytest.CaptureFixture[str], shape: str) -> None:
     """The other formats hold the same answer."""
     query = "SELECT label, count(*) AS n FROM gold.projections GROUP BY 1"
     assert call("sql", query, "--lake", folder / "lake", "--format", shape) == 0

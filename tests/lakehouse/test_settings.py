@@ -76,7 +76,7 @@ def test_option_goes_over_environment_goes_over_file(tmp_path: Path, monkeypatch
         ("splits: train", r"`splits` in .*mine\.yaml is 'train': .*list"),
         ("spark: [a]", r"`spark` in .*mine\.yaml is \['a'\]: .*dictionary"),
         ("scaler_variance_range: [1.1, 0.9]", r"`scaler_variance_range\.0` in .*mine\.yaml is 1\.1: .*less than 1"),
-        ("images: https://example.org/a", r"`images` in .*mine\.yaml is 'https://.*the scheme https:// is not supported"),
+        ("images: https://example.org", r"`images` in .*mine\.yaml is 'https:.*the scheme https:// is not supported"),
         ("lake: ''", r"`lake` in .*mine\.yaml is '': .*name is needed"),
         ("lake:", r"`lake` in .*mine\.yaml is None: .*string"),
         ("1: 2", r"`1` in .*mine\.yaml is no setting"),
@@ -137,3 +137,10 @@ def test_photographs_nobody_named_are_asked_for_with_the_three_ways_to_name_them
     assert load_settings(images=str(tmp_path)).source == f"file://{tmp_path}"
     with pytest.raises(SettingsError, match=r"--images FOLDER.*FRUITS_IMAGES.*key `images`"):
         _ = load_settings().source
+
+
+@pytest.mark.parametrize("name", ["a%20b", "a#b", "a?b", "a\\b"])
+def test_lake_is_refused_a_name_that_delta_reads_as_a_url(tmp_path: Path, name: str) -> None:
+    """What an engine would take for an escape or the end of a URL is refused before anything is written."""
+    with pytest.raises(SettingsError, match=r"`lake` in --lake .* is named without"):
+        load_settings(lake=str(tmp_path / name))

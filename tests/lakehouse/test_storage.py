@@ -49,7 +49,9 @@ def test_odd_name_of_a_folder_is_kept_as_it_is(tmp_path: Path, name: str) -> Non
     (tmp_path / name).mkdir()
     (tmp_path / name / "a.jpg").write_bytes(b"a")
     assert list_folders(f"file://{tmp_path}") == [f"file://{tmp_path}/{name}"]
-    assert [file.path for file in list_files(f"file://{tmp_path}", recursive=True)] == [f"file://{tmp_path}/{name}/a.jpg"]
+    assert [file.path for file in list_files(f"file://{tmp_path}", recursive=True)] == [
+        f"file://{tmp_path}/{name}/a.jpg"
+    ]
     assert absolute_uri(f"file://{tmp_path}/{name}") == f"file://{tmp_path}/{name}"
 
 

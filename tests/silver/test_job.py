@@ -1,6 +1,5 @@
 """The silver job: exactly the work that is due, and moments, scaler and scaled rows that follow."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ import silver.job
 from lakehouse import delta
 from lakehouse.delta import Table
 from lakehouse.errors import SettingsError
+from lakehouse.progress import Silence
 from lakehouse.workspace import Workspace
 from silver.featurize import Encoder, Predict
 from silver.fitted import SCALER, read_moments
@@ -45,15 +45,11 @@ class CountingEncoder:
         return len(self._log.read_text().splitlines())
 
 
-class Told:
+class Told(Silence):
     """A progress that keeps what it is told to say."""
 
     def __init__(self) -> None:
         self.messages: list[str] = []
-
-    def stage(self, name: str, total: int) -> Callable[[int], None]:
-        """Show nothing."""
-        return lambda done: None
 
     def say(self, message: str) -> None:
         """Keep the message."""
@@ -155,7 +151,7 @@ def test_second_run_does_nothing(workspace: Workspace, photographs: Path, counti
 
 
 def test_increment_costs_what_is_new(workspace: Workspace, photographs: Path, counting: CountingEncoder) -> None:
-    """n new photographs are n computations, under the scaler that is there while it still fits."""
+    """N new photographs are n computations, under the scaler that is there while it still fits."""
     lenient = with_settings(workspace, scaler_mean_limit=1e6, scaler_variance_range=(1e-6, 1e6))
     add_photographs(photographs, "Apple", range(8))
     run(lenient, counting.encoder)
@@ -352,3 +348,19 @@ def test_refit_always_on_the_same_features_is_the_same_fit(
     summary = run(with_settings(workspace, refit="always"), encoder)
     assert (summary["scaler_version"], summary["refit"]) == (1, None)
     assert state(workspace) == before
+
+
+def test_feature_left_constant_by_a_removal_is_left_unscaled(
+    workspace: Workspace, photographs: Path, counting: CountingEncoder
+) -> None:
+    """A refit sums all rows anew: what a subtraction leaves of the removed ones is not scaled up to a variance of 1."""
+    add_photographs(photographs, "Apple", range(12))
+    odd = photographs / "Apple" / "odd.png"
+    odd.write_bytes(photograph(99, size=(9, 7)))
+    run(workspace, counting.encoder)
+    odd.unlink()
+    run(with_settings(workspace, removed_images="delete", refit="always"), counting.encoder)
+    champion = workspace.registry.champion(SCALER)
+    assert champion is not None
+    assert workspace.registry.load(champion).scale_[6:].tolist() == [1, 1]  # width and height
+    assert_consistent(workspace)

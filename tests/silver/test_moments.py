@@ -103,7 +103,7 @@ def test_moments_leave_the_rows_alone() -> None:
 
 
 def test_no_rows_add_and_take_nothing() -> None:
-    """zero is neutral on either side, and what is left when all rows are taken away."""
+    """Zero is neutral on either side, and what is left when all rows are taken away."""
     some = Moments.of(rows(0, 5, 3))
     for same in (some + Moments.zero(3), Moments.zero(3) + some, some - Moments.zero(3)):
         assert_equal(same, some)
