@@ -2,6 +2,7 @@
 
 import io
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from PIL import Image
 from pyspark.sql import SparkSession
 
+from lakehouse.registry import Registry
 from lakehouse.session import spark_session
 from lakehouse.settings import Settings, load_settings
 from lakehouse.workspace import Workspace
@@ -48,10 +50,22 @@ def settings(tmp_path: Path, photographs: Path) -> Settings:
     return load_settings(images=str(photographs), lake=str(tmp_path / "lake"), weights="untrained")
 
 
+@pytest.fixture(scope="session")
+def tracking_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An MLflow store without runs, made once: making its tables takes MLflow seconds."""
+    folder = tmp_path_factory.mktemp("mlflow")
+    Registry(None, "fruits", str(folder))
+    return folder / "mlflow.db"
+
+
 @pytest.fixture
-def workspace(settings: Settings, spark: SparkSession) -> Workspace:
-    """A workspace on a new lake."""
-    return Workspace(settings)
+def workspace(settings: Settings, spark: SparkSession, tracking_store: Path) -> Workspace:
+    """A workspace on a new lake, its tracking store a copy of the empty one."""
+    workspace = Workspace(settings)
+    folder = Path(workspace.lake.folder("mlflow"))
+    folder.mkdir(parents=True)
+    shutil.copy(tracking_store, folder)
+    return workspace
 
 
 @pytest.fixture
