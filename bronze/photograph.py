@@ -83,8 +83,9 @@ def inspect(content: bytes, formats: Collection[str], max_pixels: int) -> Photog
 
 def decode(content: bytes | memoryview) -> Image.Image:
     """The picture as RGB: first frame, EXIF orientation applied, transparency on white, 16 bits scaled to 8."""
-    opened = Image.open(io.BytesIO(content))
-    image = _upright(opened)
+    image = _upright(Image.open(io.BytesIO(content)))
+    if image.mode == "RGB" and not image.has_transparency_data:
+        return image  # converting would copy it
     if image.mode.startswith("I;16") or image.mode == "I":
         image = Image.fromarray((np.asarray(image, dtype=np.uint32) >> 8).clip(0, 255).astype(np.uint8))
     if image.has_transparency_data:
