@@ -5,7 +5,7 @@ which answers in milliseconds and needs no Java.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import unquote
 
@@ -162,16 +162,14 @@ def difference(upstream: DataFrame, downstream: DataFrame, key: str, same: Seque
 
 def append(rows: DataFrame, lake: Lake, table: Table) -> int:
     """Append rows in one commit; returns how many."""
-    before = existing(lake, table).version()
-    rows.write.format("delta").mode("append").save(lake.path(table))
-    return _rows_since(before, lake, table, "numOutputRows")
+    writer = rows.write.format("delta").mode("append")
+    return _committed(lambda: writer.save(lake.path(table)), lake, table, "numOutputRows")
 
 
 def replace(rows: DataFrame, lake: Lake, table: Table) -> int:
     """Replace all rows in one commit; returns how many there are now."""
-    before = existing(lake, table).version()
-    rows.write.format("delta").mode("overwrite").save(lake.path(table))
-    return _rows_since(before, lake, table, "numOutputRows")
+    writer = rows.write.format("delta").mode("overwrite")
+    return _committed(lambda: writer.save(lake.path(table)), lake, table, "numOutputRows")
 
 
 def merge(rows: DataFrame, lake: Lake, table: Table, touch: Mapping[str, str] | None = None) -> int:
@@ -183,19 +181,17 @@ def merge(rows: DataFrame, lake: Lake, table: Table, touch: Mapping[str, str] | 
         table: the table.
         touch: columns to update, as SQL over `new`, where the content (`sha256`) is the same; None: all of them.
     """
-    before = existing(lake, table).version()
     merging = _merge_into(rows, lake, table)
     if touch is not None:
         merging = merging.whenMatchedUpdate("old.sha256 <=> new.sha256", set=dict(touch))
-    merging.whenMatchedUpdateAll().whenNotMatchedInsertAll().execute()
-    return _rows_since(before, lake, table, "numTargetRowsInserted")
+    merging = merging.whenMatchedUpdateAll().whenNotMatchedInsertAll()
+    return _committed(merging.execute, lake, table, "numTargetRowsInserted")
 
 
 def delete(keys: DataFrame, lake: Lake, table: Table) -> int:
     """Delete the rows with these keys in one commit; returns how many."""
-    before = existing(lake, table).version()
-    _merge_into(keys.select(*table.key), lake, table).whenMatchedDelete().execute()
-    return _rows_since(before, lake, table, "numTargetRowsDeleted")
+    merging = _merge_into(keys.select(*table.key), lake, table).whenMatchedDelete()
+    return _committed(merging.execute, lake, table, "numTargetRowsDeleted")
 
 
 def write_small(rows: pa.Table, lake: Lake, table: Table, *, mode: str) -> None:
@@ -271,8 +267,10 @@ def _merge_into(rows: DataFrame, lake: Lake, table: Table):  # type: ignore[no-u
     return target.merge(rows.alias("new"), " AND ".join(f"old.{key} = new.{key}" for key in table.key))
 
 
-def _rows_since(before: int, lake: Lake, table: Table, metric: str) -> int:
-    """A count that Spark wrote into the commit after version `before`; 0 where nothing was to be committed."""
+def _committed(write: Callable[[], object], lake: Lake, table: Table, metric: str) -> int:
+    """Write, and return a count that Spark noted in the commit; 0 where there was nothing to commit."""
+    before = existing(lake, table).version()
+    write()
     handle = existing(lake, table)
     return int(handle.history(1)[0]["operationMetrics"][metric]) if handle.version() > before else 0
 
