@@ -53,7 +53,7 @@ $(VENV)/.test: bootstrap/requirements-test.lock $(VENV)/.runtime
 	$(UV) pip install --quiet --python $(BIN)/python --require-hashes --compile-bytecode -r $<
 	@touch $@
 
-LOCK = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+LOCK = $(UV) pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--no-emit-find-links --no-annotate --custom-compile-command "make lock" setup.py
 
 lock: $(VENV)/.uv ## resolve the dependencies anew

@@ -1,16 +1,15 @@
 """Read candidates and judge them: one row each, a photograph or a reason."""
 
 import hashlib
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from bronze.photograph import Photograph, Problem, inspect
+from bronze.photograph import Limits, Photograph, Problem, inspect
 from bronze.tables import IMAGES, QUARANTINE
 from lakehouse.storage import read_file
 
@@ -35,15 +34,6 @@ _ARROW = pa.schema(
     ]
 )
 _BYTES_A_BATCH = 32 << 20
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What is read and decoded: formats as Pillow names them, bytes a file, pixels a picture."""
-
-    formats: Collection[str]
-    max_bytes: int
-    max_pixels: int
 
 
 def read_photographs(candidates: DataFrame, limits: Limits, readers: int, count: Callable[[int], None]) -> DataFrame:
@@ -106,18 +96,18 @@ def _bounded(rows: list[dict[str, Any]], max_bytes: int) -> Iterator[list[dict[s
 
 def _read(row: Mapping[str, Any], limits: Limits) -> bytes | Problem:
     if row["length"] > limits.max_bytes:
-        return Problem("too_large", f"{row['length']} bytes; at most {limits.max_bytes} are read.")
+        return limits.refusal("too_large", f"{row['length']} bytes;")
     try:
         content = read_file(row["path"], limits.max_bytes + 1)
     except OSError as error:
         return Problem("unreadable", f"{type(error).__name__}: {error.strerror}")
     if len(content) > limits.max_bytes:  # it has grown since it was listed
-        return Problem("too_large", f"More than {limits.max_bytes} bytes.")
+        return limits.refusal("too_large", "It has grown while it was read;")
     return content
 
 
 def _judge(found: bytes | Problem, limits: Limits) -> dict[str, Any]:
-    verdict = found if isinstance(found, Problem) else inspect(found, limits.formats, limits.max_pixels)
+    verdict = found if isinstance(found, Problem) else inspect(found, limits)
     if isinstance(verdict, Problem):
         return {"reason": verdict.reason, "detail": verdict.detail}
     assert isinstance(found, bytes)

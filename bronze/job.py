@@ -7,11 +7,13 @@ from typing import TypedDict
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from bronze.discover import difference_of_files, list_photographs
-from bronze.ingest import Limits, photographs, quarantined, read_photographs
+from bronze.discover import Rules, Survey, difference_of_files, list_photographs, survey
+from bronze.ingest import photographs, quarantined, read_photographs
+from bronze.photograph import Limits
 from bronze.tables import IMAGES, QUARANTINE, TABLES
 from lakehouse import delta
 from lakehouse.errors import StorageError
+from lakehouse.follow import follows, mark_follows, state
 from lakehouse.progress import counted
 from lakehouse.workspace import Workspace
 
@@ -67,23 +69,58 @@ def run(workspace: Workspace) -> Summary:
         StorageError: the folder cannot be listed, or is empty while rows are to be removed with it.
         ForeignTableError: a bronze table has another layout.
     """
-    delta.create(workspace.lake, TABLES)
+    lake, settings = workspace.lake, workspace.settings
+    delta.create(lake, TABLES)
+    seen = survey(settings.source, _rules(workspace), settings.readers)
+    upstream = f"{settings.source}: {seen.files} files {seen.digits:x}; {_judgement(workspace)}"
+    if follows(lake, QUARANTINE, f"{upstream}; {state(lake, IMAGES)}"):
+        return _nothing_new(workspace, seen)
     found = _find(workspace)
     try:
         summary = _ingest(workspace, found)
     finally:
         found.files.unpersist()
+    # What could not be read, for a reason outside the file, is tried again though the listing stays the same.
+    if summary["skipped"] == seen.skipped and not delta.any_row(lake, QUARANTINE, "reason", "unreadable"):
+        mark_follows(lake, QUARANTINE, f"{upstream}; {state(lake, IMAGES)}")
     return summary
+
+
+def _nothing_new(workspace: Workspace, seen: Survey) -> Summary:
+    return Summary(
+        discovered=seen.files,
+        ingested=0,
+        replaced=0,
+        unchanged=seen.files - seen.skipped,
+        quarantined=0,
+        skipped=seen.skipped,
+        removed=0,
+        batch=delta.transaction_version(workspace.lake, IMAGES, _BATCH),
+    )
+
+
+def _rules(workspace: Workspace) -> Rules:
+    return Rules(workspace.settings.splits, workspace.settings.skip)
+
+
+def _limits(workspace: Workspace) -> Limits:
+    settings = workspace.settings
+    return Limits(settings.formats, settings.max_bytes, settings.max_pixels)
+
+
+def _judgement(workspace: Workspace) -> str:
+    """What decides, beside the files, what becomes of them."""
+    clauses = _limits(workspace).clauses.values()
+    return "; ".join([*clauses, f"removed: {workspace.settings.removed_images}"])
 
 
 def _find(workspace: Workspace) -> _Found:
     settings, spark, lake = workspace.settings, workspace.spark, workspace.lake
     root = settings.source
-    parallelism = spark.sparkContext.defaultParallelism
+    listing = list_photographs(spark, root, _rules(workspace), spark.sparkContext.defaultParallelism)
     below = F.col("path").startswith(root.rstrip("/") + "/")
-    listing = list_photographs(spark, root, settings.splits, settings.skip, parallelism)
-    images = delta.read(spark, lake, IMAGES).where(below)
-    files = difference_of_files(listing, images, delta.read(spark, lake, QUARANTINE).where(below)).persist()
+    images, quarantine = (delta.read(spark, lake, table).where(below) for table in TABLES)
+    files = difference_of_files(listing, images, quarantine, _limits(workspace).clauses).persist()
     rows = files.groupBy("change", "in_images", "in_quarantine").agg(F.count("*"), F.sum("length")).collect()
     counts = {(change, images, quarantine): int(n) for change, images, quarantine, n, _ in rows}
     size = sum(int(length or 0) for change, _, _, _, length in rows if change in ("new", "changed"))
@@ -120,10 +157,8 @@ def _ingest(workspace: Workspace, found: _Found) -> Summary:
 
 
 def _read(workspace: Workspace, files: DataFrame, size: int, count: Callable[[int], None]) -> DataFrame:
-    settings = workspace.settings
-    limits = Limits(settings.formats, settings.max_bytes, settings.max_pixels)
     tasks = max(2 * workspace.spark.sparkContext.defaultParallelism, size // _BYTES_A_TASK)
-    return read_photographs(files.repartition(tasks, "path"), limits, settings.readers, count)
+    return read_photographs(files.repartition(tasks, "path"), _limits(workspace), workspace.settings.readers, count)
 
 
 def _write_images(workspace: Workspace, found: _Found, batch: int) -> tuple[int, int]:

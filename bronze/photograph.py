@@ -49,27 +49,43 @@ class Problem:
     detail: str
 
 
-def inspect(content: bytes, formats: Collection[str], max_pixels: int) -> Photograph | Problem:
-    """Decode content to the last pixel to find whether it is a photograph.
+@dataclass(frozen=True)
+class Limits:
+    """What is read and decoded: formats as Pillow names them, bytes a file, pixels a picture (width × height)."""
 
-    Args:
-        content: the file's bytes.
-        formats: the formats that are taken, as Pillow names them.
-        max_pixels: width × height above which the content is not decoded.
-    """
+    formats: Collection[str]
+    max_bytes: int
+    max_pixels: int
+
+    @property
+    def clauses(self) -> dict[str, str]:
+        """By reason, the words that each detail has which was written under these limits."""
+        return {
+            "too_large": f"at most {self.max_bytes} are read",
+            "too_many_pixels": f"at most {self.max_pixels} are decoded",
+            "unsupported_format": f"is not among the formats {', '.join(sorted(self.formats))}",
+        }
+
+    def refusal(self, reason: str, found: str) -> Problem:
+        """What is said of content that is beyond the limits."""
+        return Problem(reason, f"{found} {self.clauses[reason]}.")
+
+
+def inspect(content: bytes, limits: Limits) -> Photograph | Problem:
+    """Decode content to the last pixel, unless it is beyond the limits, to find whether it is a photograph."""
     if not content:
         return Problem("empty", "The file has no bytes.")
     try:
         image = Image.open(io.BytesIO(content))
     except UnidentifiedImageError:
-        return _unidentified(content)
+        return _unidentified(content, limits)
     except Exception as error:  # noqa: BLE001 - Pillow's parsers raise what they like; it becomes the detail
         return _undecodable(error, content)
     name = "JPEG" if image.format == "MPO" else str(image.format)  # MPO: a JPEG followed by another, as cameras write
-    if name not in formats:
-        return Problem("unsupported_format", f"{name} is not among the formats {', '.join(sorted(formats))}.")
-    if image.width * image.height > max_pixels:
-        return Problem("too_many_pixels", f"{image.width}×{image.height} pixels; at most {max_pixels} are decoded.")
+    if name not in limits.formats:
+        return limits.refusal("unsupported_format", name)
+    if image.width * image.height > limits.max_pixels:
+        return limits.refusal("too_many_pixels", f"{image.width}×{image.height} pixels;")
     try:
         if name == "PNG":
             Image.open(io.BytesIO(content)).verify()  # the checksums of the pixels, which load() passes over
@@ -103,13 +119,13 @@ def _upright(image: Image.Image) -> Image.Image:
         return image
 
 
-def _unidentified(content: bytes) -> Problem:
+def _unidentified(content: bytes, limits: Limits) -> Problem:
     if name := _begun(content):
         if _ends_early(content):
             return Problem("truncated", f"The {name} data ends in its header.")
         return Problem("corrupt", f"The header of the {name} data is damaged.")
     if content[4:8] == b"ftyp" and content[8:12] in _HEIF_BRANDS:
-        return Problem("unsupported_format", "HEIC or AVIF.")
+        return limits.refusal("unsupported_format", "HEIC or AVIF")
     return Problem("not_an_image", f"Unknown content; it begins with {content[:16]!r}.")
 
 

@@ -124,10 +124,14 @@ def doctor(images: Images = None, lake: LakeUri = None, config: Config = None, s
 
 @app.command()
 def setup(config: Config = None) -> None:
-    """Fetch Delta's jars and write Java's class archive, once, so that Spark starts in half the time."""
+    """Fetch Delta's jars, write Java's class archive and convert the model, once, so that runs begin at once."""
     from lakehouse.session import prepare
+    from silver.mobilenet import convert_ahead
 
-    print(prepare(load_settings(config), "fruits.warmup"))
+    settings = load_settings(config)
+    print(prepare(settings, "fruits.warmup"))
+    if not convert_ahead(settings.weights):
+        ERR.print("MobileNetV2's weights are not here yet: the first run fetches and converts them.")
 
 
 @app.command()

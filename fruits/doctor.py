@@ -13,7 +13,7 @@ from gold.tables import PROJECTIONS
 from lakehouse import delta, jvm
 from lakehouse.errors import LakehouseError
 from lakehouse.settings import Settings
-from lakehouse.storage import list_folders
+from lakehouse.storage import cache_folder, list_folders
 from lakehouse.workspace import Workspace
 from silver.mobilenet import UNTRAINED, keras_weights
 
@@ -68,7 +68,7 @@ def _jars(settings: Settings) -> Finding:
     jars = jvm.jars(settings.packages)
     archive = jvm.class_archive(jars)
     if archive.exists():
-        return Finding("jars", True, f"{len(jars)} jars and a class archive in {jvm.cache_folder()}")
+        return Finding("jars", True, f"{len(jars)} jars and a class archive in {cache_folder()}")
     return Finding("jars", True, f"{len(jars)} jars, no class archive: `fruits setup` halves Spark's start")
 
 

@@ -5,13 +5,18 @@ from collections.abc import Mapping
 from typing import Any
 
 import bronze.job
+import bronze.tables
 import gold.job
+import gold.tables
 import silver.job
+import silver.tables
 from fruits.console import bars
+from lakehouse import delta
 from lakehouse.settings import Settings
 from lakehouse.workspace import Workspace
 
 LAYERS = ("bronze", "silver", "gold")
+_TABLES = {"bronze": bronze.tables.TABLES, "silver": silver.tables.TABLES, "gold": gold.tables.TABLES}
 Summary = dict[str, Mapping[str, Any]]
 
 
@@ -24,21 +29,21 @@ def run_layers(settings: Settings, layers: tuple[str, ...] = LAYERS) -> Summary:
         settings.source  # noqa: B018 - says that no folder was named before anything is started
     with bars() as progress:
         workspace = Workspace(settings, progress)
-        # MLflow's import and the model's conversion go on while Java starts.
+        # MLflow's import and the model's conversion go on while photographs are found and Java starts.
         model = silver.job.prepare_model(workspace) if "silver" in layers else None
         if layers != ("bronze",):
             workspace.open_registry()
-        workspace.spark  # noqa: B018 - the first look starts it
-        seconds["spark"] = time.perf_counter() - started
         for layer in layers:
-            begun = time.perf_counter()
+            begun, spark = time.perf_counter(), workspace.spark_seconds
             if layer == "bronze":
                 summary[layer] = bronze.job.run(workspace)
             elif model is not None and layer == "silver":
-                summary[layer] = silver.job.run(workspace, silver.job.mobilenet(workspace, model))
+                summary[layer] = silver.job.run(workspace, silver.job.mobilenet(model))
             else:
                 summary[layer] = gold.job.run(workspace)
-            seconds[layer] = time.perf_counter() - begun
-    seconds["total"] = time.perf_counter() - started
+            if settings.register_tables:
+                delta.register(workspace.spark, workspace.lake, _TABLES[layer])
+            seconds[layer] = time.perf_counter() - begun - (workspace.spark_seconds - spark)
+    seconds = {"spark": workspace.spark_seconds, **seconds, "total": time.perf_counter() - started}
     summary["seconds"] = {key: round(value, 2) for key, value in seconds.items()}
     return summary

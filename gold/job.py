@@ -15,6 +15,7 @@ from gold.report import write_scree_plots
 from gold.tables import EXPLAINED_VARIANCE, MODELS, PROJECTIONS, TABLES
 from lakehouse import delta
 from lakehouse.errors import SettingsError
+from lakehouse.follow import bring_up, follows, mark_follows, state
 from lakehouse.registry import Fit, Version
 from lakehouse.workspace import Workspace
 from silver.fitted import SCALER, Covered, Scaler, read_moments, registered_scaler
@@ -79,9 +80,19 @@ def run(workspace: Workspace) -> Summary:
 
 
 def _nothing(workspace: Workspace) -> Summary:
-    images = delta.count(workspace.lake, PROJECTIONS)
+    """Nothing to project, or to fit on: rows that were projected before are gone with their upstream."""
+    lake, champion = workspace.lake, workspace.registry.champion(PCA)
+    removed = 0 if delta.count(lake, SCALED) else delta.count(lake, PROJECTIONS)
+    if removed:
+        delta.replace(workspace.spark.createDataFrame([], PROJECTIONS.schema), lake, PROJECTIONS)
     return Summary(
-        projected=0, removed=0, images=images, components=None, explained_variance=None, pca_version=None, refit=None
+        projected=0,
+        removed=removed,
+        images=delta.count(lake, PROJECTIONS),
+        components=int(champion.tags["components"]) if champion else None,
+        explained_variance=float(champion.tags["explained_variance"]) if champion else None,
+        pca_version=champion.number if champion else None,
+        refit=None,
     )
 
 
@@ -221,36 +232,22 @@ def _model_row(version: Version, spectrum: Spectrum, scaler: Scaler) -> pa.Table
 def _write_projections(workspace: Workspace, version: Version) -> tuple[int, int]:
     """Bring `gold.projections` to this PCA and to `silver.scaled`; returns how many were projected, and removed."""
     lake = workspace.lake
-    upstream = f"{delta.state(lake, SCALED, FEATURES)} by {PCA} {version.number}"
-    if delta.follows(lake, PROJECTIONS, upstream):
+    upstream = f"{state(lake, SCALED, FEATURES)} by {PCA} {version.number}"
+    if follows(lake, PROJECTIONS, upstream):
         return 0, 0
-    scaled = delta.read(workspace.spark, lake, SCALED)
-    if delta.versions(lake, PROJECTIONS, "pca_version") == {version.number}:
-        projected, removed = _project_difference(workspace, version, scaled)
-    else:
-        projected, removed = delta.replace(_projections(workspace, version, scaled), lake, PROJECTIONS), 0
-    delta.mark_follows(lake, PROJECTIONS, upstream)
-    return projected, removed
+    made = bring_up(
+        delta.read(workspace.spark, lake, SCALED),
+        lake,
+        PROJECTIONS,
+        lambda rows: _projections(workspace, version, rows),
+        same=["sha256", "scaler_version"],
+        version=("pca_version", version.number),
+    )
+    mark_follows(lake, PROJECTIONS, upstream)
+    return made
 
 
 def _projections(workspace: Workspace, version: Version, scaled: DataFrame) -> DataFrame:
     pca = workspace.registry.load(version)
     features = delta.read(workspace.spark, workspace.lake, FEATURES)
     return project(scaled, features, pca.mean_, pca.components_, version.number)
-
-
-def _project_difference(workspace: Workspace, version: Version, scaled: DataFrame) -> tuple[int, int]:
-    lake, same = workspace.lake, ["sha256", "scaler_version"]
-    there = delta.read(workspace.spark, lake, PROJECTIONS).select("path", *same)
-    changes = delta.difference(scaled.select("path", *same), there, "path", same).persist()
-    try:
-        counts = {change: int(n) for change, n in changes.groupBy("change").count().collect()}
-        todo = counts.get("insert", 0) + counts.get("update", 0)
-        if todo:
-            paths = changes.where("change != 'delete'").select("path")
-            rows = _projections(workspace, version, scaled.join(paths, on="path", how="left_semi"))
-            delta.merge(rows, lake, PROJECTIONS)
-        removed = delta.delete(changes.where("change = 'delete'"), lake, PROJECTIONS) if counts.get("delete") else 0
-        return todo, removed
-    finally:
-        changes.unpersist()

@@ -1,4 +1,4 @@
-"""All Delta I/O: create, read, difference, append, merge, replace.
+"""All Delta I/O: create, read, append, merge, replace, delete.
 
 Rows go through Spark. What is small and one (versions, statistics of files, a table of one row) goes through delta-rs,
 which answers in milliseconds and needs no Java.
@@ -7,16 +7,18 @@ which answers in milliseconds and needs no Java.
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 from urllib.parse import unquote
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from delta.tables import DeltaTable as SparkDeltaTable
 from deltalake import CommitProperties, DeltaTable, Schema, Transaction, write_deltalake
 from deltalake.exceptions import TableNotFoundError
 from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
 
 from lakehouse.errors import ForeignTableError
@@ -25,7 +27,6 @@ from lakehouse.storage import local_path
 LAYOUT = "1"
 READ_ERRORS = (PySparkException, Py4JJavaError)
 """What reading versions whose files or log are gone raises: Spark's own error, or what py4j could not translate."""
-_FOLLOWS = "fruits.follows"
 
 
 @dataclass(frozen=True)
@@ -91,6 +92,25 @@ def create(lake: Lake, tables: Sequence[Table]) -> None:
         )
 
 
+def register(spark: SparkSession, lake: Lake, tables: Sequence[Table]) -> None:
+    """Make tables known to Spark's catalog as `<layer>.<table>`; the catalog keeps names and folders, nothing else.
+
+    Raises:
+        ForeignTableError: the catalog knows the name as a table elsewhere, which was left as it is.
+    """
+    for table in tables:
+        layer, _, _ = table.name.partition(".")
+        folder = lake.path(table)
+        spark.sql(f"CREATE DATABASE IF NOT EXISTS {layer} LOCATION {_quoted(str(Path(folder).parent))}")
+        spark.sql(f"CREATE TABLE IF NOT EXISTS {table.name} USING delta LOCATION {_quoted(folder)}")
+        found = SparkDeltaTable.forName(spark, table.name).detail().head()
+        if found is None or local_path(found["location"].replace("file:", "file://", 1)) != Path(folder):
+            raise ForeignTableError(
+                f"Spark's catalog has {table.name} at {found and found['location']}, not at {folder}. Use another "
+                f"catalog for this lake, or drop that entry (`DROP TABLE {table.name}` leaves its files)."
+            )
+
+
 def open_table(lake: Lake, table: Table, version: int | None = None) -> DeltaTable | None:
     """The delta-rs handle of a table, or None where it does not exist."""
     try:
@@ -130,34 +150,6 @@ def read_changes(spark: SparkSession, lake: Lake, table: Table, first: int, last
     """The change feed between two versions of a table, both included."""
     reader = spark.read.format("delta").option("readChangeFeed", "true")
     return reader.option("startingVersion", first).option("endingVersion", last).load(lake.path(table))
-
-
-def difference(upstream: DataFrame, downstream: DataFrame, key: str, same: Sequence[str]) -> DataFrame:
-    """Which keys the downstream must insert, update or delete to follow its upstream.
-
-    Args:
-        upstream: the rows that should be there; `key` is unique.
-        downstream: the rows that are there; `key` is unique.
-        key: the column that both have.
-        same: the columns, in both, whose equality makes a row current.
-
-    Returns:
-        `key`, the upstream's other columns, and `change`: insert, update or delete.
-    """
-    there = downstream.select(key, *(F.col(column).alias(f"_{column}") for column in same), F.lit(True).alias("_there"))
-    changed = F.lit(False)
-    for column in same:
-        changed = changed | ~F.col(column).eqNullSafe(F.col(f"_{column}"))
-    return (
-        upstream.withColumn("_here", F.lit(True))
-        .join(there, on=key, how="full_outer")
-        .withColumn(
-            "change",
-            F.when(F.col("_there").isNull(), "insert").when(F.col("_here").isNull(), "delete").when(changed, "update"),
-        )
-        .where(F.col("change").isNotNull())
-        .select(key, *(column for column in upstream.columns if column != key), "change")
-    )
 
 
 def append(rows: DataFrame, lake: Lake, table: Table) -> int:
@@ -204,29 +196,22 @@ def transaction_version(lake: Lake, table: Table, application: str) -> int:
     return existing(lake, table).transaction_version(application) or 0
 
 
-def mark_transaction(lake: Lake, table: Table, application: str, number: int) -> None:
-    """Write a number into the table's log, in a commit without data."""
-    _commit_nothing(lake, table, CommitProperties(app_transactions=[Transaction(application, number)]))
+def mark_transaction(
+    lake: Lake, table: Table, application: str, number: int, metadata: Mapping[str, str] | None = None
+) -> None:
+    """Write a number into the table's log, in a commit without data; `metadata` as `write_metadata` does."""
+    marks = CommitProperties(app_transactions=[Transaction(application, number)], custom_metadata=dict(metadata or {}))
+    _commit_nothing(lake, table, marks)
 
 
-def state(lake: Lake, *tables: Table) -> str:
-    """Names the present content of tables: the id and version of each. Equal names, equal rows."""
-    handles = [existing(lake, table) for table in tables]
-    return " ".join(f"{handle.metadata().id}@{handle.version()}" for handle in handles)
+def metadata(lake: Lake, table: Table) -> Mapping[str, Any]:
+    """What the newest commit's entry in the table's history says."""
+    return existing(lake, table).history(1)[0]
 
 
-def follows(lake: Lake, table: Table, upstream: str) -> bool:
-    """Whether a table's newest commit says that it follows this upstream: their difference is known to be empty."""
-    return existing(lake, table).history(1)[0].get(_FOLLOWS) == upstream
-
-
-def mark_follows(lake: Lake, table: Table, upstream: str) -> None:
-    """Say in a commit without data that a table follows this upstream; any later commit takes the word back.
-
-    No checkpoint: it can be lost, or never written, and costs only the time to find the same empty difference again.
-    """
-    if not follows(lake, table, upstream):
-        _commit_nothing(lake, table, CommitProperties(custom_metadata={_FOLLOWS: upstream}))
+def write_metadata(lake: Lake, table: Table, metadata: Mapping[str, str]) -> None:
+    """Write words into the table's history, in a commit without data."""
+    _commit_nothing(lake, table, CommitProperties(custom_metadata=dict(metadata)))
 
 
 def maximum(lake: Lake, table: Table, column: str) -> int | None:
@@ -240,6 +225,12 @@ def versions(lake: Lake, table: Table, column: str) -> set[int]:
     return {*_file_statistics(lake, table, f"min.{column}"), *_file_statistics(lake, table, f"max.{column}")}
 
 
+def any_row(lake: Lake, table: Table, column: str, value: str) -> bool:
+    """Whether any row has this value in a column, which alone is read."""
+    dataset = existing(lake, table).to_pyarrow_dataset()
+    return bool(dataset.head(1, columns=[column], filter=pc.field(column) == value).num_rows)
+
+
 def arrow_schema(table: Table) -> pa.Schema:
     """The columns of a table, as Arrow types."""
     return pa.schema(Schema.from_json(table.schema.json()).to_arrow())
@@ -248,6 +239,10 @@ def arrow_schema(table: Table) -> pa.Schema:
 def count(lake: Lake, table: Table) -> int:
     """The number of rows by the log's statistics, reading no data."""
     return sum(_file_statistics(lake, table, "num_records"))
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
 def _commit_nothing(lake: Lake, table: Table, properties: CommitProperties) -> None:

@@ -17,13 +17,9 @@ from pathlib import Path
 import pyspark
 
 from lakehouse.errors import LakehouseError
+from lakehouse.storage import cache_folder
 
 _SPARK_HOME = Path(pyspark.__file__).parent
-
-
-def cache_folder() -> Path:
-    """Where fetched jars and class archives are kept between runs."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "fruits"
 
 
 def java_command() -> str | None:

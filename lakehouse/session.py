@@ -12,6 +12,7 @@ from pyspark.sql import SparkSession
 from lakehouse import jvm
 from lakehouse.errors import LakehouseError
 from lakehouse.settings import Settings
+from lakehouse.storage import cache_folder
 
 _DELTA = {
     "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
@@ -56,7 +57,7 @@ def prepare(settings: Settings, warm_up: str) -> Path:
     archive = jvm.class_archive(jvm.jars(settings.packages))
     if not archive.exists():
         print("Preparing Java's class archive (once, about a minute)…", file=sys.stderr)
-        with tempfile.TemporaryDirectory(dir=jvm.cache_folder()) as work:
+        with tempfile.TemporaryDirectory(dir=cache_folder()) as work:
             staged = Path(work) / "classes.jsa"
             command = [sys.executable, "-m", warm_up, str(staged), work]
             done = subprocess.run(command, capture_output=True, text=True, check=False)

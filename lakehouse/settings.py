@@ -48,6 +48,7 @@ class Settings(BaseModel):
     threshold_slack: Annotated[float, Field(ge=0, lt=1)]
     refit: Refit
 
+    register_tables: bool
     packages: list[str]
     spark: dict[str, str | bool | int | float]
 

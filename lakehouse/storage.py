@@ -52,6 +52,11 @@ def local_path(uri: str) -> Path:
     return Path(uri.removeprefix(FILE))
 
 
+def cache_folder() -> Path:
+    """Where this user keeps what can be fetched or made again: jars, Java's class archive, converted models."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "fruits"
+
+
 def list_folders(uri: str) -> list[str]:
     """The folders directly inside a folder, sorted.
 

@@ -1,6 +1,7 @@
 """What a job works with: settings, the lake, Spark, the model registry, and somebody to tell."""
 
 import threading
+import time
 from collections.abc import Callable
 from functools import cached_property
 from typing import Generic, TypeVar
@@ -47,11 +48,16 @@ class Workspace:
         self.settings = settings
         self.progress = progress or Silence()
         self.lake = Lake(settings.lake)
+        self.spark_seconds = 0.0
+        """What Spark's start took; 0 as long as nothing has needed it."""
 
     @cached_property
     def spark(self) -> SparkSession:
-        """The Spark session, started by the first call."""
-        return spark_session(self.settings)
+        """The Spark session, started by the first call: a run without news never needs it."""
+        begun = time.perf_counter()
+        session = spark_session(self.settings)
+        self.spark_seconds = time.perf_counter() - begun
+        return session
 
     @property
     def registry(self) -> Registry:

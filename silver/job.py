@@ -11,6 +11,7 @@ from bronze.tables import IMAGES
 from bronze.tables import TABLES as BRONZE_TABLES
 from lakehouse import delta
 from lakehouse.errors import SettingsError
+from lakehouse.follow import bring_up, difference, follows, mark_follows, state
 from lakehouse.progress import counted
 from lakehouse.registry import Fit, Version
 from lakehouse.workspace import Background, Workspace
@@ -57,10 +58,10 @@ def prepare_model(workspace: Workspace) -> Background[tuple[str, Path]]:
     return Background(lambda: converted_model(settings.weights, folder))
 
 
-def mobilenet(workspace: Workspace, model: Background[tuple[str, Path]]) -> Encoder:
-    """The MobileNetV2 encoder of a run, its model sent to the workers."""
+def mobilenet(model: Background[tuple[str, Path]]) -> Encoder:
+    """The MobileNetV2 encoder of a run."""
     version, path = model.get()
-    return encoder(version, workspace.spark.sparkContext.broadcast(path.read_bytes()))
+    return encoder(version, path.read_bytes())
 
 
 def run(workspace: Workspace, encoder: Encoder) -> Summary:
@@ -95,15 +96,15 @@ def run(workspace: Workspace, encoder: Encoder) -> Summary:
 def _follow_images(workspace: Workspace, encoder: Encoder) -> tuple[int, int, int]:
     """Bring `silver.features` to `bronze.images`; returns how many were computed, copied and removed."""
     lake = workspace.lake
-    upstream = f"{delta.state(lake, IMAGES)} as {encoder.feature_version}"
-    if delta.follows(lake, FEATURES, upstream):
+    upstream = f"{state(lake, IMAGES)} as {encoder.feature_version}"
+    if follows(lake, FEATURES, upstream):
         return 0, 0, 0
     work = _find(workspace, encoder)
     try:
         _write_features(workspace, encoder, work)
     finally:
         work.rows.unpersist()
-    delta.mark_follows(lake, FEATURES, upstream)
+    mark_follows(lake, FEATURES, upstream)
     return work.count("compute"), work.count("copy"), work.count("delete")
 
 
@@ -112,7 +113,7 @@ def _find(workspace: Workspace, encoder: Encoder) -> _Work:
     features = delta.read(spark, lake, FEATURES).select("path", "sha256", "feature_version")
     images = delta.read(spark, lake, IMAGES).select("path", "sha256", "batch")
     wanted = images.withColumn("feature_version", F.lit(encoder.feature_version))
-    changes = delta.difference(wanted, features, "path", ["sha256", "feature_version"])
+    changes = difference(wanted, features, "path", ["sha256", "feature_version"])
     rows = with_action(changes, features, encoder).persist()
     found = rows.groupBy("action", "change", "batch").count().collect()
     counts: dict[tuple[str, str], int] = {}
@@ -306,31 +307,17 @@ def _register_scaler(workspace: Workspace, covered: Covered, reason: str) -> Ver
 def _write_scaled(workspace: Workspace, scaler: Scaler) -> int:
     """Bring `silver.scaled` to this scaler and to the features; returns how many rows were scaled."""
     lake, number = workspace.lake, scaler.version.number
-    upstream = f"{delta.state(lake, FEATURES)} by {SCALER} {number}"
-    if delta.follows(lake, SCALED, upstream):
+    upstream = f"{state(lake, FEATURES)} by {SCALER} {number}"
+    if follows(lake, SCALED, upstream):
         return 0
     features = delta.read(workspace.spark, lake, FEATURES)
-    if delta.versions(lake, SCALED, "scaler_version") == {number}:
-        scaled = _scale_difference(workspace, scaler, features)
-    else:
-        scaled = delta.replace(scale(features, *scaler.arrays, number), lake, SCALED)
-    delta.mark_follows(lake, SCALED, upstream)
-    return scaled
-
-
-def _scale_difference(workspace: Workspace, scaler: Scaler, features: DataFrame) -> int:
-    lake = workspace.lake
-    there = delta.read(workspace.spark, lake, SCALED).select("path", "sha256")
-    changes = delta.difference(features.select("path", "sha256"), there, "path", ["sha256"]).persist()
-    try:
-        counts = {change: int(n) for change, n in changes.groupBy("change").count().collect()}
-        todo = counts.get("insert", 0) + counts.get("update", 0)
-        if todo:
-            paths = changes.where("change != 'delete'").select("path")
-            rows = scale(features.join(paths, on="path", how="left_semi"), *scaler.arrays, scaler.version.number)
-            delta.merge(rows, lake, SCALED)  # MERGE, for it conflicts with a replacement that another writer makes
-        if counts.get("delete"):
-            delta.delete(changes.where("change = 'delete'"), lake, SCALED)
-        return todo
-    finally:
-        changes.unpersist()
+    made, _ = bring_up(
+        features,
+        lake,
+        SCALED,
+        lambda rows: scale(rows, *scaler.arrays, number),
+        same=["sha256"],
+        version=("scaler_version", number),
+    )
+    mark_follows(lake, SCALED, upstream)
+    return made

@@ -8,19 +8,21 @@ stays in the lake. Workers need LiteRT, NumPy and Pillow, and never import Tenso
 
 import hashlib
 import os
+import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
-from pyspark import Broadcast
 
 from bronze.photograph import decode
 from lakehouse.errors import WeightsNotFoundError
+from lakehouse.storage import cache_folder
 from silver.featurize import Encoder, Predict
 
 DIMENSION = 1280
@@ -37,11 +39,11 @@ def keras_weights() -> Path:
 
 
 def converted_model(weights: str | None, folder: Path) -> tuple[str, Path]:
-    """The model as a flatbuffer under `folder`, converted by the first call.
+    """The model as a flatbuffer under `folder`, put there by the first call.
 
     Args:
         weights: path of a weights file; None for Keras' cache or download; "untrained" for fixed random weights.
-        folder: where converted models are kept.
+        folder: where the lake keeps converted models.
 
     Returns:
         The feature version, which names the weights by their SHA-256, and the flatbuffer's path.
@@ -54,16 +56,26 @@ def converted_model(weights: str | None, folder: Path) -> tuple[str, Path]:
     version = f"mobilenetv2-{digest}-{_REVISION}"
     model = folder / f"{version}.tflite"
     if not model.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        staged = model.with_suffix(f".{os.getpid()}.part")
-        staged.write_bytes(_in_other_process(_convert, str(path) if path else None))
-        staged.rename(model)
+        # Converted once a machine, not once a lake: TensorFlow takes 8 s to import and convert.
+        cached = cache_folder() / model.name
+        if not cached.exists():
+            _place(_in_other_process(_convert, str(path) if path else None), cached)
+        _place(cached.read_bytes(), model)
     return version, model
 
 
-def encoder(feature_version: str, flatbuffer: "Broadcast[bytes]") -> Encoder:
-    """The encoder that runs a converted model, sent to the workers as a broadcast variable."""
-    return Encoder(feature_version, DIMENSION, lambda: load_predict(flatbuffer.value))
+def convert_ahead(weights: str | None) -> bool:
+    """Convert the model before a first run asks for it, if its weights are at hand; returns whether they are."""
+    at_hand = weights is not None or keras_weights().is_file()
+    if at_hand:
+        with tempfile.TemporaryDirectory() as folder:
+            converted_model(weights, Path(folder))
+    return at_hand
+
+
+def encoder(feature_version: str, flatbuffer: bytes) -> Encoder:
+    """The encoder that runs a converted model; Spark broadcasts the model with the function that holds it."""
+    return Encoder(feature_version, DIMENSION, partial(load_predict, flatbuffer))
 
 
 def load_predict(flatbuffer: bytes) -> Predict:
@@ -104,6 +116,14 @@ def _find_weights(weights: str | None) -> Path:
     if not path.is_file():
         _in_other_process(_download, str(path))
     return path
+
+
+def _place(content: bytes, path: Path) -> None:
+    """Write a file that is there whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    staged = path.with_suffix(f".{os.getpid()}.part")
+    staged.write_bytes(content)
+    staged.rename(path)
 
 
 def _in_other_process(function: Callable[..., Any], *arguments: object) -> Any:

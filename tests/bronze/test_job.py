@@ -118,8 +118,11 @@ def test_photographs_are_kept_as_they_are_and_a_second_run_writes_nothing(
     before = versions(workspace)
     summary = run(workspace, unchanged=9, skipped=1)
     assert (versions(workspace), summary["batch"]) == (before, 1)
+    # Under other settings the difference is found anew, empty, and that is noted: in a commit without rows.
+    held = rows(workspace, QUARANTINE)
     summary = run(changed(workspace, removed_images="delete"), unchanged=9, skipped=1)
-    assert (versions(workspace), summary["batch"]) == (before, 1)
+    assert (versions(workspace), summary["batch"]) == ([before[0], before[1] + 1], 1)
+    assert rows(workspace, QUARANTINE) == held
 
 
 def test_batch_grows_by_one_an_ingest_and_only_then(workspace: Workspace, photographs: Path) -> None:
@@ -224,7 +227,7 @@ def test_removed_photographs_are_kept_until_deletion_is_asked_for(
     before = versions(workspace)
     run(workspace, unchanged=3)
     run(workspace, unchanged=3)
-    assert (versions(workspace), "0.png" in rows(workspace)) == (before, True)
+    assert (versions(workspace)[0], "0.png" in rows(workspace)) == (before[0], True)
 
     deleting = changed(workspace, removed_images="delete")
     (photographs / "page.jpg").unlink()
@@ -236,9 +239,9 @@ def test_removed_photographs_are_kept_until_deletion_is_asked_for(
 
 
 def test_empty_or_missing_folder_does_not_erase_the_lake(workspace: Workspace, fruit: list[Path]) -> None:
-    """An unmounted disk looks like an empty folder: `delete` refuses, `keep` goes on, and nothing is written."""
+    """An unmounted disk looks like an empty folder: `delete` refuses, `keep` goes on, and no row is written."""
     run(workspace, ingested=3)
-    before = versions(workspace)
+    before = versions(workspace)[0]
     for path in fruit:
         path.unlink()
     with pytest.raises(StorageError, match=r"holds no photographs, while the lake holds 3 .*removed_images: keep"):
@@ -246,7 +249,7 @@ def test_empty_or_missing_folder_does_not_erase_the_lake(workspace: Workspace, f
     assert run(workspace)["discovered"] == 0
     with pytest.raises(StorageError, match=r"nowhere cannot be listed: No such file or directory"):
         run(changed(workspace, images=f"{workspace.settings.images}/nowhere", removed_images="delete"))
-    assert (versions(workspace), len(rows(workspace))) == (before, 3)
+    assert (versions(workspace)[0], len(rows(workspace))) == (before, 3)
 
 
 def test_every_kind_of_broken_file_lands_in_quarantine_and_a_repaired_one_is_taken(

@@ -244,3 +244,15 @@ def test_empty_lake_has_nothing_to_do(workspace: Workspace) -> None:
     """Gold before silver makes its tables and waits."""
     summary = gold.job.run(workspace)
     assert (summary["projected"], summary["images"], summary["pca_version"]) == (0, 0, None)
+
+
+def test_projections_go_with_the_last_photograph(workspace: Workspace, photographs: Path, encoder: Encoder) -> None:
+    """An emptied lake holds no rows in gold, and still tells its champion."""
+    removing = with_settings(workspace, removed_images="delete")
+    paths = add_photographs(photographs, "Kiwi", range(4))
+    run(removing, encoder)
+    for path in paths:
+        path.write_bytes(b"no photograph any more")
+    summary = run(removing, encoder)
+    assert (summary["removed"], summary["images"], summary["pca_version"]) == (4, 0, 1)
+    assert held(removing, PROJECTIONS) == []

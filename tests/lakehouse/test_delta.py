@@ -65,60 +65,6 @@ def files(folder: Path) -> dict[Path, bytes]:
     return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def test_difference_says_what_to_insert_update_and_delete(spark: SparkSession) -> None:
-    """Null equals null and nothing else; what is current is left out; columns that are not compared change nothing."""
-    columns = "path string, sha256 string, label string, note long"
-    upstream = spark.createDataFrame(
-        [
-            ("current", "a", "kiwi", 1),
-            ("current with null", None, None, 2),
-            ("another note", "a", "kiwi", 3),
-            ("new", "a", None, 4),
-            ("other content", "b", "kiwi", 5),
-            ("other label", "a", "pear", 6),
-            ("null before", "a", "kiwi", 7),
-            ("null now", None, "kiwi", 8),
-        ],
-        columns,
-    )
-    downstream = spark.createDataFrame(
-        [
-            ("current", "kiwi", "a", 0.5),
-            ("current with null", None, None, 0.5),
-            ("another note", "kiwi", "a", 0.5),
-            ("other content", "kiwi", "a", 0.5),
-            ("other label", "kiwi", "a", 0.5),
-            ("null before", "kiwi", None, 0.5),
-            ("null now", "kiwi", "a", 0.5),
-            ("gone", "kiwi", "a", 0.5),
-            ("gone with null", None, None, None),
-        ],
-        "path string, label string, sha256 string, note double",
-    )
-    expected = spark.createDataFrame(
-        [
-            ("new", "a", None, 4, "insert"),
-            ("other content", "b", "kiwi", 5, "update"),
-            ("other label", "a", "pear", 6, "update"),
-            ("null before", "a", "kiwi", 7, "update"),
-            ("null now", None, "kiwi", 8, "update"),
-            ("gone", None, None, None, "delete"),
-            ("gone with null", None, None, None, "delete"),
-        ],
-        f"{columns}, change string",
-    )
-    found = delta.difference(upstream, downstream, "path", ("sha256", "label"))
-    assert_df_equality(found, expected, ignore_row_order=True, ignore_nullable=True)
-
-
-def test_difference_of_equal_tables_is_empty_and_by_key_alone_ignores_content(spark: SparkSession) -> None:
-    """A table follows itself; where no column is compared only presence counts."""
-    table, other = fruit(spark, ("a", "1", 1), ("b", None, 2)), fruit(spark, ("a", "2", 2), ("c", "3", 3))
-    assert delta.difference(table, table, "path", ("sha256", "batch")).isEmpty()
-    changes = delta.difference(table, other, "path", ()).select("path", "change").collect()
-    assert sorted(changes) == [("b", "insert"), ("c", "delete")]
-
-
 def test_tables_are_created_once_and_plain(lake: Lake) -> None:
     """The second call writes no file; the oldest reader of Delta can read, and the change feed is on from the start."""
     folder = Path(lake.path(FRUIT))
@@ -334,3 +280,21 @@ def test_lake_may_lie_in_a_folder_with_an_odd_name(spark: SparkSession, tmp_path
     assert delta.append(fruit(spark, ("a", "1", 1)), lake, FRUIT) == 1
     assert_holds(spark, lake, ("a", "1", 1))
     assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_registered_tables_answer_by_their_name_in_sparks_sql(spark: SparkSession, tmp_path: Path) -> None:
+    """As `<layer>.<table>`, however often they are registered; a name that is another lake's table is left alone."""
+    lake, other = Lake(f"file://{tmp_path}/it's a lake"), Lake(f"file://{tmp_path}/other")
+    try:
+        for one in (lake, other):
+            delta.create(one, [FRUIT])
+        delta.append(fruit(spark, ("a", "1", 1), ("b", "2", 1)), lake, FRUIT)
+        delta.register(spark, lake, [FRUIT])
+        delta.register(spark, lake, [FRUIT])
+        assert spark.sql("SELECT count(*) FROM garden.fruit WHERE batch = 1").collect() == [(2,)]
+        with pytest.raises(ForeignTableError, match=r"has garden\.fruit at .*it's a lake.*, not at .*other"):
+            delta.register(spark, other, [FRUIT])
+        assert spark.sql("SELECT path FROM garden.fruit").count() == 2
+    finally:
+        spark.sql("DROP DATABASE IF EXISTS garden CASCADE")
+    assert_holds(spark, lake, ("a", "1", 1), ("b", "2", 1))

@@ -72,12 +72,25 @@ def test_same_photograph_has_the_same_features(untrained: tuple[str, Path]) -> N
     np.testing.assert_array_equal(second(memoryview(one)), expected)
 
 
-def test_untrained_weights_are_fixed(untrained: tuple[str, Path], tmp_path: Path) -> None:
-    """Another conversion of the untrained model computes the same features: the version promises it."""
+def test_untrained_weights_are_fixed(
+    untrained: tuple[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another conversion, on another machine, computes the same features: the version promises it."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     _, again = converted_model("untrained", tmp_path)
     content = memoryview(photograph(1))
     expected = load_predict(untrained[1].read_bytes())(content)
     np.testing.assert_allclose(load_predict(again.read_bytes())(content), expected, rtol=1e-6)
+
+
+def test_another_lake_takes_the_model_from_the_cache(
+    untrained: tuple[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a machine has converted is copied, not converted again."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    (tmp_path / "fruits").mkdir()
+    (tmp_path / "fruits" / untrained[1].name).write_bytes(b"converted before")
+    assert converted_model("untrained", tmp_path / "lake")[1].read_bytes() == b"converted before"
 
 
 @pytest.mark.parametrize(("size", "mode"), [((8, 8), "RGB"), ((300, 200), "RGB"), ((1, 1), "L"), ((40, 30), "CMYK")])
