@@ -7,8 +7,11 @@ BIN := $(VENV)/bin
 # Byte code is written at set-up: without it TensorFlow, MLflow and scikit-learn take three times as long to import.
 UV = env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m uv
 
+# Two processes, each with one Spark session: a session keeps one core busy. Files are not split between them.
+PARALLEL = -n 2 --dist loadfile
+
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench fmt lint setup setup-test lock clean
+.PHONY: help demo test soak bench fmt lint setup setup-test lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -17,7 +20,10 @@ demo: setup ## set up, run the whole lakehouse on FRUITS_IMAGES or drawn photogr
 	@$(BIN)/fruits demo
 
 test: setup-test ## set up and run the tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(PARALLEL)
+
+soak: setup-test ## run the tests that take long: every crash from an empty lake, hundreds of random steps
+	$(BIN)/python -m pytest $(PARALLEL) -m soak
 
 bench: setup-test ## measure a first run and a run without news against the bare inference loop (needs FRUITS_IMAGES)
 	$(BIN)/python -m bench.run

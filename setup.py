@@ -43,6 +43,8 @@ setup(
         # Tables without Java: the log and small tables; SQL.
         "deltalake>=1.6",
         "duckdb>=2.0",
+        # S3: conditional writes, which the lease stands on.
+        "boto3>=1.44",
         # Settings and the command.
         "pydantic>=2.14",
         "pyyaml>=6.0",
@@ -53,6 +55,7 @@ setup(
         "test": [
             "chispa>=0.12",
             "pytest>=9.2",
+            "pytest-xdist>=3.8",
             "hypothesis>=6.170",
             "ruff>=0.17",
             "mypy>=2.4",

@@ -13,6 +13,7 @@ from bronze.photograph import Limits
 from bronze.tables import IMAGES, QUARANTINE, TABLES
 from lakehouse import delta
 from lakehouse.errors import StorageError
+from lakehouse.failpoint import reach
 from lakehouse.follow import follows, mark_follows, state
 from lakehouse.progress import counted
 from lakehouse.workspace import Workspace
@@ -76,6 +77,7 @@ def run(workspace: Workspace) -> Summary:
     if follows(lake, QUARANTINE, f"{upstream}; {state(lake, IMAGES)}"):
         return _nothing_new(workspace, seen)
     found = _find(workspace)
+    reach("bronze.found")
     try:
         summary = _ingest(workspace, found)
     finally:
@@ -137,11 +139,15 @@ def _ingest(workspace: Workspace, found: _Found) -> Summary:
     lake, candidates = workspace.lake, found.count("new", "changed")
     batch = delta.transaction_version(lake, IMAGES, _BATCH) + 1
     inserted, replaced = _write_images(workspace, found, batch) if candidates else (0, 0)
+    reach("bronze.images-written")
     unread = _unread(workspace, found).persist() if inserted < candidates else None
     held_back = unread.count() if unread is not None else 0
     broken = _write_quarantine(workspace, found, unread, batch) if unread is not None and held_back else 0
+    reach("bronze.quarantine-written")
     removed = _remove(workspace, found)
+    reach("bronze.removed")
     _finish_batch(workspace, batch)
+    reach("bronze.batch-numbered")
     return Summary(
         discovered=found.count("new", "changed", "unchanged", "skipped"),
         ingested=inserted + replaced,

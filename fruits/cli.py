@@ -75,7 +75,33 @@ def models(lake: LakeUri = None, config: Config = None, shape: Shape = Format.ta
     else:
         shown = ("version", "k", "explained", "images", "scaler", "fitted at", "reason", "")
         keys = ("pca_version", "components", "explained_variance", "images", "scaler_version", "fitted_at", "reason")
-        print_table(shown, [[*(row[key] for key in keys), "champion" if row["champion"] else ""] for row in rows])
+        marks = [" ".join(mark for mark in ("champion", "pinned") if row[mark]) for row in rows]
+        print_table(shown, [[*(row[key] for key in keys), mark] for row, mark in zip(rows, marks, strict=True)])
+
+
+@app.command()
+def rollback(
+    version: Annotated[
+        int | None, typer.Argument(help="The PCA version to go back to; `fruits models` lists them.")
+    ] = None,
+    unpin: Annotated[
+        bool, typer.Option("--unpin", help="Let the next run decide again which version is best.")
+    ] = False,
+    lake: LakeUri = None,
+    config: Config = None,
+    shape: Shape = Format.table,
+) -> None:
+    """Make an older PCA champion, reproject every image, and stay with it until --unpin or --refit always."""
+    from fruits import rollback as rolling
+
+    if (version is None) != unpin:
+        raise SettingsError("Name either the version to go back to or --unpin.")
+    settings = load_settings(config, lake=lake)
+    summary = {"released": rolling.unpin(settings)} if version is None else rolling.roll_back(settings, version)
+    if shape == Format.json:
+        print_json(summary)
+    else:
+        print_summary({"rollback": summary})
 
 
 @app.command()
@@ -109,11 +135,21 @@ def ui(
 
 
 @app.command()
-def doctor(images: Images = None, lake: LakeUri = None, config: Config = None, shape: Shape = Format.table) -> None:
+def doctor(
+    images: Images = None,
+    lake: LakeUri = None,
+    config: Config = None,
+    shape: Shape = Format.table,
+    repair: Annotated[bool, typer.Option("--repair", help="Mend what can be mended without photographs.")] = False,
+) -> None:
     """Say what is missing or inconsistent, and what to do."""
+    from fruits import health
     from fruits.doctor import examine
 
-    findings = examine(load_settings(config, images=images, lake=lake))
+    settings = load_settings(config, images=images, lake=lake)
+    for sentence in health.repair(settings) if repair else []:
+        ERR.print(sentence)
+    findings = examine(settings)
     if shape == Format.json:
         print_json([vars(finding) for finding in findings])
     else:

@@ -2,45 +2,21 @@
 
 import platform
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-from fruits.sql import TABLES
-from gold.job import PCA
-from gold.tables import PROJECTIONS
-from lakehouse import delta, jvm
-from lakehouse.errors import LakehouseError
+from fruits.health import Finding, examine_lake, look
+from lakehouse import jvm
 from lakehouse.settings import Settings
 from lakehouse.storage import cache_folder, list_folders
-from lakehouse.workspace import Workspace
 from silver.mobilenet import UNTRAINED, keras_weights
 
 _TRIPLE = {"pyspark": "4.1.1", "delta-spark": "4.2.0"}
 
 
-@dataclass(frozen=True)
-class Finding:
-    """One thing that was looked at: well, or with what to do."""
-
-    name: str
-    ok: bool
-    found: str
-    advice: str = ""
-
-
 def examine(settings: Settings) -> list[Finding]:
     """Look at everything a run needs; each finding says what was found."""
-    checks: list[Callable[[Settings], Finding]] = [_python, _versions, _java, _jars, _weights, _images, _lake, _models]
-    return [_look(check, settings) for check in checks]
-
-
-def _look(check: Callable[[Settings], Finding], settings: Settings) -> Finding:
-    try:
-        return check(settings)
-    except LakehouseError as error:
-        return Finding(check.__name__.strip("_"), False, "does not work", str(error))
+    return look(settings, _python, _versions, _java, _jars, _weights, _images) + examine_lake(settings)
 
 
 def _python(settings: Settings) -> Finding:
@@ -86,25 +62,3 @@ def _images(settings: Settings) -> Finding:
     if settings.images is None:
         return Finding("images", True, "none named; name them with --images or FRUITS_IMAGES")
     return Finding("images", True, f"{settings.images}, {len(list_folders(settings.images))} folders")
-
-
-def _lake(settings: Settings) -> Finding:
-    lake = Workspace(settings).lake
-    known = [table for table in TABLES if delta.open_table(lake, table) is not None]
-    if not known:
-        return Finding("lake", True, f"nothing yet in {lake.uri}; `fruits run` makes it")
-    delta.create(lake, known)  # raises where a layout is foreign; makes nothing, for they are there
-    return Finding("lake", True, f"{lake.uri}: " + ", ".join(f"{one.name} {delta.count(lake, one):,}" for one in known))
-
-
-def _models(settings: Settings) -> Finding:
-    workspace = Workspace(settings)
-    if delta.open_table(workspace.lake, PROJECTIONS) is None:
-        return Finding("models", True, "none yet")
-    champion = workspace.registry.champion(PCA)
-    number = champion.number if champion else None
-    held = delta.versions(workspace.lake, PROJECTIONS, "pca_version")
-    where = f"{workspace.registry.tracking_uri}: champion {PCA} version {number}"
-    if held <= {number}:
-        return Finding("models", True, where)
-    return Finding("models", False, f"{where}, gold.projections holds {held}", "`fruits gold` brings them together.")

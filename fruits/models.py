@@ -19,13 +19,16 @@ _QUERY = """
 
 
 def list_models(settings: Settings) -> list[dict[str, Any]]:
-    """The versions in `gold.models`, the oldest first, each with whether it is champion."""
+    """The versions in `gold.models`, the oldest first, each with whether it is champion, and pinned."""
     workspace = Workspace(settings)
     workspace.open_registry()
     columns, rows = answer(workspace.lake, _QUERY)
-    champion = workspace.registry.champion(PCA)
-    number = champion.number if champion else None
-    return [{**dict(zip(columns, row, strict=True)), "champion": row[0] == number} for row in rows]
+    marked = {"champion": workspace.registry.champion(PCA), "pinned": workspace.registry.pinned(PCA)}
+    numbers = {mark: version.number if version else None for mark, version in marked.items()}
+    return [
+        {**dict(zip(columns, row, strict=True)), **{mark: row[0] == number for mark, number in numbers.items()}}
+        for row in rows
+    ]
 
 
 def serve_ui(settings: Settings, port: int) -> int:

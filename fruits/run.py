@@ -1,7 +1,7 @@
 """`fruits run`, `fruits bronze`, `fruits silver`, `fruits gold`: the jobs."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import bronze.job
@@ -10,40 +10,60 @@ import gold.job
 import gold.tables
 import silver.job
 import silver.tables
-from fruits.console import bars
+from fruits.writing import writing
+from gold.job import PCA
 from lakehouse import delta
 from lakehouse.settings import Settings
 from lakehouse.workspace import Workspace
+from silver.featurize import Encoder
 
 LAYERS = ("bronze", "silver", "gold")
 _TABLES = {"bronze": bronze.tables.TABLES, "silver": silver.tables.TABLES, "gold": gold.tables.TABLES}
 Summary = dict[str, Mapping[str, Any]]
 
 
-def run_layers(settings: Settings, layers: tuple[str, ...] = LAYERS) -> Summary:
-    """Run layers in their order; returns each one's summary, and the seconds that each took."""
-    started = time.perf_counter()
-    seconds: dict[str, float] = {}
-    summary: Summary = {}
+def run_layers(settings: Settings, layers: Sequence[str] = LAYERS) -> Summary:
+    """Run layers in their order, as the lake's one writer; returns each one's summary, and the seconds each took.
+
+    Raises:
+        LeaseHeldError: another process writes to the lake; nothing was changed.
+    """
     if "bronze" in layers:
         settings.source  # noqa: B018 - says that no folder was named before anything is started
-    with bars() as progress:
-        workspace = Workspace(settings, progress)
+    with writing(settings) as workspace:
         # MLflow's import and the model's conversion go on while photographs are found and Java starts.
-        model = silver.job.prepare_model(workspace) if "silver" in layers else None
-        if layers != ("bronze",):
+        if "silver" in layers:
+            model = silver.job.prepare_model(workspace)
+        if "silver" in layers or "gold" in layers:
             workspace.open_registry()
-        for layer in layers:
-            begun, spark = time.perf_counter(), workspace.spark_seconds
-            if layer == "bronze":
-                summary[layer] = bronze.job.run(workspace)
-            elif model is not None and layer == "silver":
-                summary[layer] = silver.job.run(workspace, silver.job.mobilenet(model))
-            else:
-                summary[layer] = gold.job.run(workspace)
-            if settings.register_tables:
-                delta.register(workspace.spark, workspace.lake, _TABLES[layer])
-            seconds[layer] = time.perf_counter() - begun - (workspace.spark_seconds - spark)
-    seconds = {"spark": workspace.spark_seconds, **seconds, "total": time.perf_counter() - started}
+        return take_through(workspace, layers, lambda: silver.job.mobilenet(model))
+
+
+def take_through(workspace: Workspace, layers: Sequence[str], encoder: Callable[[], Encoder]) -> Summary:
+    """Run layers in a workspace; `encoder` is asked for when silver begins."""
+    started, already = time.perf_counter(), workspace.spark_seconds
+    seconds: dict[str, float] = {}
+    summary: Summary = {}
+    for layer in layers:
+        begun, spark = time.perf_counter(), workspace.spark_seconds
+        if layer == "bronze":
+            summary[layer] = bronze.job.run(workspace)
+        elif layer == "silver":
+            summary[layer] = silver.job.run(workspace, encoder(), pinned_scaler(workspace))
+        else:
+            pinned_scaler(workspace)
+            summary[layer] = gold.job.run(workspace)
+        if workspace.settings.register_tables:
+            delta.register(workspace.spark, workspace.lake, _TABLES[layer])
+        seconds[layer] = time.perf_counter() - begun - (workspace.spark_seconds - spark)
+    seconds = {"spark": workspace.spark_seconds - already, **seconds, "total": time.perf_counter() - started}
     summary["seconds"] = {key: round(value, 2) for key, value in seconds.items()}
     return summary
+
+
+def pinned_scaler(workspace: Workspace) -> int | None:
+    """The scaler that the pinned PCA needs, None where none is pinned; `--refit always` releases the pin."""
+    if workspace.settings.refit == "always":
+        workspace.registry.release(PCA)
+    pinned = workspace.registry.pinned(PCA)
+    return int(pinned.tags["scaler_version"]) if pinned else None

@@ -9,9 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-import bronze.job
-import gold.job
-import silver.job
+from fruits.run import LAYERS, take_through
 from lakehouse.session import spark_session
 from lakehouse.settings import load_settings
 from lakehouse.workspace import Workspace
@@ -26,25 +24,22 @@ def warm_up(archive: str, folder: Path) -> None:
     images.mkdir(parents=True)
     for seed in range(12):
         _draw(images / f"{seed}.png", seed)
-    _run(Workspace(settings))
+    take_through(Workspace(settings), LAYERS, lambda: ENCODER)
     _draw(images / "0.png", 100)
     _draw(images / "12.png", 12)
     (images / "1.png").unlink()
     (images / "2.png").write_bytes(b"")
     (images / "13.png").write_bytes((images / "3.png").read_bytes())
-    _run(Workspace(settings))
-    _run(Workspace(settings))
+    take_through(Workspace(settings), LAYERS, lambda: ENCODER)
+    take_through(Workspace(settings), LAYERS, lambda: ENCODER)
     spark.stop()
-
-
-def _run(workspace: Workspace) -> None:
-    bronze.job.run(workspace)
-    silver.job.run(workspace, Encoder("warm-up", 3, _load))
-    gold.job.run(workspace)
 
 
 def _load() -> Predict:
     return lambda content: np.frombuffer(content[-15:-12], dtype=np.uint8).astype(np.float32)
+
+
+ENCODER = Encoder("warm-up", 3, _load)
 
 
 def _draw(path: Path, seed: int) -> None:

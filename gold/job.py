@@ -7,6 +7,7 @@ from typing import Any, TypedDict
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from pyspark.sql import DataFrame
 
 from gold.pca import Spectrum, captured, components_needed, fit_pca, fit_spectrum
@@ -15,8 +16,9 @@ from gold.report import write_scree_plots
 from gold.tables import EXPLAINED_VARIANCE, MODELS, PROJECTIONS, TABLES
 from lakehouse import delta
 from lakehouse.errors import SettingsError
+from lakehouse.failpoint import reach
 from lakehouse.follow import bring_up, follows, mark_follows, state
-from lakehouse.registry import Fit, Version
+from lakehouse.registry import Fit, Version, check_sha256
 from lakehouse.workspace import Workspace
 from silver.fitted import SCALER, Covered, Scaler, read_moments, registered_scaler
 from silver.moments import Moments
@@ -52,15 +54,22 @@ def run(workspace: Workspace) -> Summary:
     covered, scaler = read_moments(lake), _scaler_of_scaled(workspace)
     if covered is None or scaler is None:
         return _nothing(workspace)
-    champion = workspace.registry.champion(PCA)
-    explained = _explained(workspace, champion, scaler, covered) if champion else 0.0
-    reason = _why_refit(workspace, champion, scaler, explained)
-    version, spectrum = champion, None
+    champion, pinned = workspace.registry.champion(PCA), workspace.registry.pinned(PCA)
+    version, spectrum = pinned or champion, None
+    if version is not None:
+        _check_recorded(workspace, version)
+    explained = _explained(workspace, version, scaler, covered) if version else 0.0
+    reason = _why_refit(workspace, version, scaler, explained)
+    if pinned is not None:
+        _stay(workspace, pinned, scaler, reason)
+        reason = None
     if reason:
         spectrum = _fit_spectrum(workspace, scaler, covered)
         if spectrum is None:
             return _nothing(workspace)
+        reach("gold.fitted")
         version = _register(workspace, spectrum, scaler, covered, reason)
+        reach("gold.registered")
     assert version is not None
     projected, removed = _write_projections(workspace, version)
     if spectrum is not None:
@@ -68,6 +77,7 @@ def run(workspace: Workspace) -> Summary:
         explained = float(version.tags["explained_variance"])
     if version != champion:
         workspace.registry.set_champion(version)
+        reach("gold.champion-moved")
     return Summary(
         projected=projected,
         removed=removed,
@@ -106,6 +116,16 @@ def _scaler_of_scaled(workspace: Workspace) -> Scaler | None:
     return registered_scaler(workspace.registry, version) if version else None
 
 
+def _check_recorded(workspace: Workspace, version: Version) -> None:
+    """Hold the registry against `gold.models`: who changes an artifact might change the registry's tag with it."""
+    rows = delta.existing(workspace.lake, MODELS).to_pyarrow_dataset()
+    for row in rows.to_table(filter=pc.field("pca_version") == version.number).to_pylist():
+        check_sha256(version, version.sha256, row["pca_sha256"])
+        scaler = workspace.registry.version(SCALER, row["scaler_version"])
+        if scaler is not None:
+            check_sha256(scaler, scaler.sha256, row["scaler_sha256"])
+
+
 def _fitted_on(scaler: Scaler, covered: Covered) -> dict[str, str]:
     return {"fitted_on": covered.fitted_on, "scaler_version": str(scaler.version.number)}
 
@@ -134,6 +154,18 @@ def _why_refit(workspace: Workspace, champion: Version | None, scaler: Scaler, e
     if explained < floor:
         return f"the champion explains {explained:.4f} of the variance, less than {floor:.4f}"
     return None
+
+
+def _stay(workspace: Workspace, pinned: Version, scaler: Scaler, reason: str | None) -> None:
+    """Stay with the pinned version, and only report why another would be fitted."""
+    needed = pinned.tags["scaler_version"]
+    if needed != str(scaler.version.number):
+        raise SettingsError(
+            f"{PCA} version {pinned.number} is pinned and needs scaler version {needed}, but silver.scaled is of "
+            f"{scaler.version.number}. Run `fruits rollback {pinned.number}` again, or `fruits rollback --unpin`."
+        )
+    if reason is not None:
+        workspace.progress.say(f"{PCA} version {pinned.number} is pinned; else another would be fitted: {reason}.")
 
 
 # ---- fit ------------------------------------------------------------------------------------------------------------
@@ -190,8 +222,10 @@ def _record(workspace: Workspace, version: Version, spectrum: Spectrum, scaler: 
     lake = workspace.lake
     if version.number > (delta.maximum(lake, EXPLAINED_VARIANCE, "pca_version") or 0):
         delta.write_small(_spectrum_rows(version, spectrum), lake, EXPLAINED_VARIANCE, mode="append")
+    reach("gold.explained-variance-written")
     if version.number > (delta.maximum(lake, MODELS, "pca_version") or 0):
         delta.write_small(_model_row(version, spectrum, scaler), lake, MODELS, mode="append")
+    reach("gold.models-written")
 
 
 def _spectrum_rows(version: Version, spectrum: Spectrum) -> pa.Table:
@@ -243,6 +277,7 @@ def _write_projections(workspace: Workspace, version: Version) -> tuple[int, int
         same=["sha256", "scaler_version"],
         version=("pca_version", version.number),
     )
+    reach("gold.projections-written")
     mark_follows(lake, PROJECTIONS, upstream)
     return made
 

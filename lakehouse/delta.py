@@ -6,7 +6,7 @@ which answers in milliseconds and needs no Java.
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -55,11 +55,21 @@ class Table:
         }
 
 
+def unguarded() -> None:
+    """Let every commit pass."""
+
+
 @dataclass(frozen=True)
 class Lake:
-    """The folder that holds the tables of all layers."""
+    """The folder that holds the tables of all layers.
+
+    Attributes:
+        uri: the folder.
+        guard: called before each commit; raises where it must not be made, as when the lease is lost.
+    """
 
     uri: str
+    guard: Callable[[], None] = field(default=unguarded, compare=False, repr=False)
 
     def path(self, table: Table) -> str:
         """The folder of a table, as Spark and delta-rs name it."""
@@ -76,11 +86,15 @@ def create(lake: Lake, tables: Sequence[Table]) -> None:
     Raises:
         ForeignTableError: one exists with another layout; nothing was changed.
     """
+    missing = []
     for table in tables:
         found = open_table(lake, table)
-        if found is not None:
+        if found is None:
+            missing.append(table)
+        else:
             _check_layout(table, found)
-    for table in tables:
+    for table in missing:
+        lake.guard()
         DeltaTable.create(
             lake.path(table),
             Schema.from_json(table.schema.json()),
@@ -188,6 +202,7 @@ def delete(keys: DataFrame, lake: Lake, table: Table) -> int:
 
 def write_small(rows: pa.Table, lake: Lake, table: Table, *, mode: str) -> None:
     """Append or overwrite (`mode`) a table of few rows in one commit, without Spark."""
+    lake.guard()
     write_deltalake(lake.path(table), rows, mode=mode)  # type: ignore[call-overload]
 
 
@@ -246,6 +261,7 @@ def _quoted(text: str) -> str:
 
 
 def _commit_nothing(lake: Lake, table: Table, properties: CommitProperties) -> None:
+    lake.guard()
     rows = arrow_schema(table).empty_table()
     write_deltalake(lake.path(table), rows, mode="append", commit_properties=properties)
 
@@ -265,6 +281,7 @@ def _merge_into(rows: DataFrame, lake: Lake, table: Table):  # type: ignore[no-u
 def _committed(write: Callable[[], object], lake: Lake, table: Table, metric: str) -> int:
     """Write, and return a count that Spark noted in the commit; 0 where there was nothing to commit."""
     before = existing(lake, table).version()
+    lake.guard()
     write()
     handle = existing(lake, table)
     return int(handle.history(1)[0]["operationMetrics"][metric]) if handle.version() > before else 0

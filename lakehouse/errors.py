@@ -23,3 +23,11 @@ class ForeignTableError(LakehouseError):
 
 class TamperedModelError(LakehouseError):
     """A model artifact is not the one that was registered; it was not loaded."""
+
+
+class LeaseHeldError(LakehouseError):
+    """Somebody else writes to the lake at present; nothing was written."""
+
+
+class LeaseLostError(LakehouseError):
+    """This run's lease on the lake is no longer its own; it writes nothing more."""

@@ -7,17 +7,20 @@ run that died after registering finds its version again instead of registering a
 import hashlib
 import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lakehouse.delta import unguarded
 from lakehouse.errors import TamperedModelError
+from lakehouse.failpoint import reach
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 CHAMPION = "champion"
+PINNED = "pinned"  # the alias of a version that somebody chose, until it is released
 _METRICS_A_CALL = 1000  # MLflow's limit for one log_batch
 
 
@@ -64,8 +67,14 @@ class Fit:
 class Registry:
     """The models of one lake in one MLflow tracking store."""
 
-    def __init__(self, tracking_uri: str | None, experiment: str, folder: str) -> None:
-        """Open the tracking store; the lake's own (sqlite and artifacts under `folder`) where none is named."""
+    def __init__(
+        self, tracking_uri: str | None, experiment: str, folder: str, guard: Callable[[], None] = unguarded
+    ) -> None:
+        """Open the tracking store; the lake's own (sqlite and artifacts under `folder`) where none is named.
+
+        `guard` is called before each write that others see, and raises where it must not be made.
+        """
+        self._guard = guard
         self.tracking_uri = tracking_uri or f"sqlite:///{folder}/mlflow.db"
         self._artifacts = None if tracking_uri else f"{folder}/artifacts"
         self._experiment = experiment
@@ -75,8 +84,11 @@ class Registry:
 
     def champion(self, name: str) -> Version | None:
         """The version that carries the alias `champion`, None where no version does."""
-        found = [version for version in self.versions(name) if CHAMPION in self._aliases(version)]
-        return found[0] if found else None
+        return self._with_alias(name, CHAMPION)
+
+    def pinned(self, name: str) -> Version | None:
+        """The version that somebody chose to stay with, None where nobody did."""
+        return self._with_alias(name, PINNED)
 
     def versions(self, name: str) -> list[Version]:
         """All versions of a model, the oldest first."""
@@ -95,7 +107,17 @@ class Registry:
 
     def set_champion(self, version: Version) -> None:
         """Move the alias `champion` to this version."""
-        self._client.set_registered_model_alias(version.name, CHAMPION, str(version.number))
+        self._set_alias(version, CHAMPION)
+
+    def pin(self, version: Version) -> None:
+        """Stay with this version until it is released."""
+        self._set_alias(version, PINNED)
+
+    def release(self, name: str) -> None:
+        """Take the pin of a model away, if there is one."""
+        if self.pinned(name) is not None:
+            self._guard()
+            self._client.delete_registered_model_alias(name, PINNED)
 
     def register(self, name: str, fit: Fit) -> Version:
         """Log a fit in a run of its own and register its model; a fit that stands in the registry is returned as is."""
@@ -104,6 +126,7 @@ class Registry:
             return found
         import mlflow
 
+        _use(self.tracking_uri)
         with mlflow.start_run(
             experiment_id=self._experiment_id(), run_name=f"{name} {fit.params['images']} images"
         ) as run:
@@ -111,30 +134,24 @@ class Registry:
             self._log(run_id, fit)
             uri = _log_model(name, fit)
             sha256 = _sha256(Path(mlflow.artifacts.download_artifacts(uri)))
+            reach("registry.logged")
+            self._guard()
             registered = self._register(name, uri, run_id, {**fit.tags, "sha256": sha256})
+            reach("registry.registered")
         return Version(name, int(registered.version), run_id, {**fit.tags, "sha256": sha256})
 
-    def load(self, version: Version, sha256: str | None = None) -> Any:
+    def load(self, version: Version) -> Any:
         """Load a version's scikit-learn object, if its artifact is still the one that was registered.
-
-        Args:
-            version: the version.
-            sha256: what the artifact must be, where that is kept outside the registry too.
 
         Raises:
             TamperedModelError: the artifact is another one; it was not deserialised.
         """
         import mlflow
 
+        _use(self.tracking_uri)
         folder = Path(mlflow.artifacts.download_artifacts(f"models:/{version.name}/{version.number}"))
         actual = _sha256(folder)
-        for expected in {version.sha256, sha256 or version.sha256}:
-            if actual != expected:
-                raise TamperedModelError(
-                    f"The artifact of {version.name} version {version.number} has the SHA-256 {actual}, but {expected} "
-                    "was recorded when it was fitted. It was not loaded. Make another version champion, or refit with "
-                    "`fruits run --refit always`."
-                )
+        check_sha256(version, actual, version.sha256)
         return mlflow.sklearn.load_model(str(folder))
 
     def _register(self, name: str, uri: str, run_id: str, tags: Mapping[str, str]) -> Any:
@@ -142,6 +159,14 @@ class Registry:
             self._client.create_registered_model(name)
         model_id = uri.removeprefix("models:/")
         return self._client.create_model_version(name, uri, run_id, tags=dict(tags), model_id=model_id)
+
+    def _with_alias(self, name: str, alias: str) -> Version | None:
+        found = [version for version in self.versions(name) if alias in self._aliases(version)]
+        return found[0] if found else None
+
+    def _set_alias(self, version: Version, alias: str) -> None:
+        self._guard()
+        self._client.set_registered_model_alias(version.name, alias, str(version.number))
 
     def _aliases(self, version: Version) -> list[str]:
         return list(self._client.get_model_version(version.name, str(version.number)).aliases)
@@ -167,6 +192,16 @@ class Registry:
         self._client.log_inputs(run_id, [_dataset(name, *table) for name, table in fit.inputs.items()])
 
 
+def check_sha256(version: Version, actual: str, recorded: str) -> None:
+    """Raise a TamperedModelError where a version's SHA-256 is not what was recorded when it was fitted."""
+    if actual != recorded:
+        raise TamperedModelError(
+            f"{version.name} version {version.number} has the SHA-256 {actual}, but {recorded} was recorded when it "
+            "was fitted. It was not loaded. Go back to another version (`fruits rollback VERSION`), or fit anew "
+            "(`fruits run --refit always`)."
+        )
+
+
 def _open_client(tracking_uri: str) -> "MlflowClient":
     # MLflow reports its use over the network unless told not to: not with somebody else's photographs.
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
@@ -176,8 +211,21 @@ def _open_client(tracking_uri: str) -> "MlflowClient":
     # That tables are made, and that a scaler does not predict, is no news; MLflow's errors are exceptions.
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.ERROR)
-    mlflow.set_tracking_uri(tracking_uri)
+    _use(tracking_uri)
     return mlflow.MlflowClient(tracking_uri=tracking_uri)
+
+
+def _use(tracking_uri: str) -> None:
+    """Make a store the one that MLflow's own functions use, which is one for the whole process."""
+    import mlflow
+
+    outside = os.environ.get("MLFLOW_TRACKING_URI")
+    mlflow.set_tracking_uri(tracking_uri)
+    # It also sets the variable, which would name this store to whoever reads settings next.
+    if outside is None:
+        os.environ.pop("MLFLOW_TRACKING_URI", None)
+    else:
+        os.environ["MLFLOW_TRACKING_URI"] = outside
 
 
 def _log_model(name: str, fit: Fit) -> str:

@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 
 from pyspark.sql import SparkSession
 
-from lakehouse.delta import Lake
+from lakehouse.delta import Lake, unguarded
 from lakehouse.progress import Progress, Silence
 from lakehouse.registry import Registry
 from lakehouse.session import spark_session
@@ -43,11 +43,13 @@ class Background(Generic[T]):
 class Workspace:
     """One run's view of the platform; what takes long to open is opened when it is first asked for."""
 
-    def __init__(self, settings: Settings, progress: Progress | None = None) -> None:
-        """Take the settings; opens nothing yet."""
+    def __init__(
+        self, settings: Settings, progress: Progress | None = None, guard: Callable[[], None] = unguarded
+    ) -> None:
+        """Take the settings; opens nothing yet. `guard` is called before each commit, and may forbid it."""
         self.settings = settings
         self.progress = progress or Silence()
-        self.lake = Lake(settings.lake)
+        self.lake = Lake(settings.lake, guard)
         self.spark_seconds = 0.0
         """What Spark's start took; 0 as long as nothing has needed it."""
 
@@ -59,6 +61,11 @@ class Workspace:
         self.spark_seconds = time.perf_counter() - begun
         return session
 
+    def cancel(self) -> None:
+        """End Spark's jobs, if any runs; whoever waits for them gets an error."""
+        if "spark" in self.__dict__:
+            self.spark.sparkContext.cancelAllJobs()
+
     @property
     def registry(self) -> Registry:
         """The model registry, opened by the first call."""
@@ -67,7 +74,7 @@ class Workspace:
     @cached_property
     def _registry(self) -> Background[Registry]:
         settings, folder = self.settings, self.lake.folder("mlflow")
-        return Background(lambda: Registry(settings.tracking_uri, settings.experiment, folder))
+        return Background(lambda: Registry(settings.tracking_uri, settings.experiment, folder, self.lake.guard))
 
     def open_registry(self) -> None:
         """Begin to open the registry while other work goes on: importing MLflow takes seconds."""

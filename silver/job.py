@@ -11,6 +11,7 @@ from bronze.tables import IMAGES
 from bronze.tables import TABLES as BRONZE_TABLES
 from lakehouse import delta
 from lakehouse.errors import SettingsError
+from lakehouse.failpoint import reach
 from lakehouse.follow import bring_up, difference, follows, mark_follows, state
 from lakehouse.progress import counted
 from lakehouse.registry import Fit, Version
@@ -64,30 +65,50 @@ def mobilenet(model: Background[tuple[str, Path]]) -> Encoder:
     return encoder(version, path.read_bytes())
 
 
-def run(workspace: Workspace, encoder: Encoder) -> Summary:
+def run(workspace: Workspace, encoder: Encoder, pinned: int | None = None) -> Summary:
     """Bring the silver tables up to date with `bronze.images`.
 
+    Args:
+        workspace: where.
+        encoder: what computes features.
+        pinned: the scaler version to stay with, whatever the features have become.
+
     Raises:
-        SettingsError: the settings forbid the fit that is needed.
+        SettingsError: the settings forbid the fit that is needed, or the pinned scaler is not for these features.
         ForeignTableError: a table has another layout.
         TamperedModelError: the champion's artifact is not the one that was registered.
     """
     delta.create(workspace.lake, (*BRONZE_TABLES, *TABLES))
     featurized, copied, removed = _follow_images(workspace, encoder)
+    reach("silver.features-written")
     moments = _update_moments(workspace, encoder)
-    scaler, reason = _choose_scaler(workspace, moments)
-    scaled = _write_scaled(workspace, scaler) if scaler else 0
-    if scaler and scaler.version != workspace.registry.champion(SCALER):
-        workspace.registry.set_champion(scaler.version)
+    reach("silver.moments-written")
+    scaled, scaler, reason = rescale(workspace, moments, pinned)
     return Summary(
         featurized=featurized,
         copied=copied,
         scaled=scaled,
         removed=removed,
         feature_version=encoder.feature_version,
-        scaler_version=scaler.version.number if scaler else None,
+        scaler_version=scaler,
         refit=reason,
     )
+
+
+def rescale(workspace: Workspace, covered: Covered, pinned: int | None) -> tuple[int, int | None, str | None]:
+    """Choose the scaler and bring `silver.scaled` to it: the second half of a run, and of a rollback.
+
+    Returns:
+        How many rows were scaled, the scaler's version (None where there are too few images for one), why it is new.
+    """
+    scaler, reason = _choose_scaler(workspace, covered, pinned)
+    if scaler is None:
+        return 0, None, None
+    scaled = _write_scaled(workspace, scaler)
+    if scaler.version != workspace.registry.champion(SCALER):
+        workspace.registry.set_champion(scaler.version)
+        reach("silver.champion-moved")
+    return scaled, scaler.version.number, reason
 
 
 # ---- features -------------------------------------------------------------------------------------------------------
@@ -100,6 +121,7 @@ def _follow_images(workspace: Workspace, encoder: Encoder) -> tuple[int, int, in
     if follows(lake, FEATURES, upstream):
         return 0, 0, 0
     work = _find(workspace, encoder)
+    reach("silver.found")
     try:
         _write_features(workspace, encoder, work)
     finally:
@@ -153,9 +175,11 @@ def _write_features(workspace: Workspace, encoder: Encoder, work: _Work) -> None
             chosen = images.join(work.paths("compute"), on="path", how="left_semi")
             tasks = max(spark.sparkContext.defaultParallelism, -(-compute // workspace.settings.images_per_task))
             _put(workspace, featurize(chosen.repartition(tasks, "path"), encoder, count), work, "compute")
+        reach("silver.features-computed")
     if work.count("copy"):
         chosen = images.drop("content").join(work.paths("copy"), on="path", how="left_semi")
         _put(workspace, copy_features(chosen, delta.read(spark, lake, FEATURES), encoder), work, "copy")
+        reach("silver.features-copied")
     if work.count("delete"):  # last, so that the features of a moved image can be copied before
         delta.delete(work.paths("delete"), lake, FEATURES)
 
@@ -218,8 +242,10 @@ def _few(workspace: Workspace, rows: DataFrame) -> DataFrame:
 # ---- scaler ---------------------------------------------------------------------------------------------------------
 
 
-def _choose_scaler(workspace: Workspace, covered: Covered) -> tuple[Scaler | None, str | None]:
+def _choose_scaler(workspace: Workspace, covered: Covered, pinned: int | None) -> tuple[Scaler | None, str | None]:
     """The scaler to use, and why it was fitted if it is new."""
+    if pinned is not None:
+        return _pinned_scaler(workspace, covered, pinned), None
     version = workspace.registry.champion(SCALER)
     champion = registered_scaler(workspace.registry, version) if version else None
     reason = _why_refit(workspace, champion, covered)
@@ -230,8 +256,23 @@ def _choose_scaler(workspace: Workspace, covered: Covered) -> tuple[Scaler | Non
         return None, None
     found = workspace.registry.find(SCALER, _tags(covered))
     fitted = found or _register_scaler(workspace, _without_residue(workspace, covered), reason)
+    reach("silver.scaler-registered")
     again = champion is not None and fitted.number == champion.version.number
     return registered_scaler(workspace.registry, fitted), None if again else reason
+
+
+def _pinned_scaler(workspace: Workspace, covered: Covered, number: int) -> Scaler:
+    version = workspace.registry.version(SCALER, number)
+    if version is None or version.tags["feature_version"] != covered.feature_version:
+        raise SettingsError(
+            f"The champion is pinned to a PCA that needs {SCALER} version {number}, which is "
+            + (f"of the features {version.tags['feature_version']}" if version else "not in the registry")
+            + f"; the lake's are {covered.feature_version}. Release it: `fruits rollback --unpin`."
+        )
+    scaler = registered_scaler(workspace.registry, version)
+    if reason := _why_not_standard(workspace, scaler, covered):
+        workspace.progress.say(f"{SCALER} version {number} is pinned; else it would be fitted anew: {reason}.")
+    return scaler
 
 
 def _why_refit(workspace: Workspace, champion: Scaler | None, covered: Covered) -> str | None:
@@ -243,15 +284,14 @@ def _why_refit(workspace: Workspace, champion: Scaler | None, covered: Covered) 
         needed = "the feature version changed"
     if needed and settings.refit == "never" and covered.moments.count:
         raise SettingsError(f"A scaler must be fitted ({needed}), but `refit` is never. Run with `--refit auto`.")
-    if needed or settings.refit == "never":
+    if champion is None or needed or settings.refit == "never":
         return needed
     if settings.refit == "always":
         return "asked for"
     return _why_not_standard(workspace, champion, covered)
 
 
-def _why_not_standard(workspace: Workspace, champion: Scaler | None, covered: Covered) -> str | None:
-    assert champion is not None
+def _why_not_standard(workspace: Workspace, champion: Scaler, covered: Covered) -> str | None:
     if champion.version.tags["fitted_on"] == covered.fitted_on or covered.moments.count < 2:
         return None  # standard by construction: there is nothing to load
     settings = workspace.settings
@@ -319,5 +359,6 @@ def _write_scaled(workspace: Workspace, scaler: Scaler) -> int:
         same=["sha256"],
         version=("scaler_version", number),
     )
+    reach("silver.scaled-written")
     mark_follows(lake, SCALED, upstream)
     return made

@@ -17,7 +17,16 @@ from lakehouse.settings import Settings, load_settings
 from lakehouse.workspace import Workspace
 from silver.featurize import Encoder, Predict
 
+# No connection outlives its use: tests put other files in a tracking store's place.
+os.environ["MLFLOW_SQLALCHEMYSTORE_POOLCLASS"] = "NullPool"
+
 Photograph = Callable[..., bytes]
+
+LONG_SESSION = {  # of many small runs: Java's second compiler pays off, and more than one partition does not
+    "spark.driver.extraJavaOptions": "-XX:+UseSerialGC",
+    "spark.sql.shuffle.partitions": 1,
+    "spark.databricks.delta.snapshotPartitions": 1,
+}
 
 
 @pytest.fixture(autouse=True)
@@ -31,7 +40,7 @@ def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="session")
 def spark() -> Iterator[SparkSession]:
     """The one Spark session of the run."""
-    session = spark_session(load_settings(spark={**load_settings().spark, "spark.sql.shuffle.partitions": 2}))
+    session = spark_session(load_settings(spark={**load_settings().spark, **LONG_SESSION}))
     yield session
     session.stop()
 

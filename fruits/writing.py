@@ -1,0 +1,31 @@
+"""A workspace that may write: one at a time for a lake, and it stops where it has lost that right."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from fruits.console import bars
+from lakehouse.delta import READ_ERRORS
+from lakehouse.failpoint import reach
+from lakehouse.lease import open_lease
+from lakehouse.settings import Settings
+from lakehouse.workspace import Workspace
+
+
+@contextmanager
+def writing(settings: Settings) -> Iterator[Workspace]:
+    """Hold the lake's lease while the block runs, and show its progress.
+
+    Raises:
+        LeaseHeldError: another process writes to the lake; nothing was changed.
+        LeaseLostError: from a commit in the block, after the lease was lost.
+    """
+    with bars() as progress:
+        lease = open_lease(settings.lake, on_lost=lambda _: workspace.cancel())
+        workspace = Workspace(settings, progress, lease.check)
+        with lease:
+            reach("run.lease-held")
+            try:
+                yield workspace
+            except READ_ERRORS:
+                lease.check()  # what was cancelled because the lease is lost is told as that
+                raise

@@ -1,0 +1,170 @@
+"""A run that is killed (SIGKILL), wherever that is, and run again: as if nothing had happened."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+from pyspark.sql import SparkSession
+
+import bronze.tables
+import gold.tables
+import silver.job
+import silver.tables
+from fruits.run import LAYERS, take_through
+from gold.job import PCA
+from lakehouse import delta
+from lakehouse.delta import Table
+from lakehouse.failpoint import POINTS, VARIABLE
+from lakehouse.settings import Settings, load_settings
+from lakehouse.workspace import Workspace
+from silver.fitted import SCALER
+from tests.conftest import add_photographs, photograph
+from tests.world import World
+
+TABLES = (*bronze.tables.TABLES, *silver.tables.TABLES, *gold.tables.TABLES)
+# When it happened, and the numbers that Delta and MLflow give: a commit or a run more is no difference.
+PASSING = {"ingested_at", "quarantined_at", "fitted_at", "run_id", "features_version", "scaler_sha256", "pca_sha256"}
+
+
+class Killable(World):
+    """A world whose runs can be killed."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.config = folder / "settings.yaml"
+        self.config.write_text("weights: untrained\nremoved_images: delete\n")
+
+    @property
+    def settings(self) -> Settings:
+        """What the command reads too."""
+        return load_settings(self.config, images=str(self.photographs), lake=str(self.lake), refit="always")
+
+    def run_killed(self, point: str) -> None:
+        """Run the command in a process of its own that dies at a point."""
+        command = [sys.executable, "-m", "fruits", "run", "--config", str(self.config), "--refit", "always"]
+        command += ["--images", str(self.photographs), "--lake", str(self.lake)]
+        done = subprocess.run(
+            command, env={**os.environ, VARIABLE: point}, capture_output=True, text=True, timeout=300, check=False
+        )
+        assert done.returncode == -signal.SIGKILL, done.stderr[-3000:]
+
+    def run(self) -> None:
+        """Run all layers in this process."""
+        workspace = Workspace(self.settings)
+        take_through(workspace, LAYERS, lambda: silver.job.mobilenet(silver.job.prepare_model(workspace)))
+
+    def holds(self) -> dict[str, Any]:
+        """All tables' rows and the registry's versions, but for what passes."""
+        workspace = Workspace(self.settings)
+        registry = workspace.registry
+        models = {
+            name: [(one.number, one.tags.get("components")) for one in registry.versions(name)]
+            for name in (SCALER, PCA)
+        }
+        champions = {name: registry.champion(name).number for name in models}  # type: ignore[union-attr]
+        tables = {table.name: _rows(workspace, table) for table in TABLES}
+        return {**tables, "models": models, "champions": champions}
+
+
+def _rows(workspace: Workspace, table: Table) -> list[Mapping[str, Any]]:
+    rows = delta.existing(workspace.lake, table).to_pyarrow_table().to_pylist()
+    kept = [{name: value for name, value in row.items() if name not in PASSING} for row in rows]
+    return sorted(kept, key=lambda row: [str(row[name]) for name in table.key])
+
+
+def assert_same(found: Mapping[str, Any], expected: Mapping[str, Any]) -> None:
+    """Equal, numbers but for their rounding."""
+    assert found.keys() == expected.keys()
+    for name in found:
+        assert len(found[name]) == len(expected[name]), name
+        if name in ("models", "champions"):
+            assert found[name] == expected[name]
+            continue
+        for row, other in zip(found[name], expected[name], strict=True):
+            for column in row:
+                _assert_equal(row[column], other[column], f"{name}.{column} of {row.get('path')}")
+
+
+def _assert_equal(value: Any, expected: Any, where: str) -> None:
+    if where.startswith("silver.moments") and isinstance(value, bytes):
+        value, expected = np.frombuffer(value), np.frombuffer(expected)
+    if isinstance(value, list | float | np.ndarray):
+        assert_allclose(value, expected, rtol=1e-6, atol=1e-6, err_msg=where)
+    else:
+        assert value == expected, where
+
+
+@pytest.fixture(scope="module")
+def world(
+    tmp_path_factory: pytest.TempPathFactory,
+    tracking_store: Path,
+    spark: SparkSession,  # noqa: ARG001 - the jobs' session
+) -> Killable:
+    """A lake after a run, and its photographs after that: new, replaced, moved, gone, broken ones."""
+    world = Killable(tmp_path_factory.mktemp("crash"))
+    for label, seeds in {"Apple": range(5), "Kiwi": range(5, 10), "Lemon": range(10, 14)}.items():
+        add_photographs(world.photographs, label, seeds)
+    # MLflow makes a store's tables once a process, not again for a store that has been put back to nothing.
+    (world.lake / "mlflow").mkdir(parents=True)
+    shutil.copy(tracking_store, world.lake / "mlflow")
+    world.keep("photographs")
+    world.run()
+    add_photographs(world.photographs, "Plum", range(20, 24))
+    (world.photographs / "Apple" / "0.png").write_bytes(photograph(100))
+    (world.photographs / "Apple" / "1.png").rename(world.photographs / "Kiwi" / "1.png")
+    (world.photographs / "Kiwi" / "5.png").unlink()
+    (world.photographs / "Lemon" / "10.png").write_bytes(photograph(10)[:-4])
+    world.keep("changed")
+    return world
+
+
+@pytest.fixture(scope="module")
+def undisturbed(world: Killable) -> dict[str, Mapping[str, Any]]:
+    """What uninterrupted runs make of a lake, by where they begin."""
+    outcomes = {}
+    for beginning in ("photographs", "changed"):
+        world.go_back(beginning)
+        world.run()
+        outcomes[beginning] = world.holds()
+    return outcomes
+
+
+def test_undisturbed_run_is_worth_comparing_with(undisturbed: Mapping[str, Mapping[str, Any]]) -> None:
+    """The changes are all in it, and the models are fitted anew."""
+    after = undisturbed["changed"]
+    sizes = {name: len(after[name]) for name in ("bronze.images", "bronze.quarantine", "gold.projections")}
+    assert sizes == {"bronze.images": 16, "bronze.quarantine": 1, "gold.projections": 16}
+    assert after["champions"] == {SCALER: 2, PCA: 2}
+    with pytest.raises(AssertionError):
+        assert_same(undisturbed["photographs"], after)
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_run_killed_there_and_run_again_is_an_undisturbed_run(
+    world: Killable, undisturbed: Mapping[str, Mapping[str, Any]], point: str
+) -> None:
+    """An increment with every kind of change, and with both models fitted anew."""
+    world.go_back("changed")
+    world.run_killed(point)
+    world.run()
+    assert_same(world.holds(), undisturbed["changed"])
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("point", [one for one in POINTS if one not in ("bronze.removed", "silver.features-copied")])
+def test_first_run_killed_there_and_run_again_is_an_undisturbed_run(
+    world: Killable, undisturbed: Mapping[str, Mapping[str, Any]], point: str
+) -> None:
+    """From an empty lake."""
+    world.go_back("photographs")
+    world.run_killed(point)
+    world.run()
+    assert_same(world.holds(), undisturbed["photographs"])

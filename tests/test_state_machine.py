@@ -1,0 +1,299 @@
+"""Whatever is done to the photographs and the lake, in whatever order: the tables hold what a plain model says."""
+
+import hashlib
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+from pyspark.sql import SparkSession
+
+import bronze.tables
+import gold.tables
+import silver.tables
+from fruits.rollback import roll_back, unpin
+from fruits.run import LAYERS, take_through
+from gold.job import PCA
+from lakehouse import delta, failpoint
+from lakehouse.delta import Table
+from lakehouse.settings import load_settings
+from lakehouse.workspace import Workspace
+from silver.featurize import Encoder
+from silver.fitted import SCALER, read_moments
+from silver.moments import Moments
+from tests.conftest import load_stub, photograph
+
+EXAMPLES, STEPS = 3, 15
+LABELS = ("Apple", "Kiwi", "Lemon")
+ENCODER = Encoder("stub-r1", 8, load_stub)
+names = st.tuples(st.sampled_from(LABELS), st.integers(0, 5))
+seeds = st.integers(0, 9)  # few, so that the same content turns up under several names
+
+
+class CrashError(BaseException):
+    """What a run dies of in the process that goes on: no `except Exception` may hold it up."""
+
+
+class Lakehouse(RuleBasedStateMachine):
+    """Files as they are, and beside them what bronze should hold after the next run; the rest follows from that."""
+
+    tracking_store: Path
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = Path(tempfile.mkdtemp(prefix="lakehouse-"))
+        self.root = self.folder / "photographs"
+        self.root.mkdir()
+        self.files: dict[tuple[str, int], bytes] = {}
+        self.images: dict[tuple[str, int], bytes] = {}
+        self.quarantine: set[tuple[str, int]] = set()
+        self.broken: set[tuple[str, int]] = set()
+        self.versions = 0
+        self.pinned: int | None = None
+        self.clock = 1_000_000_000
+
+    @initialize(removed=st.sampled_from(["keep", "delete"]))
+    def begin(self, removed: str) -> None:
+        """An empty lake, and whether removed photographs leave it."""
+        self.removed = removed
+        (self.folder / "lake" / "mlflow").mkdir(parents=True)
+        shutil.copy(self.tracking_store, self.folder / "lake" / "mlflow")
+
+    def teardown(self) -> None:
+        """Remove the lake."""
+        shutil.rmtree(self.folder)
+
+    # ---- what people do to photographs --------------------------------------------------------------------------
+
+    @rule(name=names, seed=seeds)
+    def add_or_replace(self, name: tuple[str, int], seed: int) -> None:
+        """A photograph under a new name, or another one under an old: repairing what was broken there."""
+        self._write(name, photograph(seed))
+        self.broken.discard(name)
+
+    @precondition(lambda self: self.files)
+    @rule(data=st.data(), label=st.sampled_from(LABELS))
+    def move(self, data: Any, label: str) -> None:
+        """To another folder, keeping its time stamp."""
+        name = data.draw(st.sampled_from(sorted(self.files)))
+        target = (label, name[1])
+        if target not in self.files:
+            self._path(target).parent.mkdir(exist_ok=True)
+            self._path(name).rename(self._path(target))
+            self.files[target] = self.files.pop(name)
+            if name in self.broken:
+                self.broken.remove(name)
+                self.broken.add(target)
+
+    @precondition(lambda self: self.files)
+    @rule(data=st.data())
+    def remove(self, data: Any) -> None:
+        """Delete a file."""
+        name = data.draw(st.sampled_from(sorted(self.files)))
+        self._path(name).unlink()
+        del self.files[name]
+        self.broken.discard(name)
+
+    @precondition(lambda self: self.files)
+    @rule(data=st.data(), content=st.sampled_from([b"", b"no photograph", photograph(0)[:-4]]))
+    def break_(self, data: Any, content: bytes) -> None:
+        """Put something that is no photograph in a photograph's place."""
+        name = data.draw(st.sampled_from(sorted(self.files)))
+        self._write(name, content)
+        self.broken.add(name)
+
+    # ---- what people do to the lake -----------------------------------------------------------------------------
+
+    @rule()
+    def run(self) -> None:
+        """Run all layers."""
+        if self._runs():
+            self._take()
+
+    @rule(point=st.sampled_from(failpoint.POINTS))
+    def crash(self, point: str) -> None:
+        """A run that dies at a point, if it comes by it, and then another one."""
+        if not self._runs():
+            return
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv(failpoint.VARIABLE, point)
+            patch.setattr(failpoint, "die", self._die)
+            try:
+                self._take()
+            except CrashError:
+                patch.delenv(failpoint.VARIABLE)
+                self._take()
+
+    @precondition(lambda self: self.versions)
+    @rule()
+    def refit(self) -> None:
+        """Fit both models anew: a pin is released."""
+        if self._runs():
+            self.pinned = None
+            self._take(refit="always")
+
+    @precondition(lambda self: self.versions)
+    @rule(data=st.data())
+    def roll_back(self, data: Any) -> None:
+        """Go back to any version there is."""
+        self.pinned = data.draw(st.integers(1, self.versions))
+        roll_back(self._workspace().settings, self.pinned)
+        self._assert_one_version()
+
+    @precondition(lambda self: self.pinned is not None)
+    @rule()
+    def unpin(self) -> None:
+        """Let the next run decide again."""
+        assert unpin(self._workspace().settings) == self.pinned
+        self.pinned = None
+
+    # ---- what must be so ----------------------------------------------------------------------------------------
+
+    @invariant()
+    def tables_hold_what_the_model_says(self) -> None:
+        """Bronze by the model; silver and gold one row each for bronze's images."""
+        lake = self._workspace().lake
+        if delta.open_table(lake, bronze.tables.IMAGES) is None:
+            return
+        images = self._rows(bronze.tables.IMAGES)
+        assert {name: row["sha256"] for name, row in images.items()} == {
+            name: hashlib.sha256(content).hexdigest() for name, content in self.images.items()
+        }
+        assert {name: row["label"] for name, row in images.items()} == {name: name[0] for name in self.images}
+        assert set(self._rows(bronze.tables.QUARANTINE)) == self.quarantine
+
+    def _assert_one_version(self) -> None:
+        features, scaled, projections = (
+            self._rows(table) for table in (silver.tables.FEATURES, silver.tables.SCALED, gold.tables.PROJECTIONS)
+        )
+        content = {name: hashlib.sha256(content).hexdigest() for name, content in self.images.items()}
+        assert {name: row["sha256"] for name, row in features.items()} == content
+        self._assert_moments()
+        registry = self._workspace().registry
+        scaler, pca = registry.champion(SCALER), registry.champion(PCA)
+        self.versions = len(registry.versions(PCA))
+        for table, rows in (("scaled", scaled), ("projections", projections)):
+            if rows or (scaler if table == "scaled" else pca):
+                assert {name: row["sha256"] for name, row in rows.items()} == content, table
+        assert {row["scaler_version"] for row in scaled.values()} <= {scaler.number if scaler else None}
+        assert {row["pca_version"] for row in projections.values()} <= {pca.number if pca else None}
+        if pca is not None and self.pinned is not None:
+            assert pca.number == self.pinned
+        if projections and pca is not None and scaler is not None:
+            assert pca.tags["scaler_version"] == str(scaler.number)
+            self._assert_numbers(features, projections, registry.load(scaler), registry.load(pca))
+
+    def _assert_moments(self) -> None:
+        covered = read_moments(self._workspace().lake)
+        if covered is None:
+            assert not self.images
+            return
+        expected = Moments.of(self._features()) if self.images else None
+        assert covered.moments.count == len(self.images)
+        if expected is not None:
+            np.testing.assert_allclose(covered.moments.mean, expected.mean, rtol=1e-9, atol=1e-9)
+            np.testing.assert_allclose(covered.moments.scatter, expected.scatter, rtol=1e-9, atol=1e-6)
+
+    def _assert_numbers(self, features: dict[Any, Any], projections: dict[Any, Any], scaler: Any, pca: Any) -> None:
+        names = sorted(self.images)
+        np.testing.assert_allclose([features[name]["features"] for name in names], self._features())
+        expected = pca.transform(((self._features() - scaler.mean_) / scaler.scale_).astype(np.float32))
+        found = [projections[name]["components"] for name in names]
+        np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-3)
+
+    # ---- the model ----------------------------------------------------------------------------------------------
+
+    def _runs(self) -> bool:
+        """Whether a run is not refused: an empty folder erases nothing."""
+        return bool(self.files) or self.removed == "keep" or not (self.images or self.quarantine)
+
+    def _take(self, **changes: object) -> None:
+        for name, content in self.files.items():
+            if name in self.broken:
+                self.quarantine.add(name)
+                if self.removed == "delete":
+                    self.images.pop(name, None)
+            else:
+                self.quarantine.discard(name)
+                self.images[name] = content
+        self.quarantine &= set(self.files)
+        if self.removed == "delete":
+            self.images = {name: content for name, content in self.images.items() if name in self.files}
+        workspace = self._workspace(**changes)
+        summary = take_through(workspace, LAYERS, lambda: ENCODER)["bronze"]
+        outcomes = ("ingested", "unchanged", "quarantined", "skipped")
+        assert summary["discovered"] == sum(summary[outcome] for outcome in outcomes) == len(self.files)
+        self._assert_one_version()
+
+    def _features(self) -> Any:
+        predict = load_stub()
+        return np.stack([predict(memoryview(self.images[name])) for name in sorted(self.images)]).astype(np.float64)
+
+    # ---- the world ----------------------------------------------------------------------------------------------
+
+    def _workspace(self, **changes: object) -> Workspace:
+        options: dict[str, object] = {"removed_images": self.removed, "weights": "untrained", **changes}
+        return Workspace(load_settings(images=str(self.root), lake=str(self.folder / "lake"), **options))
+
+    def _rows(self, table: Table) -> dict[tuple[str, int], dict[str, Any]]:
+        found = delta.existing(self._workspace().lake, table).to_pyarrow_table().to_pylist()
+        rows = {(Path(row["path"]).parent.name, int(Path(row["path"]).stem)): row for row in found}
+        assert len(rows) == len(found)
+        return rows
+
+    def _path(self, name: tuple[str, int]) -> Path:
+        return self.root / name[0] / f"{name[1]}.png"
+
+    def _write(self, name: tuple[str, int], content: bytes) -> None:
+        path = self._path(name)
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(content)
+        self.clock += 1  # two writes within a clock's tick would look like one
+        os.utime(path, (self.clock, self.clock))
+        self.files[name] = content
+
+    @staticmethod
+    def _die() -> None:
+        raise CrashError
+
+
+LIMITS = {
+    "deadline": None,
+    "suppress_health_check": list(HealthCheck),
+    "phases": [Phase.explicit, Phase.generate],  # a step takes seconds: what fails is printed, not shrunk
+    "print_blob": True,
+    "database": None,
+}
+
+
+@pytest.fixture
+def machine(spark: SparkSession, tracking_store: Path) -> type[Lakehouse]:  # noqa: ARG001 - the jobs' session
+    """The machine, with a tracking store to copy."""
+    Lakehouse.tracking_store = tracking_store
+    return Lakehouse
+
+
+def test_lake_holds_what_a_plain_model_says(machine: type[Lakehouse]) -> None:
+    """A few dozen steps, the same ones each time."""
+    limits = settings(**LIMITS, max_examples=EXAMPLES, stateful_step_count=STEPS, derandomize=True)  # type: ignore[arg-type]
+    run_state_machine_as_test(machine, settings=limits)
+
+
+@pytest.mark.soak
+def test_lake_holds_what_a_plain_model_says_for_hundreds_of_steps(machine: type[Lakehouse]) -> None:
+    """Other steps each time."""
+    limits = settings(**LIMITS, max_examples=12, stateful_step_count=40)  # type: ignore[arg-type]
+    run_state_machine_as_test(machine, settings=limits)
