@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 UV = env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m uv
 
 # Two processes, each with one Spark session: a session keeps one core busy. Files are not split between them.
-PARALLEL = -n 2 --dist loadfile
+PARALLEL = -n 2 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test soak bench fmt lint setup setup-test lock clean

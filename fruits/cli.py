@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from fruits.console import ERR, Format, print_json, print_summary, print_table
+from fruits.console import ERR, OUT, Format, print_json, print_summary, print_table
 from lakehouse.errors import LakehouseError, SettingsError
 from lakehouse.settings import DEFAULT_FILE, Settings, load_settings
 
@@ -120,6 +120,24 @@ def sql(
     settings = load_settings(config, lake=lake)
     columns, rows = answer(Lake(settings.lake), query)
     print_answer(columns, rows, SqlFormat(shape))
+
+
+@app.command()
+def forget(
+    paths: Annotated[list[str], typer.Argument(help="Paths of photographs, whether or not the files are still there.")],
+    lake: LakeUri = None,
+    config: Config = None,
+    shape: Shape = Format.table,
+) -> None:
+    """Erase photographs from every layer, history and models' artifacts included."""
+    from fruits.forget import forget as erase
+    from fruits.forget import told
+
+    done = erase(load_settings(config, lake=lake), paths)
+    if shape == Format.json:
+        print_json(vars(done))
+    else:
+        OUT.print(told(done), soft_wrap=True)
 
 
 @app.command()

@@ -7,7 +7,6 @@ from typing import Any, TypedDict
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from pyspark.sql import DataFrame
 
 from gold.pca import Spectrum, captured, components_needed, fit_pca, fit_spectrum
@@ -63,13 +62,14 @@ def run(workspace: Workspace) -> Summary:
     if pinned is not None:
         _stay(workspace, pinned, scaler, reason)
         reason = None
-    if reason:
-        spectrum = _fit_spectrum(workspace, scaler, covered)
-        if spectrum is None:
-            return _nothing(workspace)
+    if reason and _can_be_fitted(covered, scaler):
+        spectrum = fit_spectrum(covered.moments.under(*scaler.arrays))
         reach("gold.fitted")
         version = _register(workspace, spectrum, scaler, covered, reason)
         reach("gold.registered")
+    elif version is None or version.tags["scaler_version"] != str(scaler.version.number):
+        workspace.progress.say("A PCA needs at least two photographs that differ; gold waits until there are more.")
+        return _nothing(workspace)
     assert version is not None
     projected, removed = _write_projections(workspace, version)
     if spectrum is not None:
@@ -118,8 +118,8 @@ def _scaler_of_scaled(workspace: Workspace) -> Scaler | None:
 
 def _check_recorded(workspace: Workspace, version: Version) -> None:
     """Hold the registry against `gold.models`: who changes an artifact might change the registry's tag with it."""
-    rows = delta.existing(workspace.lake, MODELS).to_pyarrow_dataset()
-    for row in rows.to_table(filter=pc.field("pca_version") == version.number).to_pylist():
+    recorded = ("pca_sha256", "scaler_version", "scaler_sha256")
+    for row in delta.rows_where(workspace.lake, MODELS, "pca_version", [version.number], recorded):
         check_sha256(version, version.sha256, row["pca_sha256"])
         scaler = workspace.registry.version(SCALER, row["scaler_version"])
         if scaler is not None:
@@ -171,12 +171,10 @@ def _stay(workspace: Workspace, pinned: Version, scaler: Scaler, reason: str | N
 # ---- fit ------------------------------------------------------------------------------------------------------------
 
 
-def _fit_spectrum(workspace: Workspace, scaler: Scaler, covered: Covered) -> Spectrum | None:
-    moments: Moments = covered.moments.under(*scaler.arrays)
-    if moments.count < 2 or not np.trace(moments.scatter) > 0:
-        workspace.progress.say("A PCA needs at least two photographs that differ; gold waits until there are more.")
-        return None
-    return fit_spectrum(moments)
+def _can_be_fitted(covered: Covered, scaler: Scaler) -> bool:
+    """Whether there are two photographs that differ."""
+    moments: Moments = covered.moments
+    return moments.count >= 2 and bool(np.trace(moments.under(*scaler.arrays).scatter) > 0)
 
 
 def _register(workspace: Workspace, spectrum: Spectrum, scaler: Scaler, covered: Covered, reason: str) -> Version:

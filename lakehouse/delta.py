@@ -240,8 +240,16 @@ def versions(lake: Lake, table: Table, column: str) -> set[int]:
     return {*_file_statistics(lake, table, f"min.{column}"), *_file_statistics(lake, table, f"max.{column}")}
 
 
-def any_row(lake: Lake, table: Table, column: str, value: str) -> bool:
-    """Whether any row has this value in a column, which alone is read."""
+def rows_where(
+    lake: Lake, table: Table, column: str, values: Sequence[object], columns: Sequence[str]
+) -> list[dict[str, Any]]:
+    """Some columns of the few current rows that have one of these values in a column."""
+    found = existing(lake, table).to_pyarrow_dataset().to_table(list(columns), filter=pc.field(column).isin(values))
+    return [dict(row) for row in found.to_pylist()]
+
+
+def any_row(lake: Lake, table: Table, column: str, value: object) -> bool:
+    """Whether any current row has this value in a column, which alone is read."""
     dataset = existing(lake, table).to_pyarrow_dataset()
     return bool(dataset.head(1, columns=[column], filter=pc.field(column) == value).num_rows)
 

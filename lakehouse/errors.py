@@ -25,6 +25,10 @@ class TamperedModelError(LakehouseError):
     """A model artifact is not the one that was registered; it was not loaded."""
 
 
+class NotHeldError(LakehouseError):
+    """What was named is not in the lake, or not all of it was named; nothing was changed."""
+
+
 class LeaseHeldError(LakehouseError):
     """Somebody else writes to the lake at present; nothing was written."""
 

@@ -31,6 +31,9 @@ POINTS = (
     "gold.explained-variance-written",
     "gold.models-written",
     "gold.champion-moved",
+    "forget.rows-deleted",
+    "forget.moments-updated",
+    "forget.files-erased",
 )
 
 

@@ -53,12 +53,21 @@ def featurize(images: DataFrame, encoder: Encoder, count: Callable[[int], None])
             if version not in _loaded:
                 _loaded[version] = load()
             predict = _loaded[version]
-            features = np.stack([predict(memoryview(content.as_buffer())) for content in batch.column("content")])
+            features = np.stack([*_predicted(batch, predict)])
             count(batch.num_rows)
             yield batch.select(columns).append_column("features", as_column(features))
 
     schema = ", ".join(FEATURES.schema[name].simpleString().replace(":", " ", 1) for name in [*columns, "features"])
     return _with_version(images.select(*columns, "content").mapInArrow(encoding, schema), encoder)
+
+
+def _predicted(batch: pa.RecordBatch, predict: Predict) -> Iterator[NDArray[np.float32]]:
+    for path, content in zip(batch.column("path"), batch.column("content"), strict=True):
+        try:
+            yield predict(memoryview(content.as_buffer()))
+        except Exception as error:
+            error.add_note(f"The photograph is {path}.")
+            raise
 
 
 def copy_features(images: DataFrame, features: DataFrame, encoder: Encoder) -> DataFrame:

@@ -81,7 +81,7 @@ def run(workspace: Workspace, encoder: Encoder, pinned: int | None = None) -> Su
     delta.create(workspace.lake, (*BRONZE_TABLES, *TABLES))
     featurized, copied, removed = _follow_images(workspace, encoder)
     reach("silver.features-written")
-    moments = _update_moments(workspace, encoder)
+    moments = update_moments(workspace, encoder.feature_version, encoder.dimension)
     reach("silver.moments-written")
     scaled, scaler, reason = rescale(workspace, moments, pinned)
     return Summary(
@@ -192,20 +192,21 @@ def _put(workspace: Workspace, rows: DataFrame, work: _Work, action: str) -> Non
 # ---- moments --------------------------------------------------------------------------------------------------------
 
 
-def _update_moments(workspace: Workspace, encoder: Encoder) -> Covered:
+def update_moments(workspace: Workspace, feature_version: str, dimension: int) -> Covered:
+    """Bring the moments to all features of a version, from the change feed, or in one pass where that is lost."""
     lake = workspace.lake
     features = delta.existing(lake, FEATURES)
     version, rows = features.version(), delta.count(lake, FEATURES)
     before = read_moments(lake)
-    if before and before.feature_version == encoder.feature_version and before.features_version == version:
+    if before and before.feature_version == feature_version and before.features_version == version:
         return before
     moments = None
-    if before and before.feature_version == encoder.feature_version:
+    if before and before.feature_version == feature_version:
         moments = _incremented(workspace, before, version)
     fresh = moments is None or moments.count != rows
     if moments is None or fresh:
-        moments = _summed(workspace, encoder.dimension)
-    after = Covered(moments, encoder.feature_version, version, str(features.metadata().id), fresh)
+        moments = _summed(workspace, dimension)
+    after = Covered(moments, feature_version, version, str(features.metadata().id), fresh)
     if before or rows:
         write_moments(lake, after)
     return after

@@ -36,7 +36,7 @@ from silver.fitted import SCALER, read_moments
 from silver.moments import Moments
 from tests.conftest import load_stub, photograph
 
-EXAMPLES, STEPS = 3, 15
+EXAMPLES, STEPS = 5, 25
 LABELS = ("Apple", "Kiwi", "Lemon")
 ENCODER = Encoder("stub-r1", 8, load_stub)
 names = st.tuples(st.sampled_from(LABELS), st.integers(0, 5))
@@ -280,7 +280,7 @@ LIMITS = {
 
 
 @pytest.fixture
-def machine(spark: SparkSession, tracking_store: Path) -> type[Lakehouse]:  # noqa: ARG001 - the jobs' session
+def machine(spark: SparkSession, tracking_store: Path) -> type[Lakehouse]:
     """The machine, with a tracking store to copy."""
     Lakehouse.tracking_store = tracking_store
     return Lakehouse

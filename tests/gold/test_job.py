@@ -256,3 +256,17 @@ def test_projections_go_with_the_last_photograph(workspace: Workspace, photograp
     summary = run(removing, encoder)
     assert (summary["removed"], summary["images"], summary["pca_version"]) == (4, 0, 1)
     assert held(removing, PROJECTIONS) == []
+
+
+def test_single_photograph_is_projected_by_the_champion_there_is(
+    workspace: Workspace, photographs: Path, encoder: Encoder
+) -> None:
+    """Of one nothing can be fitted, and nothing need be: a lake that was emptied has its models still."""
+    removing = with_settings(workspace, removed_images="delete")
+    paths = add_photographs(photographs, "Kiwi", range(4))
+    run(removing, encoder)
+    for path in paths[1:]:
+        path.unlink()
+    summary = run(removing, encoder)
+    assert (summary["images"], summary["pca_version"], summary["refit"]) == (1, 1, None)
+    assert_consistent(removing)
