@@ -1,18 +1,26 @@
 """Is it a photograph, in which format, of which size? Decided by content, never by name.
 
+A file may have been made to do harm. So no parser sees it but that of its own format, and that only if the format is
+taken; and while it is parsed Pillow's guards against pictures that are too large stand at our limit.
+
 `decode` is what every reader of `bronze.images` uses, so that a picture means the same pixels everywhere.
 """
 
 import io
 import re
 import struct
-from collections.abc import Collection
+import warnings
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, PngImagePlugin, UnidentifiedImageError
 
-Image.MAX_IMAGE_PIXELS = None  # `max_pixels` is asked before a pixel is decoded, with a reason instead of a warning
+from bronze.structure import Content, ends_early, format_of, has_too_many_parts, without_metadata
+
+Image.MAX_IMAGE_PIXELS = None  # a limit of today's is not asked of a picture that was taken under another
+PngImagePlugin.MAX_TEXT_CHUNK = 16 << 20  # colour profiles of more than Pillow's 1 MiB are large, and no bombs
 
 REASONS = (
     "empty",
@@ -26,10 +34,15 @@ REASONS = (
 )
 """The vocabulary of `bronze.quarantine.reason`."""
 
-_MAGIC = {"JPEG": b"\xff\xd8\xff", "PNG": b"\x89PNG\r\n\x1a\n"}
-_HEIF_BRANDS = tuple(b"heic heix heim heis hevc hevx hevm hevs mif1 msf1 avif avis".split())
-# A marker that begins a segment: not a stuffed byte, a restart or a filler.
-_MARKER = re.compile(rb"\xff+([^\x00\x01\xff\xd0-\xd7])", re.DOTALL)
+_TURNS = {  # by EXIF orientation: what stands a picture upright
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 
 
 @dataclass(frozen=True)
@@ -72,34 +85,37 @@ class Limits:
 
 
 def inspect(content: bytes, limits: Limits) -> Photograph | Problem:
-    """Decode content to the last pixel, unless it is beyond the limits, to find whether it is a photograph."""
+    """Decode content to the last pixel, unless it is beyond the limits, to find whether it is a photograph.
+
+    Takes 4 bytes of memory a pixel, of a progressive JPEG 10, of a WebP 16. One call at a time in a process, for
+    Pillow's guards are global.
+    """
     if not content:
         return Problem("empty", "The file has no bytes.")
-    try:
-        image = Image.open(io.BytesIO(content))
-    except UnidentifiedImageError:
-        return _unidentified(content, limits)
-    except Exception as error:  # noqa: BLE001 - Pillow's parsers raise what they like; it becomes the detail
-        return _undecodable(error, content)
-    name = "JPEG" if image.format == "MPO" else str(image.format)  # MPO: a JPEG followed by another, as cameras write
+    name = format_of(content)
+    if name is None:
+        return Problem("not_an_image", f"Unknown content; it begins with {content[:16]!r}.")
     if name not in limits.formats:
         return limits.refusal("unsupported_format", name)
-    if image.width * image.height > limits.max_pixels:
-        return limits.refusal("too_many_pixels", f"{image.width}×{image.height} pixels;")
+    if has_too_many_parts(content, name):
+        return Problem("corrupt", f"The {name} data is cut into more parts than a picture has.")
     try:
-        if name == "PNG":
-            Image.open(io.BytesIO(content)).verify()  # the checksums of the pixels, which load() passes over
-        image.load()
-    except Exception as error:  # noqa: BLE001 - as above
-        return _undecodable(error, content)
-    if _ends_early(content):
-        return Problem("truncated", f"The {name} data has no end marker.")
-    return Photograph(name, image.width, image.height)
+        with _pixels_guarded(limits.max_pixels):
+            return _decoded(content, name)
+    except Image.DecompressionBombError as error:
+        return limits.refusal("too_many_pixels", f"{_first_number(error)} pixels;")
+    except MemoryError:  # within the limits, so the shortage is the machine's, and may be over tomorrow
+        return Problem("unreadable", "There was not enough memory to decode it.")
+    except Exception as error:  # noqa: BLE001 - Pillow's parsers raise what they like; it becomes the detail
+        return _undecodable(error, content, name)
 
 
-def decode(content: bytes | memoryview) -> Image.Image:
-    """The picture as RGB: first frame, EXIF orientation applied, transparency on white, 16 bits scaled to 8."""
-    image = _upright(Image.open(io.BytesIO(content)))
+def decode(content: Content) -> Image.Image:
+    """The picture as RGB: first frame, EXIF orientation applied, transparency on white, 16 bits scaled to 8.
+
+    Takes 4 to 17 bytes of memory a pixel; the most where there is transparency.
+    """
+    image = _upright(_opened(content, str(format_of(content))))
     if image.mode == "RGB" and not image.has_transparency_data:
         return image  # converting would copy it
     if image.mode.startswith("I;16") or image.mode == "I":
@@ -111,52 +127,63 @@ def decode(content: bytes | memoryview) -> Image.Image:
     return image.convert("RGB")
 
 
+@contextmanager
+def _pixels_guarded(most: int) -> Iterator[None]:
+    """Have Pillow refuse more pixels than `most`: some parsers set memory aside for them while they open a file."""
+    before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, most / 2  # type: ignore[assignment]  # it refuses the double
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of half as many pixels, and of damaged descriptions: a line a file
+            yield
+    finally:
+        Image.MAX_IMAGE_PIXELS = before
+
+
+def _decoded(content: bytes, name: str) -> Photograph | Problem:
+    if name == "PNG":
+        _opened(content, name).verify()  # the checksums of the pixels, which load() passes over
+    image = _opened(content, name)
+    width, height = image.size
+    image.load()
+    if ends_early(content, name):
+        return Problem("truncated", f"The {name} data has no end marker.")
+    return Photograph(name, width, height)
+
+
+def _opened(content: Content, name: str) -> Image.Image:
+    """The picture with its header parsed, by the parser of that format alone."""
+    try:
+        return Image.open(io.BytesIO(content), formats=[name])
+    except Image.DecompressionBombError:
+        raise
+    except Exception:
+        if name != "JPEG":
+            raise
+        # What describes a photograph is more often damaged than its header is, and no fault of the pixels.
+        return Image.open(io.BytesIO(without_metadata(content)), formats=[name])
+
+
 def _upright(image: Image.Image) -> Image.Image:
     """The picture turned as its EXIF data says; as it is stored, where they cannot be read."""
+    image.load()
     try:
-        return ImageOps.exif_transpose(image)
+        orientation = image.getexif().get(ExifTags.Base.Orientation)
     except Exception:  # noqa: BLE001 - a damaged EXIF block is no fault of the pixels
         return image
+    # Not Pillow's exif_transpose: it writes the other EXIF data anew, and fails where those are damaged.
+    return image.transpose(_TURNS[orientation]) if orientation in _TURNS else image
 
 
-def _unidentified(content: bytes, limits: Limits) -> Problem:
-    if name := _begun(content):
-        if _ends_early(content):
+def _undecodable(error: Exception, content: bytes, name: str) -> Problem:
+    early = ends_early(content, name)
+    if isinstance(error, UnidentifiedImageError):
+        if early:
             return Problem("truncated", f"The {name} data ends in its header.")
         return Problem("corrupt", f"The header of the {name} data is damaged.")
-    if content[4:8] == b"ftyp" and content[8:12] in _HEIF_BRANDS:
-        return limits.refusal("unsupported_format", "HEIC or AVIF")
-    return Problem("not_an_image", f"Unknown content; it begins with {content[:16]!r}.")
-
-
-def _undecodable(error: Exception, content: bytes) -> Problem:
-    cut = isinstance(error, EOFError | struct.error) or "truncated" in str(error).lower() or _ends_early(content)
+    cut = early or isinstance(error, EOFError | struct.error) or "truncated" in str(error).lower()
     return Problem("truncated" if cut else "corrupt", f"{type(error).__name__}: {error}")
 
 
-def _begun(content: bytes) -> str | None:
-    """JPEG or PNG, where content begins as one, however short it is."""
-    return next(
-        (name for name, magic in _MAGIC.items() if content.startswith(magic) or magic.startswith(content)), None
-    )
-
-
-def _ends_early(content: bytes) -> bool:
-    """Whether the end of a JPEG or a PNG is missing, which Pillow does not always ask for."""
-    match _begun(content):
-        case "JPEG":
-            return _jpeg_ends_early(content)
-        case "PNG":
-            return not 0 <= content.rfind(b"IEND") <= len(content) - 8  # with the four bytes of its checksum
-        case _:
-            return False
-
-
-def _jpeg_ends_early(content: bytes) -> bool:
-    """Whether no end marker follows the segments, which are walked: what comes after the end may hold any bytes."""
-    at = 2
-    while marker := _MARKER.search(content, at):
-        if marker[1] == b"\xd9":
-            return False
-        at = marker.end() + int.from_bytes(content[marker.end() : marker.end() + 2], "big")
-    return True
+def _first_number(error: Exception) -> str:
+    found = re.search(r"\d+", str(error))
+    return found[0] if found else "too many"

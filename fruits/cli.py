@@ -5,13 +5,16 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from fruits.console import ERR, OUT, Format, print_json, print_summary, print_table
 from lakehouse.errors import LakehouseError, SettingsError
 from lakehouse.settings import DEFAULT_FILE, Settings, load_settings
+
+if TYPE_CHECKING:
+    from fruits.sql import SqlFormat
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
@@ -112,14 +115,36 @@ def sql(
     shape: Annotated[str, typer.Option("--format", help="table, csv or json.")] = "table",
 ) -> None:
     """Ask the tables `bronze.images` … `gold.models` a question in DuckDB's SQL."""
-    from fruits.sql import SqlFormat, answer, print_answer
+    from fruits.sql import answer, print_answer
     from lakehouse.delta import Lake
 
-    if shape not in list(SqlFormat):
-        raise SettingsError(f"--format is {shape!r}; it is one of {', '.join(SqlFormat)}.")
     settings = load_settings(config, lake=lake)
     columns, rows = answer(Lake(settings.lake), query)
-    print_answer(columns, rows, SqlFormat(shape))
+    print_answer(columns, rows, _sql_format(shape))
+
+
+def _sql_format(name: str) -> "SqlFormat":
+    from fruits.sql import SqlFormat
+
+    if name not in list(SqlFormat):
+        raise SettingsError(f"--format is {name!r}; it is one of {', '.join(SqlFormat)}.")
+    return SqlFormat(name)
+
+
+@app.command()
+def quarantine(
+    reason: Annotated[str | None, typer.Option(help="Only what is held back for this reason.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="List every file, not the newest 50.")] = False,
+    lake: LakeUri = None,
+    config: Config = None,
+    shape: Annotated[str, typer.Option("--format", help="table, csv or json.")] = "table",
+) -> None:
+    """List what could not be read, by reason, and what to do about it."""
+    from fruits.quarantine import show_quarantine
+    from lakehouse.delta import Lake
+
+    settings = load_settings(config, lake=lake)
+    show_quarantine(Lake(settings.lake), reason, _sql_format(shape), everything=everything)
 
 
 @app.command()
@@ -210,4 +235,12 @@ def main() -> None:
         sys.exit(2)
     except LakehouseError as error:
         ERR.print(f"Error: {error}", style="red", soft_wrap=True)
+        sys.exit(1)
+    except Exception as error:
+        from fruits.failure import explain  # imports Spark, which most commands do without
+
+        told = explain(error)
+        if told is None:
+            raise
+        ERR.print(f"Error: {told}", style="red", soft_wrap=True)
         sys.exit(1)

@@ -115,7 +115,8 @@ def register(spark: SparkSession, lake: Lake, tables: Sequence[Table]) -> None:
     for table in tables:
         layer, _, _ = table.name.partition(".")
         folder = lake.path(table)
-        spark.sql(f"CREATE DATABASE IF NOT EXISTS {layer} LOCATION {_quoted(str(Path(folder).parent))}")
+        # A folder of its own: `DROP DATABASE … CASCADE` removes the database's folder with all that is in it.
+        spark.sql(f"CREATE DATABASE IF NOT EXISTS {layer} LOCATION {_quoted(lake.folder(f'catalog/{layer}'))}")
         spark.sql(f"CREATE TABLE IF NOT EXISTS {table.name} USING delta LOCATION {_quoted(folder)}")
         found = SparkDeltaTable.forName(spark, table.name).detail().head()
         if found is None or local_path(found["location"].replace("file:", "file://", 1)) != Path(folder):

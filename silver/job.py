@@ -253,6 +253,8 @@ def _choose_scaler(workspace: Workspace, covered: Covered, pinned: int | None) -
     if reason is None:
         return champion, None
     if covered.moments.count < 2:
+        if champion is not None and champion.version.tags["feature_version"] == covered.feature_version:
+            return champion, None
         workspace.progress.say("A scaler needs at least two photographs; the features wait until there are more.")
         return None, None
     found = workspace.registry.find(SCALER, _tags(covered))

@@ -24,6 +24,7 @@ from pyspark.sql import SparkSession
 import bronze.tables
 import gold.tables
 import silver.tables
+from fruits.forget import forget
 from fruits.rollback import roll_back, unpin
 from fruits.run import LAYERS, take_through
 from gold.job import PCA
@@ -61,6 +62,7 @@ class Lakehouse(RuleBasedStateMachine):
         self.images: dict[tuple[str, int], bytes] = {}
         self.quarantine: set[tuple[str, int]] = set()
         self.broken: set[tuple[str, int]] = set()
+        self.held: dict[tuple[str, int], set[bytes]] = {}  # all that a name ever had in the lake
         self.versions = 0
         self.pinned: int | None = None
         self.clock = 1_000_000_000
@@ -160,6 +162,21 @@ class Lakehouse(RuleBasedStateMachine):
         assert unpin(self._workspace().settings) == self.pinned
         self.pinned = None
 
+    @precondition(lambda self: self.images or self.quarantine)
+    @rule(data=st.data())
+    def forget(self, data: Any) -> None:
+        """Erase a photograph, with all names under which one of its contents is held; their files stay."""
+        erased = {data.draw(st.sampled_from(sorted(set(self.images) | self.quarantine)))}
+        while copies := self._copies(erased) - erased:
+            erased |= copies
+        forget(self._workspace().settings, [str(self._path(name)) for name in erased])
+        contents = {content for name in erased for content in self.held.pop(name, ())}
+        self.images = {name: content for name, content in self.images.items() if name not in erased}
+        self.quarantine -= erased
+        self._assert_one_version()
+        for file in (self.folder / "lake").rglob("*"):
+            assert not file.is_file() or not any(one[60:90] in file.read_bytes() for one in contents), file
+
     # ---- what must be so ----------------------------------------------------------------------------------------
 
     @invariant()
@@ -229,6 +246,7 @@ class Lakehouse(RuleBasedStateMachine):
             else:
                 self.quarantine.discard(name)
                 self.images[name] = content
+                self.held.setdefault(name, set()).add(content)
         self.quarantine &= set(self.files)
         if self.removed == "delete":
             self.images = {name: content for name, content in self.images.items() if name in self.files}
@@ -237,6 +255,10 @@ class Lakehouse(RuleBasedStateMachine):
         outcomes = ("ingested", "unchanged", "quarantined", "skipped")
         assert summary["discovered"] == sum(summary[outcome] for outcome in outcomes) == len(self.files)
         self._assert_one_version()
+
+    def _copies(self, names: set[tuple[str, int]]) -> set[tuple[str, int]]:
+        contents = {content for name in names for content in self.held.get(name, ())}
+        return {name for name, content in self.images.items() if content in contents}
 
     def _features(self) -> Any:
         predict = load_stub()

@@ -267,6 +267,8 @@ def test_single_photograph_is_projected_by_the_champion_there_is(
     run(removing, encoder)
     for path in paths[1:]:
         path.unlink()
-    summary = run(removing, encoder)
-    assert (summary["images"], summary["pca_version"], summary["refit"]) == (1, 1, None)
-    assert_consistent(removing)
+    for refit in ("auto", "always"):
+        workspace = with_settings(removing, refit=refit)
+        summary = run(workspace, encoder)
+        assert (summary["images"], summary["pca_version"], summary["refit"]) == (1, 1, None)
+        assert_consistent(workspace)

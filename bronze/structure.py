@@ -1,0 +1,108 @@
+"""How the bytes of a picture are laid out, as far as Pillow does not ask: its signature, its parts, its end.
+
+Each walk takes time in proportion to the content, whatever that holds.
+"""
+
+import re
+from collections.abc import Iterator
+from itertools import islice
+
+Content = bytes | memoryview
+
+MOST_PARTS = 100_000
+"""Parts of a file that is meant well: a PNG of 100 MiB has some 12,800. Pillow keeps a note of each."""
+
+_MAGIC = {"JPEG": b"\xff\xd8\xff", "PNG": b"\x89PNG\r\n\x1a\n"}
+_SIGNATURES = {
+    name: re.compile(pattern, re.DOTALL)
+    for name, pattern in {
+        **{name: re.escape(magic) for name, magic in _MAGIC.items()},
+        "GIF": rb"GIF8[79]a",
+        "BMP": rb"BM.{12}[\x0c\x28\x34\x38\x40\x6c\x7c]\0\0\0",
+        "WEBP": rb"RIFF.{4}WEBP",
+        "TIFF": rb"II[*+]\0|MM\0[*+]",
+        # Never taken; named all the same, because whoever reads that can convert them.
+        "HEIC or AVIF": rb".{4}ftyp(hei[cxms]|hev[cxms]|mif1|msf1|avi[fs])",
+        "JPEG 2000": rb"\0\0\0\x0cjP {2}\r\n\x87\n|\xff\x4f\xff\x51",
+        "JPEG XL": rb"\0\0\0\x0cJXL |\xff\x0a",
+        "camera raw": rb".{4}ftypcrx |FUJIFILMCCD-RAW|IIU\0|IIR[OS]",
+        "ICO": rb"\0\0\x01\0[^\0]\0",
+        "PSD": rb"8BPS",
+    }.items()
+}
+# A marker that begins a segment: not a stuffed byte, a restart or a filler.
+_MARKER = re.compile(rb"\xff([^\x00\x01\xff\xd0-\xd7])", re.DOTALL)
+_SCAN, _END, _ADOBE = 0xDA, 0xD9, 0xEE
+_METADATA = {*range(0xE0, 0xF0), 0xFE}
+_ADOBE_LENGTH = 14
+
+
+def format_of(content: Content) -> str | None:
+    """The format that the first bytes are the signature of, as Pillow names it where it is one of Pillow's.
+
+    Of JPEG and PNG less than the signature is enough: a file cut that short is one of them that has been cut.
+    """
+    for name, signature in _SIGNATURES.items():
+        if signature.match(content):
+            return name
+    return next((name for name, magic in _MAGIC.items() if magic.startswith(content)), None)
+
+
+def ends_early(content: bytes, name: str) -> bool:
+    """Whether the end of a JPEG, PNG or WebP is missing, which Pillow does not always ask for."""
+    match name:
+        case "JPEG":
+            return all(marker != _END for marker, _, _ in _segments(content))
+        case "PNG":
+            return not 0 <= content.rfind(b"IEND") <= len(content) - 8  # with the four bytes of its checksum
+        case "WEBP":
+            return len(content) < 8 + int.from_bytes(content[4:8], "little")
+        case _:
+            return False
+
+
+def has_too_many_parts(content: bytes, name: str) -> bool:
+    """Whether a JPEG's header or a PNG has more parts than MOST_PARTS, of which Pillow would remember each."""
+    parts = {"JPEG": _header, "PNG": _chunks}.get(name)
+    return parts is not None and sum(1 for _ in islice(parts(content), MOST_PARTS + 1)) > MOST_PARTS
+
+
+def without_metadata(content: Content) -> bytes:
+    """A JPEG without what describes it, and with all that its pixels depend on."""
+    content = bytes(content)
+    kept, at = [content[:2]], 2
+    for marker, start, end in _header(content):
+        told = marker == _ADOBE and end - start >= 2 + _ADOBE_LENGTH  # which colours the four planes are
+        if told or marker not in _METADATA:
+            kept.append(content[at:end])
+        at = end
+    return b"".join([*kept, content[at:]])
+
+
+def _header(content: bytes) -> Iterator[tuple[int, int, int]]:
+    """The segments of a JPEG before its first scan."""
+    for segment in _segments(content):
+        if segment[0] in (_SCAN, _END):
+            return
+        yield segment
+
+
+def _segments(content: bytes) -> Iterator[tuple[int, int, int]]:
+    """The segments of a JPEG up to the end marker: marker, start, end. What comes after it may hold any bytes."""
+    at = 2
+    while found := _MARKER.search(content, at):
+        start, at = found.start(), found.end()
+        marker = content[at - 1]
+        if marker != _END:
+            at += int.from_bytes(content[at : at + 2], "big")
+        yield marker, start, at
+        if marker == _END:
+            return
+
+
+def _chunks(content: bytes) -> Iterator[int]:
+    """Where each chunk of a PNG begins."""
+    at = 8
+    while at < len(content):
+        yield at
+        at += 12 + int.from_bytes(content[at : at + 4], "big")

@@ -1,0 +1,183 @@
+"""One job over files of every class at once: each has its outcome, none fails the job, and memory stays bounded."""
+
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pyspark.sql import SparkSession
+
+import bronze.job
+import silver.job
+from bronze.photograph import REASONS
+from bronze.tables import IMAGES, QUARANTINE
+from lakehouse import delta
+from lakehouse.settings import load_settings
+from lakehouse.workspace import Workspace
+from silver.featurize import Encoder
+from silver.tables import FEATURES
+from tests.bronze import corpus
+from tests.conftest import add_photographs, load_stub
+from tests.processes import Peaks
+
+CORPUS = 556
+"""Files in the one job."""
+
+SEEDS = range(6)
+ODD_NAMES = ["a b", "a%20b", "a#b", "a+b", "a?b", "a:b", "a\nb", "a'b\"", "a*[b]{c}", "café", "漢字", "🍎", "_x", ".x"]
+PASSED_OVER = {"Thumbs.db": b"of Windows", "._x.jpg": b"of a Mac", os.fsdecode(b"caf\xe9.jpg"): b"no UTF-8"}
+FORMATS = ["JPEG", "PNG", "GIF", "BMP"]
+MEMORY = 128 << 20
+"""By how much a worker may grow: 25 MB of files, as bytes and as Arrow, 64 MiB of one PNG's texts, small pictures."""
+
+HEAVY = 20_000
+"""The side of a picture that takes 400 MB of memory and 0.4 MB of disk."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one run was given, said, and by how many bytes a Python worker grew meanwhile."""
+
+    good: set[str]
+    broken: dict[str, str]
+    summary: bronze.job.Summary
+    growth: int
+
+
+def lake(folder: Path, tracking_store: Path, **settings: object) -> Workspace:
+    """A new lake with a folder of photographs."""
+    (folder / "photographs").mkdir()
+    (folder / "lake" / "mlflow").mkdir(parents=True)
+    shutil.copy(tracking_store, folder / "lake" / "mlflow")
+    return Workspace(load_settings(images=str(folder / "photographs"), lake=str(folder / "lake"), **settings))
+
+
+def folder_of(workspace: Workspace) -> Path:
+    """Where a workspace's photographs lie."""
+    return Path(workspace.settings.source.removeprefix("file://"))
+
+
+def write_corpus(folder: Path) -> tuple[set[str], dict[str, str]]:
+    """Write files of every class, a label for each seed; returns the good ones' names, and the others' reasons."""
+    good = {f"{seed}/{name}": content for seed in SEEDS for name, content in corpus.good(seed).items()}
+    broken = {
+        f"{seed}/{name}": (reason, content)
+        for seed in SEEDS
+        for reason, files in corpus.broken(seed).items()
+        for name, content in files.items()
+    }
+    for seed, name in enumerate(ODD_NAMES):
+        good[f"odd/{name}.jpg"] = corpus.encoded(corpus.noise(24, 16, 1000 + seed), "JPEG")
+        broken[f"odd/{name}"] = ("not_an_image", f"text {seed}".encode())
+    for name, content in (*good.items(), *PASSED_OVER.items(), *((name, file) for name, (_, file) in broken.items())):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_bytes(content)
+    return set(good), {name: reason for name, (reason, _) in broken.items()} | write_unread(folder)
+
+
+def write_unread(folder: Path) -> dict[str, str]:
+    """Write files that are never read to their end; returns the reason for each."""
+    lengths = (load_settings().max_bytes + 1, 2 << 30)
+    for length in lengths:
+        with (folder / f"{length}.jpg").open("wb") as file:
+            file.truncate(length)  # sparse
+    (folder / "unreadable.jpg").symlink_to("/proc/self/mem")  # it opens, and then every read fails
+    return {**{f"{length}.jpg": "too_large" for length in lengths}, "unreadable.jpg": "unreadable"}
+
+
+def rows(workspace: Workspace, table: delta.Table) -> dict[str, dict[str, Any]]:
+    """A table's rows by the file's name below the folder of photographs; each file has one."""
+    found = delta.existing(workspace.lake, table).to_pyarrow_table().to_pylist()
+    named = {row["path"].removeprefix(f"{workspace.settings.source}/"): row for row in found}
+    assert len(named) == len(found)
+    return named
+
+
+def reasons(workspace: Workspace) -> dict[str, str]:
+    """The quarantine: name of the file → reason."""
+    return {name: row["reason"] for name, row in rows(workspace, QUARANTINE).items()}
+
+
+@pytest.fixture(scope="module")
+def idle_workers(tmp_path_factory: pytest.TempPathFactory, tracking_store: Path, spark: SparkSession) -> SparkSession:
+    """A session whose Python workers have run the job once, so that all is imported."""
+    workspace = lake(tmp_path_factory.mktemp("warm"), tracking_store)
+    add_photographs(folder_of(workspace), "Apple", range(8))
+    (folder_of(workspace) / "page.jpg").write_bytes(b"<html>")
+    bronze.job.run(workspace)
+    return spark
+
+
+@pytest.fixture(scope="module")
+def job(tmp_path_factory: pytest.TempPathFactory, tracking_store: Path) -> Workspace:
+    """The lake of the corpus; WebP is not among the formats that are taken."""
+    return lake(tmp_path_factory.mktemp("corpus"), tracking_store, formats=FORMATS)
+
+
+@pytest.fixture(scope="module")
+def first(job: Workspace, idle_workers: SparkSession) -> Run:
+    """The first run over the corpus."""
+    good, broken = write_corpus(folder_of(job))
+    peaks = Peaks(idle_workers)
+    summary = bronze.job.run(job)
+    return Run(good, broken, summary, peaks.growth())
+
+
+def test_every_file_has_its_outcome(first: Run, job: Workspace) -> None:
+    """A broken file is held back for the reason of its class, a good one taken; every one is accounted for."""
+    assert reasons(job) == first.broken
+    assert set(first.broken.values()) == set(REASONS)
+    assert all(row["detail"] for row in rows(job, QUARANTINE).values())
+    assert rows(job, IMAGES).keys() == first.good
+    assert first.summary == {
+        "discovered": CORPUS,
+        "ingested": len(first.good),
+        "replaced": 0,
+        "unchanged": 0,
+        "quarantined": len(first.broken),
+        "skipped": len(PASSED_OVER),
+        "removed": 0,
+        "batch": 1,
+    }
+
+
+def test_memory_stays_bounded(first: Run) -> None:
+    """No worker has grown by more than the files themselves, whatever sizes those claim."""
+    assert first.growth < MEMORY
+
+
+def test_memory_is_measured(idle_workers: SparkSession, tmp_path: Path, tracking_store: Path) -> None:
+    """The bound is one that can be broken: by one of the same files, where its pixels are within the limit."""
+    allowing = lake(tmp_path, tracking_store, max_pixels=HEAVY**2)
+    (folder_of(allowing) / "black.png").write_bytes(corpus.png_bomb(HEAVY))
+    peaks = Peaks(idle_workers)
+    assert bronze.job.run(allowing)["ingested"] == 1
+    assert peaks.growth() > HEAVY**2 > MEMORY
+
+
+def test_good_ones_are_featurized_and_repaired_ones_taken_up(first: Run, job: Workspace) -> None:
+    """Silver computes each good one; once all others are mended, or their format is taken, quarantine is empty."""
+    encoder = Encoder("stub-bad-input", 8, load_stub)
+    assert silver.job.run(job, encoder)["featurized"] == len(first.good)
+    assert rows(job, FEATURES).keys() == first.good
+
+    folder = folder_of(job)
+    as_they_are = {name for name in first.broken if name.endswith(".webp")}
+    for number, name in enumerate(sorted(first.broken.keys() - as_they_are)):
+        (folder / name).unlink()  # one is a link
+        (folder / name).write_bytes(corpus.encoded(corpus.noise(24, 16, 2000 + number), "JPEG"))
+    shipped = Workspace(job.settings.model_copy(update={"formats": load_settings().formats}))
+    assert bronze.job.run(shipped) == {
+        "discovered": CORPUS,
+        "ingested": len(first.broken),
+        "replaced": 0,
+        "unchanged": len(first.good),
+        "quarantined": 0,
+        "skipped": len(PASSED_OVER),
+        "removed": 0,
+        "batch": 2,
+    }
+    assert reasons(job) == {}
+    assert rows(job, IMAGES).keys() == first.good | first.broken.keys()

@@ -1,0 +1,186 @@
+"""`docs/reliability.md` says what the tests prove: its table is made here, from the tests themselves.
+
+After a change: `python -m tests.test_reliability > docs/reliability.md`.
+"""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from bronze.photograph import REASONS
+from tests.bronze.test_bad_input import CORPUS
+from tests.fruits.test_rollback import READS
+from tests.lakehouse.test_lease import RACES
+from tests.test_crash import RUN
+from tests.test_state_machine import EXAMPLES, STEPS
+
+DOCUMENT = Path(__file__).parents[1] / "docs" / "reliability.md"
+INTRODUCTION = """# What the lakehouse promises, and the test that proves it
+
+Made by `tests/test_reliability.py` from the tests, which fail when this page is out of date. "Killed" is SIGKILL;
+servers, other processes and Spark are real ones. `make test` runs all of it but what `make soak` adds: every crash of
+a first run, and hundreds of random steps instead of dozens.
+
+| promise | proved by | how much |
+|---|---|---|
+"""
+Promise = tuple[str, tuple[str, ...], str]
+PROMISES: list[Promise] = [
+    (
+        "**Accounting.** discovered = ingested + unchanged + quarantined + skipped, exactly, every run.",
+        ("bronze/test_job.py::run", "test_state_machine.py::test_lake_holds_what_a_plain_model_says"),
+        "asserted in each run of the bronze job's tests and of the state machine",
+    ),
+    (
+        "**Crash equality.** Killed at any point of any layer and run again: the tables and the registry of a run that "
+        "was not killed.",
+        (
+            "test_crash.py::test_run_killed_there_and_run_again_is_an_undisturbed_run",
+            "silver/test_worker_killed.py",
+            "silver/test_executor_killed.py",
+        ),
+        f"{len(RUN)} points; a Python worker and an executor killed in mid-task",
+    ),
+    (
+        "**No-op re-run.** Nothing new: no commit with data, no inference, no image byte read, no Java.",
+        ("test_acceptance.py::test_second_run_does_nothing", "silver/test_job.py::test_second_run_does_nothing"),
+        "3,936 photographs",
+    ),
+    (
+        "**Proportional work.** n new photographs: exactly n inferences, whatever the lake holds.",
+        (
+            "test_acceptance.py::test_third_run_does_what_is_new_and_no_more",
+            "silver/test_job.py::test_increment_costs_what_is_new",
+        ),
+        "41 inferences for 40 new and 1 replaced among 3,936",
+    ),
+    (
+        "**Replaced photograph.** One current row, the old one in the table's history.",
+        ("bronze/test_job.py::test_replaced_photograph_has_one_current_row_and_the_old_one_in_history",),
+        "also with an older time stamp",
+    ),
+    (
+        "**Moved or relabelled.** No inference; label and split follow the folder.",
+        (
+            "bronze/test_job.py::test_moved_photograph_takes_the_label_of_its_new_folder",
+            "silver/test_job.py::test_moved_photograph_is_copied",
+        ),
+        "no inference",
+    ),
+    (
+        "**Old time stamps** among newer files are ingested.",
+        ("bronze/test_job.py::test_new_photographs_with_old_time_stamps_are_taken",),
+        "1999",
+    ),
+    (
+        "**Odd names** are ingested, or reported with the rule.",
+        (
+            "bronze/test_job.py::test_odd_names_are_ingested_or_reported_with_the_rule",
+            "bronze/test_job.py::test_folders_with_odd_names_work_like_any_other",
+        ),
+        "spaces, %20, #, +, é, 漢, emoji, 255 bytes, no UTF-8",
+    ),
+    (
+        "**Removed photograph.** Kept, or gone from every current table within one run.",
+        (
+            "bronze/test_job.py::test_removed_photographs_are_kept_until_deletion_is_asked_for",
+            "silver/test_job.py::test_removed_photographs_leave_every_table",
+            "gold/test_job.py::test_projections_go_with_the_last_photograph",
+        ),
+        "both settings",
+    ),
+    (
+        "**Erasure.** After `fruits forget` no file of the lake holds the image's bytes or features.",
+        ("fruits/test_forget.py",),
+        "every file of the lake scanned, read as a table and as bytes",
+    ),
+    (
+        "**Bad input** never fails a job: each file lands in quarantine with the right reason, memory stays bounded, "
+        "and a repaired file is taken up.",
+        ("bronze/test_bad_input.py", "bronze/test_photograph.py", "fruits/test_quarantine.py"),
+        f"{len(REASONS)} reasons, {CORPUS} files in one job",
+    ),
+    (
+        "**One writer.** A second run is refused before it writes, with the holder's name and since when; an abandoned "
+        "lease expires; a run that has lost its lease stops before its next commit.",
+        ("lakehouse/test_lease.py", "fruits/test_run.py"),
+        f"{RACES:,} races on an S3 server, one winner each",
+    ),
+    (
+        "**One model version** in every snapshot; a reader during a refit or a rollback sees old or new, never a mix.",
+        (
+            "fruits/test_rollback.py::test_readers_in_another_process_never_see_two_versions",
+            "lakehouse/test_follow.py::test_another_model_replaces_all_rows_in_one_commit",
+        ),
+        f"{READS} reads of each table in other processes",
+    ),
+    (
+        "**Reproducible fit.** Same images, same components, whatever the partitioning or the order of arrival; "
+        "increments equal one fit over everything.",
+        (
+            "test_acceptance.py::test_increments_equal_one_pass_over_everything",
+            "test_acceptance.py::test_fit_is_scikit_learns",
+            "silver/test_moments.py",
+            "gold/test_pca.py",
+        ),
+        "1e-9 in explained variance, 1e-6 in components",
+    ),
+    (
+        "**No code from data.** An artifact whose SHA-256 differs is refused before it is deserialised.",
+        (
+            "gold/test_job.py::test_tampered_artifact_is_refused",
+            "fruits/test_rollback.py::test_rollback_that_cannot_be_is_refused_before_anything_changes",
+        ),
+        "one byte more",
+    ),
+    (
+        "**Lost history.** If the change feed has been vacuumed, moments are recomputed: never a gap.",
+        (
+            "silver/test_job.py::test_moments_are_recomputed_where_their_history_is_lost",
+            "silver/test_job.py::test_moments_are_recomputed_where_the_log_has_been_cleaned",
+        ),
+        "files gone, log gone",
+    ),
+    (
+        "**Foreign schema.** A table of another layout stops the job with what to do, and is not touched.",
+        (
+            "lakehouse/test_delta.py::test_table_of_another_layout_is_refused_and_not_touched",
+            "bronze/test_job.py::test_foreign_table_stops_the_job_untouched",
+        ),
+        "every file compared",
+    ),
+    (
+        "**All of it together**, in any order: add, replace, move, remove, break, repair, run, crash, refit, "
+        "roll back, release, and forget.",
+        ("test_state_machine.py::test_lake_holds_what_a_plain_model_says",),
+        f"{EXAMPLES} × {STEPS} random steps against a plain model",
+    ),
+]
+
+
+def document() -> str:
+    """The page."""
+    lines = []
+    for number, (promise, tests, figure) in enumerate(PROMISES, start=1):
+        named = "<br>".join(f"`{test}`" for test in tests)
+        lines.append(f"| {number}. {promise} | {named} | {figure} |\n")
+    return INTRODUCTION + "".join(lines)
+
+
+def test_page_is_what_the_tests_say() -> None:
+    """Figures come from the tests' own constants."""
+    assert DOCUMENT.read_text(encoding="utf-8") == document()
+
+
+@pytest.mark.parametrize("test", sorted({test for _, tests, _ in PROMISES for test in tests}))
+def test_named_test_is_there(test: str) -> None:
+    """A promise whose test was renamed or removed is noticed."""
+    file, _, name = test.partition("::")
+    tree = ast.parse((Path(__file__).parent / file).read_text(encoding="utf-8"))
+    functions = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
+    assert name in functions if name else any(one.startswith("test_") for one in functions)
+
+
+if __name__ == "__main__":
+    print(document(), end="")
