@@ -118,9 +118,9 @@ def sql(
     from fruits.sql import answer, print_answer
     from lakehouse.delta import Lake
 
-    settings = load_settings(config, lake=lake)
-    columns, rows = answer(Lake(settings.lake), query)
-    print_answer(columns, rows, _sql_format(shape))
+    wanted = _sql_format(shape)
+    columns, rows = answer(Lake(load_settings(config, lake=lake).lake), query)
+    print_answer(columns, rows, wanted)
 
 
 def _sql_format(name: str) -> "SqlFormat":

@@ -29,12 +29,14 @@ LONG_SESSION = {  # of many small runs: Java's second compiler pays off, and mor
 }
 
 
-@pytest.fixture(autouse=True)
-def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(scope="session", autouse=True)
+def _no_settings_from_outside() -> Iterator[None]:
     """Tests see the shipped settings, whatever the shell that runs them has set."""
-    for name in [*os.environ]:
-        if (name.startswith("FRUITS_") and not name.startswith("FRUITS_TEST_")) or name == "MLFLOW_TRACKING_URI":
-            monkeypatch.delenv(name)
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [*os.environ]:
+            if (name.startswith("FRUITS_") and not name.startswith("FRUITS_TEST_")) or name == "MLFLOW_TRACKING_URI":
+                patch.delenv(name)
+        yield
 
 
 @pytest.fixture(scope="session")
