@@ -3,6 +3,7 @@
 0: done; 1: the work failed; 2: the call or the settings are wrong.
 """
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -30,6 +31,14 @@ def fruits() -> None:
     """A medallion lakehouse for photographs: bronze, silver, gold."""
 
 
+def _settings(config: Path | None, **options: object) -> Settings:
+    settings = load_settings(config, **options)
+    if settings.region:
+        # Where all four that go to S3 look: boto3, delta-rs, MLflow and Hadoop, and what they start.
+        os.environ["AWS_REGION"] = os.environ["AWS_DEFAULT_REGION"] = settings.region
+    return settings
+
+
 def _run(settings: Settings, shape: Format, *layers: str) -> None:
     from fruits.run import run_layers
 
@@ -45,26 +54,26 @@ def run(
     images: Images = None, lake: LakeUri = None, refit: Refit = None, config: Config = None, shape: Shape = Format.table
 ) -> None:
     """Take everything that is new through all layers."""
-    settings = load_settings(config, images=images, lake=lake, refit=refit)
+    settings = _settings(config, images=images, lake=lake, refit=refit)
     _run(settings, shape, "bronze", "silver", "gold")
 
 
 @app.command()
 def bronze(images: Images = None, lake: LakeUri = None, config: Config = None, shape: Shape = Format.table) -> None:
     """Ingest new, replaced and moved photographs."""
-    _run(load_settings(config, images=images, lake=lake), shape, "bronze")
+    _run(_settings(config, images=images, lake=lake), shape, "bronze")
 
 
 @app.command()
 def silver(lake: LakeUri = None, refit: Refit = None, config: Config = None, shape: Shape = Format.table) -> None:
     """Compute the features that are missing, and scale them."""
-    _run(load_settings(config, lake=lake, refit=refit), shape, "silver")
+    _run(_settings(config, lake=lake, refit=refit), shape, "silver")
 
 
 @app.command()
 def gold(lake: LakeUri = None, refit: Refit = None, config: Config = None, shape: Shape = Format.table) -> None:
     """Project what is new onto the principal components."""
-    _run(load_settings(config, lake=lake, refit=refit), shape, "gold")
+    _run(_settings(config, lake=lake, refit=refit), shape, "gold")
 
 
 @app.command()
@@ -72,7 +81,7 @@ def models(lake: LakeUri = None, config: Config = None, shape: Shape = Format.ta
     """List the versions of the models: components, explained variance, images, champion."""
     from fruits.models import list_models
 
-    rows = list_models(load_settings(config, lake=lake))
+    rows = list_models(_settings(config, lake=lake))
     if shape == Format.json:
         print_json(rows)
     else:
@@ -99,7 +108,7 @@ def rollback(
 
     if (version is None) != unpin:
         raise SettingsError("Name either the version to go back to or --unpin.")
-    settings = load_settings(config, lake=lake)
+    settings = _settings(config, lake=lake)
     summary = {"released": rolling.unpin(settings)} if version is None else rolling.roll_back(settings, version)
     if shape == Format.json:
         print_json(summary)
@@ -119,7 +128,7 @@ def sql(
     from lakehouse.delta import Lake
 
     wanted = _sql_format(shape)
-    columns, rows = answer(Lake(load_settings(config, lake=lake).lake), query)
+    columns, rows = answer(Lake(_settings(config, lake=lake).lake), query)
     print_answer(columns, rows, wanted)
 
 
@@ -143,7 +152,7 @@ def quarantine(
     from fruits.quarantine import show_quarantine
     from lakehouse.delta import Lake
 
-    settings = load_settings(config, lake=lake)
+    settings = _settings(config, lake=lake)
     show_quarantine(Lake(settings.lake), reason, _sql_format(shape), everything=everything)
 
 
@@ -158,7 +167,7 @@ def forget(
     from fruits.forget import forget as erase
     from fruits.forget import told
 
-    done = erase(load_settings(config, lake=lake), paths)
+    done = erase(_settings(config, lake=lake), paths)
     if shape == Format.json:
         print_json(vars(done))
     else:
@@ -174,7 +183,7 @@ def ui(
     """Open MLflow's own UI on this lake's tracking store."""
     from fruits.models import serve_ui
 
-    raise typer.Exit(serve_ui(load_settings(config, lake=lake), port))
+    raise typer.Exit(serve_ui(_settings(config, lake=lake), port))
 
 
 @app.command()
@@ -189,7 +198,7 @@ def doctor(
     from fruits import health
     from fruits.doctor import examine
 
-    settings = load_settings(config, images=images, lake=lake)
+    settings = _settings(config, images=images, lake=lake)
     for sentence in health.repair(settings) if repair else []:
         ERR.print(sentence)
     findings = examine(settings)
@@ -207,7 +216,7 @@ def setup(config: Config = None) -> None:
     from lakehouse.session import prepare
     from silver.mobilenet import convert_ahead
 
-    settings = load_settings(config)
+    settings = _settings(config)
     print(prepare(settings, "fruits.warmup"))
     if not convert_ahead(settings.weights):
         ERR.print("MobileNetV2's weights are not here yet: the first run fetches and converts them.")
@@ -223,7 +232,7 @@ def demo(
     """Run the whole lakehouse once, on drawn photographs unless some are named, and show what is in it."""
     from fruits.demo import run_demo
 
-    run_demo(load_settings(config, images=images, lake=lake or str(folder / "lake")), folder)
+    run_demo(_settings(config, images=images, lake=lake or str(folder / "lake")), folder)
 
 
 def main() -> None:

@@ -3,12 +3,11 @@
 import platform
 import sys
 from importlib.metadata import version
-from pathlib import Path
 
 from fruits.health import Finding, examine_lake, look
 from lakehouse import jvm
 from lakehouse.settings import Settings
-from lakehouse.storage import cache_folder, list_folders
+from lakehouse.storage import absolute_uri, cache_folder, exists, list_folders
 from silver.mobilenet import UNTRAINED, keras_weights
 
 _TRIPLE = {"pyspark": "4.1.1", "delta-spark": "4.2.0"}
@@ -41,7 +40,7 @@ def _java(settings: Settings) -> Finding:
 def _jars(settings: Settings) -> Finding:
     if not settings.packages:
         return Finding("jars", True, "the platform's own")
-    jars = jvm.jars(settings.packages)
+    jars = jvm.jars(settings.jars)
     archive = jvm.class_archive(jars)
     if archive.exists():
         return Finding("jars", True, f"{len(jars)} jars and a class archive in {cache_folder()}")
@@ -51,11 +50,11 @@ def _jars(settings: Settings) -> Finding:
 def _weights(settings: Settings) -> Finding:
     if settings.weights == UNTRAINED:
         return Finding("weights", True, "untrained, as the setting `weights` wants it: the features mean nothing")
-    path = Path(settings.weights) if settings.weights else keras_weights()
-    if path.is_file():
-        return Finding("weights", True, str(path))
+    uri = absolute_uri(settings.weights or str(keras_weights()))
+    if exists(uri):
+        return Finding("weights", True, uri)
     advice = "Keras will try to download them. Without network: set KERAS_HOME, or the setting `weights` to the file."
-    return Finding("weights", False, f"not at {path}", advice)
+    return Finding("weights", False, f"not at {uri}", advice)
 
 
 def _images(settings: Settings) -> Finding:

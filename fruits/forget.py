@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import silver.job
 from bronze.tables import IMAGES, QUARANTINE
@@ -13,7 +12,7 @@ from lakehouse.erase import contents_held, erase_files, erase_history
 from lakehouse.errors import NotHeldError
 from lakehouse.failpoint import reach
 from lakehouse.settings import Settings
-from lakehouse.storage import absolute_uri, local_path
+from lakehouse.storage import absolute_uri, exists, is_s3, list_files, local_path, read_file, remove_file
 from lakehouse.workspace import Workspace
 from silver.fitted import read_moments
 from silver.tables import FEATURES, MOMENTS, SCALED
@@ -72,7 +71,7 @@ def forget(settings: Settings, names: Sequence[str]) -> Forgotten:
             if delta.open_table(workspace.lake, table) is not None:
                 done.files[table.name] = erase_files(workspace.lake, table, paths, contents)
                 reach("forget.files-erased")
-    done.originals = [path for path in paths if local_path(path).exists()]
+    done.originals = [path for path in paths if exists(path)]
     return done
 
 
@@ -129,12 +128,13 @@ def _erase_artifacts(workspace: Workspace, paths: Sequence[str], contents: Seque
     needles = [text.encode() for path in paths for text in (path, str(local_path(path)))]
     needles += [content.encode() for content in contents]
     erased = []
-    folder = Path(workspace.lake.folder("mlflow")) / "artifacts"
-    for file in sorted(file for file in folder.rglob("*") if file.is_file()):
-        content = file.read_bytes()
+    folder = workspace.lake.uri_of("mlflow/artifacts/")
+    files = (file.path for file in list_files(workspace.lake.uri, recursive=True))
+    for file in sorted(path for path in files if path.startswith(folder)):
+        content = read_file(file)
         if any(needle in content for needle in needles):
-            file.unlink()
-            erased.append(str(file))
+            remove_file(file)
+            erased.append(file)
     return erased
 
 
@@ -147,6 +147,8 @@ def told(done: Forgotten) -> str:
         "Older versions of these tables can no longer be read in full. Models that were fitted before hold sums over "
         "all images, these among them; `fruits run --refit always` fits them without.",
     ]
+    if any(is_s3(path) for path in done.paths):
+        lines.append("A bucket that keeps versions keeps these objects' too, and the lake's: end them there.")
     if done.originals:
         lines.append(
             "The files themselves are yours, and still there; the next run would take them up again. Delete: "

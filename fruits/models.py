@@ -4,11 +4,12 @@ import subprocess
 import sys
 from typing import Any
 
+from fruits.console import ERR
 from fruits.sql import answer
 from gold.job import PCA
 from lakehouse.errors import LakehouseError
-from lakehouse.registry import Registry
 from lakehouse.settings import Settings
+from lakehouse.storage import is_s3
 from lakehouse.workspace import Workspace
 
 _QUERY = """
@@ -33,11 +34,12 @@ def list_models(settings: Settings) -> list[dict[str, Any]]:
 
 def serve_ui(settings: Settings, port: int) -> int:
     """Run MLflow's own UI over this lake's tracking store until it is ended; returns its exit status."""
-    lake = Workspace(settings).lake
-    folder = lake.folder("mlflow")
     if settings.tracking_uri and settings.tracking_uri.startswith("http"):
         raise LakehouseError(f"The tracking store is a server with a UI of its own: {settings.tracking_uri}")
-    tracking_uri = Registry(settings.tracking_uri, settings.experiment, folder).tracking_uri
-    command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", tracking_uri]
-    command += ["--default-artifact-root", f"{folder}/artifacts", "--host", "127.0.0.1", "--port", str(port)]
-    return subprocess.call(command)
+    registry = Workspace(settings).registry
+    command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", registry.tracking_uri]
+    if registry.artifacts is not None:
+        command += ["--default-artifact-root", registry.artifacts]
+    if is_s3(settings.lake):
+        ERR.print("This is the registry as it is now: start `fruits ui` again to see later runs.")
+    return subprocess.call([*command, "--host", "127.0.0.1", "--port", str(port)])

@@ -17,6 +17,7 @@ from fruits.console import print_json, print_table
 from lakehouse import delta
 from lakehouse.delta import Lake, Table
 from lakehouse.errors import LakehouseError, SettingsError
+from lakehouse.storage import is_s3
 
 TABLES = (*bronze.tables.TABLES, *silver.tables.TABLES, *gold.tables.TABLES)
 
@@ -44,11 +45,14 @@ def connect(lake: Lake) -> duckdb.DuckDBPyConnection:
         schema, name = table.name.split(".")
         connection.execute(f"CREATE SCHEMA IF NOT EXISTS {schema}")
         files = delta.data_files(lake, table)
-        if files:
+        if files and not is_s3(lake.uri):
             source = f"read_parquet([{', '.join(map(_quoted, files))}], union_by_name = true)"
         else:
+            # On S3 through delta-rs: DuckDB's own way there is an extension that it would have to fetch.
             source = f"_{schema}_{name}"
-            connection.register(source, delta.arrow_schema(table).empty_table())
+            connection.register(
+                source, delta.dataset(lake, table) if files else delta.arrow_schema(table).empty_table()
+            )
         connection.execute(f"CREATE VIEW {schema}.{name} AS SELECT {_columns(table)} FROM {source}")
     if not found:
         raise LakehouseError(

@@ -15,14 +15,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from delta.tables import DeltaTable as SparkDeltaTable
 from deltalake import CommitProperties, DeltaTable, Schema, Transaction, write_deltalake
-from deltalake.exceptions import TableNotFoundError
+from deltalake.exceptions import DeltaError, TableNotFoundError
 from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.types import StructType
 
 from lakehouse.errors import ForeignTableError
-from lakehouse.storage import local_path
+from lakehouse.storage import absolute_uri, is_s3, list_files, local_path
 
 LAYOUT = "1"
 READ_ERRORS = (PySparkException, Py4JJavaError)
@@ -73,11 +73,24 @@ class Lake:
 
     def path(self, table: Table) -> str:
         """The folder of a table, as Spark and delta-rs name it."""
-        return str(local_path(self.uri) / table.name.replace(".", "/"))
+        return self.folder(table.name.replace(".", "/"))
 
     def folder(self, name: str) -> str:
-        """The folder for what is no table (converted models, the MLflow store)."""
-        return str(local_path(self.uri) / name)
+        """A folder of the lake's, as Spark and delta-rs name it: a path on a disk, a URI on S3."""
+        return f"{self.uri if is_s3(self.uri) else local_path(self.uri)}/{name}"
+
+    def uri_of(self, name: str) -> str:
+        """The URI of a file or folder of the lake's that is no table (converted models, the MLflow store)."""
+        return f"{self.uri}/{name}"
+
+    @property
+    def options(self) -> dict[str, str]:
+        """What delta-rs needs to be told to get there."""
+        if not is_s3(self.uri):
+            return {}
+        from lakehouse import s3
+
+        return s3.delta_options()
 
 
 def create(lake: Lake, tables: Sequence[Table]) -> None:
@@ -103,6 +116,7 @@ def create(lake: Lake, tables: Sequence[Table]) -> None:
             # delta-rs refuses properties that it does not know unless told that they are meant.
             configuration=table.properties,
             raise_if_key_not_exists=False,
+            storage_options=lake.options,
         )
 
 
@@ -119,7 +133,7 @@ def register(spark: SparkSession, lake: Lake, tables: Sequence[Table]) -> None:
         spark.sql(f"CREATE DATABASE IF NOT EXISTS {layer} LOCATION {_quoted(lake.folder(f'catalog/{layer}'))}")
         spark.sql(f"CREATE TABLE IF NOT EXISTS {table.name} USING delta LOCATION {_quoted(folder)}")
         found = SparkDeltaTable.forName(spark, table.name).detail().head()
-        if found is None or local_path(found["location"].replace("file:", "file://", 1)) != Path(folder):
+        if found is None or _named(found["location"]) != folder:
             raise ForeignTableError(
                 f"Spark's catalog has {table.name} at {found and found['location']}, not at {folder}. Use another "
                 f"catalog for this lake, or drop that entry (`DROP TABLE {table.name}` leaves its files)."
@@ -129,14 +143,17 @@ def register(spark: SparkSession, lake: Lake, tables: Sequence[Table]) -> None:
 def open_table(lake: Lake, table: Table, version: int | None = None) -> DeltaTable | None:
     """The delta-rs handle of a table, or None where it does not exist."""
     try:
-        return DeltaTable(lake.path(table), version=version)
+        return DeltaTable(lake.path(table), version=version, storage_options=lake.options)
     except TableNotFoundError:
         return None
+    except (DeltaError, OSError):
+        _look_at(lake)
+        raise
 
 
 def existing(lake: Lake, table: Table) -> DeltaTable:
     """The delta-rs handle of a table that must exist."""
-    return DeltaTable(lake.path(table))
+    return DeltaTable(lake.path(table), storage_options=lake.options)
 
 
 def read(spark: SparkSession, lake: Lake, table: Table) -> DataFrame:
@@ -204,7 +221,7 @@ def delete(keys: DataFrame, lake: Lake, table: Table) -> int:
 def write_small(rows: pa.Table, lake: Lake, table: Table, *, mode: str) -> None:
     """Append or overwrite (`mode`) a table of few rows in one commit, without Spark."""
     lake.guard()
-    write_deltalake(lake.path(table), rows, mode=mode)  # type: ignore[call-overload]
+    write_deltalake(lake.path(table), rows, mode=mode, storage_options=lake.options)  # type: ignore[call-overload]
 
 
 def transaction_version(lake: Lake, table: Table, application: str) -> int:
@@ -241,18 +258,23 @@ def versions(lake: Lake, table: Table, column: str) -> set[int]:
     return {*_file_statistics(lake, table, f"min.{column}"), *_file_statistics(lake, table, f"max.{column}")}
 
 
+def dataset(lake: Lake, table: Table) -> "pa.dataset.Dataset":
+    """The current rows, to be read in part: columns and rows that are not asked for stay where they are."""
+    return existing(lake, table).to_pyarrow_dataset()
+
+
 def rows_where(
     lake: Lake, table: Table, column: str, values: Sequence[object], columns: Sequence[str]
 ) -> list[dict[str, Any]]:
     """Some columns of the few current rows that have one of these values in a column."""
-    found = existing(lake, table).to_pyarrow_dataset().to_table(list(columns), filter=pc.field(column).isin(values))
+    found = dataset(lake, table).to_table(list(columns), filter=pc.field(column).isin(values))
     return [dict(row) for row in found.to_pylist()]
 
 
 def any_row(lake: Lake, table: Table, column: str, value: object) -> bool:
     """Whether any current row has this value in a column, which alone is read."""
-    dataset = existing(lake, table).to_pyarrow_dataset()
-    return bool(dataset.head(1, columns=[column], filter=pc.field(column) == value).num_rows)
+    rows = dataset(lake, table)
+    return bool(rows.head(1, columns=[column], filter=pc.field(column) == value).num_rows)
 
 
 def arrow_schema(table: Table) -> pa.Schema:
@@ -265,6 +287,17 @@ def count(lake: Lake, table: Table) -> int:
     return sum(_file_statistics(lake, table, "num_records"))
 
 
+def _named(location: str) -> str:
+    """A table's folder by Spark's name for it, as `Lake.path` names it."""
+    return str(Path(location.removeprefix("file:"))) if location.startswith("file:") else absolute_uri(location)
+
+
+def _look_at(lake: Lake) -> None:
+    """Raise a StorageError that says what to do, where the lake's folder on S3 cannot be listed."""
+    if is_s3(lake.uri):
+        next(list_files(lake.uri, recursive=True), None)
+
+
 def _quoted(text: str) -> str:
     return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
@@ -272,7 +305,7 @@ def _quoted(text: str) -> str:
 def _commit_nothing(lake: Lake, table: Table, properties: CommitProperties) -> None:
     lake.guard()
     rows = arrow_schema(table).empty_table()
-    write_deltalake(lake.path(table), rows, mode="append", commit_properties=properties)
+    write_deltalake(lake.path(table), rows, mode="append", commit_properties=properties, storage_options=lake.options)
 
 
 def _file_statistics(lake: Lake, table: Table, name: str) -> list[int]:

@@ -6,7 +6,6 @@ file holds a row that must go, and is not part of the current version, is remove
 
 from collections.abc import Collection, Iterator
 from contextlib import suppress
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -14,6 +13,7 @@ import pyarrow.parquet as pq
 
 from lakehouse import delta
 from lakehouse.delta import Lake, Table
+from lakehouse.storage import absolute_uri, list_files, open_file, remove_file
 
 _KEYS = ("path", "sha256")
 
@@ -37,7 +37,7 @@ def erase_files(lake: Lake, table: Table, paths: Collection[str], contents: Coll
     Raises:
         ValueError: a file of the current version holds one: delete the rows first.
     """
-    current = {Path(name) for name in delta.data_files(lake, table)}
+    current = _current(lake, table)
     erased = 0
     for file in data_files(lake, table):
         if _holds(file, paths, contents):
@@ -50,27 +50,32 @@ def erase_files(lake: Lake, table: Table, paths: Collection[str], contents: Coll
 
 def erase_history(lake: Lake, table: Table) -> int:
     """Remove every file that is not of the current version; returns how many."""
-    current = {Path(name) for name in delta.data_files(lake, table)}
+    current = _current(lake, table)
     old = [file for file in data_files(lake, table) if file not in current]
     for file in old:
         _remove(file)
     return len(old)
 
 
-def data_files(lake: Lake, table: Table) -> list[Path]:
-    """All data files under a table's folder: current, old, of the change feed, and of runs that died."""
-    folder = Path(lake.path(table))
-    return sorted(file for file in folder.rglob("*.parquet") if "_delta_log" not in file.relative_to(folder).parts)
+def data_files(lake: Lake, table: Table) -> list[str]:
+    """The URIs of all data files in a table's folder: current, old, of the change feed, and of runs that died."""
+    folder = absolute_uri(lake.path(table))
+    files = (file.path for file in list_files(folder, recursive=True) if file.path.endswith(".parquet"))
+    return sorted(file for file in files if not file.startswith(f"{folder}/_delta_log/"))
 
 
-def _holds(file: Path, paths: Collection[str], contents: Collection[str]) -> bool:
+def _current(lake: Lake, table: Table) -> set[str]:
+    return {absolute_uri(name) for name in delta.data_files(lake, table)}
+
+
+def _holds(file: str, paths: Collection[str], contents: Collection[str]) -> bool:
     try:
         return any(_matches(batch, paths, contents) for batch in _keys_of(file))
     except pa.ArrowInvalid:
         return True  # a run died while it wrote this file: nobody can read it, nor say what it holds
 
 
-def _readable_keys_of(file: Path) -> Iterator[pa.RecordBatch]:
+def _readable_keys_of(file: str) -> Iterator[pa.RecordBatch]:
     with suppress(pa.ArrowInvalid):
         yield from _keys_of(file)
 
@@ -82,11 +87,12 @@ def _matches(batch: pa.RecordBatch, paths: Collection[str], contents: Collection
     )
 
 
-def _keys_of(file: Path) -> Iterator[pa.RecordBatch]:
-    with pq.ParquetFile(file) as data:
+def _keys_of(file: str) -> Iterator[pa.RecordBatch]:
+    with open_file(file) as source, pq.ParquetFile(source) as data:
         yield from data.iter_batches(columns=[name for name in _KEYS if name in data.schema_arrow.names])
 
 
-def _remove(file: Path) -> None:
-    file.unlink()
-    file.with_name(f".{file.name}.crc").unlink(missing_ok=True)
+def _remove(file: str) -> None:
+    folder, _, name = file.rpartition("/")
+    for one in (file, f"{folder}/.{name}.crc"):  # which Hadoop writes beside each on a disk
+        remove_file(one)

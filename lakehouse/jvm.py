@@ -49,7 +49,10 @@ def jars(packages: Sequence[str]) -> list[Path]:
     folder = cache_folder() / f"jars-{_digest(pyspark.__version__, *packages)}"
     if not folder.is_dir():
         _fetch(packages, folder)
-    return sorted(folder.glob("*.jar"))
+    fetched = sorted(folder.glob("*.jar"))
+    # AWS's bundle carries an SLF4J that is older than Spark's and would silence it: Spark's goes first.
+    bundled = any("awssdk_bundle" in jar.name for jar in fetched)
+    return [*(sorted((_SPARK_HOME / "jars").glob("slf4j-api-*.jar")) if bundled else ()), *fetched]
 
 
 def class_archive(classpath: Sequence[Path]) -> Path:

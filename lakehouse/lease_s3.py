@@ -8,6 +8,7 @@ from email.utils import parsedate_to_datetime
 from functools import cached_property
 from typing import Any
 
+from lakehouse import s3
 from lakehouse.errors import LeaseHeldError, StorageError
 from lakehouse.lease import LIMIT, NAME, PAUSE, TRIES, Holder, Lease, OnLost, body_of, free_body, own_name, parse, shown
 
@@ -168,12 +169,12 @@ class S3Lease(Lease):
                 answer["Body"] = answer["Body"].read(LIMIT)
         except ClientError as error:
             # 404: nothing there; 409: another request for it was under way; 412: it was another state.
-            if _status(error.response) not in (404, 409, 412) or error.response["Error"]["Code"] == "NoSuchBucket":
-                raise self._failed(error, error.response) from error
+            if s3.status_of(error) not in (404, 409, 412) or s3.code_of(error) == "NoSuchBucket":
+                raise self._failed(error) from error
             self._note_time(error.response, asked)
             raise _UnmetError from error
         except (BotoCoreError, ValueError) as error:  # ValueError: of an endpoint that is no URL
-            raise self._failed(error, {}) from error
+            raise self._failed(error) from error
         self._note_time(answer, asked)
         return answer
 
@@ -185,41 +186,14 @@ class S3Lease(Lease):
 
     @cached_property
     def _client(self) -> Any:
-        # Imported when needed: a lake on a disk does without.
-        from boto3.session import Session  # type: ignore[import-untyped]
-        from botocore.config import Config  # type: ignore[import-untyped]
-
         # Short, so that a renewal can be tried more than once. A repeated conditional write whose first try was done
         # without our hearing of it is refused, and who is refused looks whether it was by its own.
         seconds = min(max(self._ttl / 24, 0.5), 5.0)
-        settings = Config(
-            connect_timeout=seconds,
-            read_timeout=seconds,
-            retries={"mode": "standard", "total_max_attempts": 3},
-            request_checksum_calculation="when_required",  # not every S3 server knows those that are optional
-        )
-        return Session().client("s3", config=settings)
+        retries = {"mode": "standard", "total_max_attempts": 3}
+        return s3.client(connect_timeout=seconds, read_timeout=seconds, retries=retries)
 
-    def _failed(self, error: Exception, response: dict[str, Any]) -> StorageError:
-        code = response.get("Error", {}).get("Code", type(error).__name__)
-        advice = _ADVICE.get(code, _ADVICE["AccessDenied" if _status(response) == 403 else "HTTPClientError"])
-        said = str(error).rstrip(".")
-        return StorageError(f"The lease s3://{self._bucket}/{self._key} is out of reach: {said}. {advice}")
-
-
-_ADVICE = {
-    "AccessDenied": "The credentials must be valid, and allow s3:GetObject and s3:PutObject there, and s3:ListBucket.",
-    "HTTPClientError": "Check the network and AWS_ENDPOINT_URL, and try again.",
-    "NoCredentialsError": "Set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or use a role.",
-    "NoRegionError": "Set AWS_REGION to the bucket's region.",
-    "NoSuchBucket": "Create the bucket, or name another lake.",
-    "RequestTimeTooSkewed": "Set this machine's clock right.",
-}
-"""What to do, by what the server or boto3 calls the error."""
-
-
-def _status(response: dict[str, Any]) -> int:
-    return int(response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+    def _failed(self, error: Exception) -> StorageError:
+        return s3.failed(error, f"The lease s3://{self._bucket}/{self._key} is out of reach")
 
 
 def _now() -> float:

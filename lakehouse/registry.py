@@ -7,6 +7,7 @@ run that died after registering finds its version again instead of registering a
 import hashlib
 import logging
 import os
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from lakehouse.delta import unguarded
 from lakehouse.errors import TamperedModelError
 from lakehouse.failpoint import reach
+from lakehouse.tracking import open_store
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -70,16 +72,14 @@ class Registry:
     def __init__(
         self, tracking_uri: str | None, experiment: str, folder: str, guard: Callable[[], None] = unguarded
     ) -> None:
-        """Open the tracking store; the lake's own (sqlite and artifacts under `folder`) where none is named.
+        """Open the tracking store; where none is named, the lake's own: SQLite and artifacts in `folder`, path or URI.
 
         `guard` is called before each write that others see, and raises where it must not be made.
         """
         self._guard = guard
-        self.tracking_uri = tracking_uri or f"sqlite:///{folder}/mlflow.db"
-        self._artifacts = None if tracking_uri else f"{folder}/artifacts"
+        self._store = open_store(tracking_uri, folder)
+        self.tracking_uri, self.artifacts = self._store.uri, self._store.artifacts
         self._experiment = experiment
-        if not tracking_uri:
-            Path(folder).mkdir(parents=True, exist_ok=True)
         self._client = _open_client(self.tracking_uri)
 
     def champion(self, name: str) -> Version | None:
@@ -118,6 +118,7 @@ class Registry:
         if self.pinned(name) is not None:
             self._guard()
             self._client.delete_registered_model_alias(name, PINNED)
+            self._store.publish()
 
     def register(self, name: str, fit: Fit) -> Version:
         """Log a fit in a run of its own and register its model; a fit that stands in the registry is returned as is."""
@@ -133,11 +134,13 @@ class Registry:
             run_id = run.info.run_id
             self._log(run_id, fit)
             uri = _log_model(name, fit)
-            sha256 = _sha256(Path(mlflow.artifacts.download_artifacts(uri)))
+            with tempfile.TemporaryDirectory() as folder:
+                sha256 = _sha256(Path(mlflow.artifacts.download_artifacts(uri, dst_path=folder)))
             reach("registry.logged")
             self._guard()
             registered = self._register(name, uri, run_id, {**fit.tags, "sha256": sha256})
-            reach("registry.registered")
+        self._store.publish()
+        reach("registry.registered")
         return Version(name, int(registered.version), run_id, {**fit.tags, "sha256": sha256})
 
     def load(self, version: Version) -> Any:
@@ -149,10 +152,11 @@ class Registry:
         import mlflow
 
         _use(self.tracking_uri)
-        folder = Path(mlflow.artifacts.download_artifacts(f"models:/{version.name}/{version.number}"))
-        actual = _sha256(folder)
-        check_sha256(version, actual, version.sha256)
-        return mlflow.sklearn.load_model(str(folder))
+        with tempfile.TemporaryDirectory() as work:
+            uri = f"models:/{version.name}/{version.number}"
+            folder = Path(mlflow.artifacts.download_artifacts(uri, dst_path=work))
+            check_sha256(version, _sha256(folder), version.sha256)
+            return mlflow.sklearn.load_model(str(folder))
 
     def _register(self, name: str, uri: str, run_id: str, tags: Mapping[str, str]) -> Any:
         if not self._client.search_registered_models(f"name = '{name}'"):
@@ -167,6 +171,7 @@ class Registry:
     def _set_alias(self, version: Version, alias: str) -> None:
         self._guard()
         self._client.set_registered_model_alias(version.name, alias, str(version.number))
+        self._store.publish()
 
     def _aliases(self, version: Version) -> list[str]:
         return list(self._client.get_model_version(version.name, str(version.number)).aliases)
@@ -175,7 +180,7 @@ class Registry:
         found = self._client.get_experiment_by_name(self._experiment)
         if found is not None:
             return str(found.experiment_id)
-        return str(self._client.create_experiment(self._experiment, artifact_location=self._artifacts))
+        return str(self._client.create_experiment(self._experiment, artifact_location=self.artifacts))
 
     def _log(self, run_id: str, fit: Fit) -> None:
         from mlflow.entities import Metric, Param, RunTag
@@ -205,6 +210,7 @@ def check_sha256(version: Version, actual: str, recorded: str) -> None:
 def _open_client(tracking_uri: str) -> "MlflowClient":
     # MLflow reports its use over the network unless told not to: not with somebody else's photographs.
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")  # for files of a few kilobytes
     import mlflow
     import mlflow.sklearn
 

@@ -12,7 +12,7 @@ from pyspark.sql import SparkSession
 from lakehouse import jvm
 from lakehouse.errors import LakehouseError
 from lakehouse.settings import Settings
-from lakehouse.storage import cache_folder
+from lakehouse.storage import cache_folder, is_s3
 
 _DELTA = {
     "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
@@ -36,11 +36,17 @@ def spark_session(settings: Settings, java_options: str = "") -> SparkSession:
         # Workers run this interpreter, whatever `python3` is on the path.
         os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     builder = SparkSession.builder.appName("fruits")
-    for key, value in {**_DELTA, **settings.spark}.items():
-        builder = builder.config(key, value)
+    options = {**_DELTA, **settings.spark}
+    if region := os.environ.get("AWS_REGION"):
+        options["spark.executorEnv.AWS_REGION"] = region
     if settings.packages and not under_spark_submit:
-        for key, value in _class_path(settings, java_options).items():
-            builder = builder.config(key, value)
+        options |= _class_path(settings, java_options)
+        if is_s3(settings.lake):
+            from lakehouse.s3 import hadoop_options
+
+            options |= hadoop_options()
+    for key, value in options.items():
+        builder = builder.config(key, value)
     return builder.getOrCreate()
 
 
@@ -54,7 +60,7 @@ def prepare(settings: Settings, warm_up: str) -> Path:
         warm_up: the module that runs with the arguments archive and folder, and leaves the archive.
     """
     _need_java()
-    archive = jvm.class_archive(jvm.jars(settings.packages))
+    archive = jvm.class_archive(jvm.jars(settings.jars))
     if not archive.exists():
         print("Preparing Java's class archive (once, about a minute)…", file=sys.stderr)
         with tempfile.TemporaryDirectory(dir=cache_folder()) as work:
@@ -68,7 +74,7 @@ def prepare(settings: Settings, warm_up: str) -> Path:
 
 
 def _class_path(settings: Settings, java_options: str) -> dict[str, str]:
-    jars = jvm.jars(settings.packages)
+    jars = jvm.jars(settings.jars)
     archive = jvm.class_archive(jars)
     log = files("lakehouse.conf").joinpath("log4j2.properties")
     options = f"-Dlog4j2.configurationFile=file:{log} {java_options} "

@@ -13,7 +13,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from lakehouse.errors import SettingsError
-from lakehouse.storage import absolute_uri
+from lakehouse.storage import absolute_uri, is_s3
 
 Refit = Literal["auto", "always", "never"]
 Format = Literal["JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF"]
@@ -30,6 +30,7 @@ class Settings(BaseModel):
     lake: str
     weights: str | None
     tracking_uri: str | None
+    region: str | None
     experiment: Annotated[str, Field(min_length=1)]
 
     removed_images: Literal["keep", "delete"]
@@ -50,6 +51,7 @@ class Settings(BaseModel):
 
     register_tables: bool
     packages: list[str]
+    s3_packages: list[str]
     spark: dict[str, str | bool | int | float]
 
     @field_validator("images", "lake")
@@ -65,6 +67,11 @@ class Settings(BaseModel):
                 f"a lake's folder is named without {' '.join(found)}, which delta-rs reads as part of a URL."
             )
         return value
+
+    @property
+    def jars(self) -> list[str]:
+        """The Maven coordinates that Spark needs for this lake; [] where the platform brings its own."""
+        return [*self.packages, *(self.s3_packages if self.packages and is_s3(self.lake) else ())]
 
     @property
     def source(self) -> str:

@@ -1,18 +1,16 @@
-"""Where files are: naming, listing and reading them, one file or folder at a time.
+"""Where files are: naming, listing, reading and writing them, one file or folder at a time, on a disk or on S3.
 
 A path in the lakehouse's tables is a URI made of a scheme and the name *as it is*: `file:///fruits/a b%20#.jpg` is the
 file `/fruits/a b%20#.jpg`, as `s3://bucket/key` is for S3. Nothing is percent-encoded, so no name has two spellings.
 """
 
 import os
-import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO, Protocol
 
-from lakehouse.errors import StorageError
-
-FILE = "file://"
+FILE, S3 = "file://", "s3://"
 
 
 @dataclass(frozen=True)
@@ -22,7 +20,7 @@ class FileStatus:
     Attributes:
         path: URI; where the name is no UTF-8 the offending bytes are written as `\xNN`.
         length: bytes.
-        modified: modification time, microseconds since 1970-01-01 UTC.
+        modified: modification time, microseconds since 1970-01-01 UTC; S3 tells whole seconds.
         rule: why it can be no photograph, whatever it holds; None where it may be one.
     """
 
@@ -30,6 +28,18 @@ class FileStatus:
     length: int
     modified: int
     rule: str | None = None
+
+
+class Storage(Protocol):
+    """What a disk and S3 have in common; each function here hands its call on to one of them."""
+
+    def list_folders(self, uri: str) -> list[str]: ...  # noqa: D102 - see the functions below
+    def list_files(self, uri: str, *, recursive: bool) -> Iterator[FileStatus]: ...  # noqa: D102
+    def exists(self, uri: str) -> bool: ...  # noqa: D102
+    def open_file(self, uri: str) -> BinaryIO: ...  # noqa: D102
+    def read_file(self, uri: str, limit: int) -> bytes: ...  # noqa: D102
+    def write_file(self, uri: str, content: bytes) -> None: ...  # noqa: D102
+    def remove_file(self, uri: str) -> None: ...  # noqa: D102
 
 
 def absolute_uri(name: str) -> str:
@@ -41,10 +51,19 @@ def absolute_uri(name: str) -> str:
     if not name.strip():
         raise ValueError("a folder's name is needed.")
     scheme, separator, rest = name.partition("://")
+    if separator and scheme in ("s3", "s3a", "s3n"):  # three clients of Hadoop's, one store
+        if not rest.strip("/"):
+            raise ValueError("a bucket's name is needed: s3://bucket/folder.")
+        return S3 + rest.rstrip("/")
     if separator and scheme != "file":
-        raise ValueError(f"the scheme {scheme}:// is not supported; name a folder or a file:// URI.")
+        raise ValueError(f"the scheme {scheme}:// is not supported; name a folder, a file:// or an s3:// URI.")
     path = Path(rest if separator else name).expanduser()
     return FILE + os.path.abspath(path)
+
+
+def is_s3(uri: str) -> bool:
+    """Whether a URI names something on S3."""
+    return uri.startswith(S3)
 
 
 def local_path(uri: str) -> Path:
@@ -63,50 +82,62 @@ def list_folders(uri: str) -> list[str]:
     Raises:
         StorageError: the folder does not exist or cannot be listed; never taken for an empty one.
     """
-    with _scan(uri) as entries:
-        return sorted(_uri(uri, entry.name) for entry in entries if entry.is_dir(follow_symlinks=False))
+    return _storage(uri).list_folders(uri)
 
 
 def list_files(uri: str, *, recursive: bool) -> Iterator[FileStatus]:
-    """The files in a folder, and below it where `recursive`, as they come; links to folders are not followed."""
-    folders = [uri]
-    while folders:
-        folder = folders.pop()
-        with _scan(folder) as entries:
-            for entry in entries:
-                if not entry.is_dir(follow_symlinks=False):
-                    yield _status(folder, entry)
-                elif recursive:
-                    folders.append(_uri(folder, entry.name))
+    """The files in a folder, and below it where `recursive`, as they come; links to folders are not followed.
+
+    Raises:
+        StorageError: the folder cannot be listed.
+    """
+    return _storage(uri).list_files(uri, recursive=recursive)
 
 
-def read_file(uri: str, limit: int) -> bytes:
-    """At most `limit` bytes from the start of a file; OSError where it cannot be read."""
-    with local_path(uri).open("rb") as file:
-        return file.read(limit)
+def exists(uri: str) -> bool:
+    """Whether there is such a file."""
+    return _storage(uri).exists(uri)
 
 
-def _scan(uri: str) -> "os._ScandirIterator[str]":
-    try:
-        return os.scandir(local_path(uri))
-    except OSError as error:
-        raise StorageError(f"The folder {uri} cannot be listed: {error.strerror}.") from error
+def open_file(uri: str) -> BinaryIO:
+    """A file to read in any order; OSError where it cannot be read."""
+    return _storage(uri).open_file(uri)
 
 
-def _uri(folder: str, name: str) -> str:
-    return f"{folder.rstrip('/')}/{name}"
+def read_file(uri: str, limit: int = -1) -> bytes:
+    """At most `limit` bytes from the start of a file, by default all.
+
+    Raises:
+        OSError: this file cannot be read.
+        StorageError: nothing can be read at present, as without credentials.
+    """
+    return _storage(uri).read_file(uri, limit)
 
 
-def _status(folder: str, entry: "os.DirEntry[str]") -> FileStatus:
-    path = _uri(folder, entry.name)
-    shown = os.fsencode(path).decode("utf-8", "backslashreplace")
-    try:
-        status = entry.stat()
-    except OSError:
-        return FileStatus(shown, 0, 0, "broken_link" if entry.is_symlink() else "unreadable_entry")
-    rule = None
-    if shown != path:
-        rule = "name_is_not_utf8"
-    elif not stat.S_ISREG(status.st_mode):
-        rule = "not_a_file"
-    return FileStatus(shown, status.st_size, status.st_mtime_ns // 1000, rule)
+def write_file(uri: str, content: bytes) -> None:
+    """Write a file that is there whole or not at all, in place of one that was there.
+
+    Raises:
+        StorageError: it cannot be written.
+    """
+    _storage(uri).write_file(uri, content)
+
+
+def remove_file(uri: str) -> None:
+    """Remove a file, if it is there.
+
+    Raises:
+        StorageError: it cannot be removed.
+    """
+    _storage(uri).remove_file(uri)
+
+
+def _storage(uri: str) -> Storage:
+    # Imported when needed: on a disk boto3 is not.
+    if is_s3(uri):
+        from lakehouse import storage_s3
+
+        return storage_s3.S3Storage()
+    from lakehouse.storage_local import LocalStorage
+
+    return LocalStorage()

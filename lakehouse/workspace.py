@@ -73,7 +73,7 @@ class Workspace:
 
     @cached_property
     def _registry(self) -> Background[Registry]:
-        settings, folder = self.settings, self.lake.folder("mlflow")
+        settings, folder = self.settings, self.lake.uri_of("mlflow")
         return Background(lambda: Registry(settings.tracking_uri, settings.experiment, folder, self.lake.guard))
 
     def open_registry(self) -> None:

@@ -1,7 +1,6 @@
 """The silver job: images without features get them, moments follow, and all features stand on one scale."""
 
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TypedDict
 
 from pyspark.sql import DataFrame, Window
@@ -53,16 +52,15 @@ class _Work:
         return self.rows.where(F.col("action") == action).select("path")
 
 
-def prepare_model(workspace: Workspace) -> Background[tuple[str, Path]]:
+def prepare_model(workspace: Workspace) -> Background[tuple[str, bytes]]:
     """Begin to convert the model, if the lake has none, while other work goes on."""
-    settings, folder = workspace.settings, Path(workspace.lake.folder("models"))
+    settings, folder = workspace.settings, workspace.lake.uri_of("models")
     return Background(lambda: converted_model(settings.weights, folder))
 
 
-def mobilenet(model: Background[tuple[str, Path]]) -> Encoder:
+def mobilenet(model: Background[tuple[str, bytes]]) -> Encoder:
     """The MobileNetV2 encoder of a run."""
-    version, path = model.get()
-    return encoder(version, path.read_bytes())
+    return encoder(*model.get())
 
 
 def run(workspace: Workspace, encoder: Encoder, pinned: int | None = None) -> Summary:

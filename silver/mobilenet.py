@@ -22,7 +22,7 @@ from PIL import Image
 
 from bronze.photograph import decode
 from lakehouse.errors import WeightsNotFoundError
-from lakehouse.storage import cache_folder
+from lakehouse.storage import FILE, cache_folder, exists, is_s3, list_files, read_file, write_file
 from silver.featurize import Encoder, Predict
 
 DIMENSION = 1280
@@ -38,15 +38,15 @@ def keras_weights() -> Path:
     return (Path(home) if home else Path.home() / ".keras") / "models" / _WEIGHTS
 
 
-def converted_model(weights: str | None, folder: Path) -> tuple[str, Path]:
-    """The model as a flatbuffer under `folder`, put there by the first call.
+def converted_model(weights: str | None, folder: str) -> tuple[str, bytes]:
+    """The model as a flatbuffer, which is kept in `folder` from the first call on.
 
     Args:
-        weights: path of a weights file; None for Keras' cache or download; "untrained" for fixed random weights.
-        folder: where the lake keeps converted models.
+        weights: path or URI of a weights file; None for Keras' cache or download; "untrained" for fixed random weights.
+        folder: URI of the folder where the lake keeps converted models.
 
     Returns:
-        The feature version, which names the weights by their SHA-256, and the flatbuffer's path.
+        The feature version, which names the weights by their SHA-256, and the flatbuffer.
 
     Raises:
         WeightsNotFoundError: the weights are nowhere to be had.
@@ -54,14 +54,16 @@ def converted_model(weights: str | None, folder: Path) -> tuple[str, Path]:
     path = None if weights == UNTRAINED else _find_weights(weights)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()[:12] if path else UNTRAINED
     version = f"mobilenetv2-{digest}-{_REVISION}"
-    model = folder / f"{version}.tflite"
-    if not model.exists():
-        # Converted once a machine, not once a lake: TensorFlow takes 8 s to import and convert.
-        cached = cache_folder() / model.name
-        if not cached.exists():
-            _place(_in_other_process(_convert, str(path) if path else None), cached)
-        _place(cached.read_bytes(), model)
-    return version, model
+    model = f"{folder}/{version}.tflite"
+    if exists(model):
+        return version, read_file(model)
+    # Converted once a machine, not once a lake: TensorFlow takes 8 s to import and convert.
+    cached = f"{FILE}{cache_folder()}/{version}.tflite"
+    if not exists(cached):
+        write_file(cached, _in_other_process(_convert, str(path) if path else None))
+    flatbuffer = read_file(cached)
+    write_file(model, flatbuffer)
+    return version, flatbuffer
 
 
 def convert_ahead(weights: str | None) -> bool:
@@ -69,7 +71,7 @@ def convert_ahead(weights: str | None) -> bool:
     at_hand = weights is not None or keras_weights().is_file()
     if at_hand:
         with tempfile.TemporaryDirectory() as folder:
-            converted_model(weights, Path(folder))
+            converted_model(weights, FILE + folder)
     return at_hand
 
 
@@ -108,7 +110,7 @@ def prepare(content: bytes | memoryview) -> np.ndarray[tuple[int, ...], np.dtype
 
 def _find_weights(weights: str | None) -> Path:
     if weights is not None:
-        path = Path(weights.removeprefix("file://")).expanduser()
+        path = _fetched(weights) if is_s3(weights) else Path(weights.removeprefix(FILE)).expanduser()
         if not path.is_file():
             raise WeightsNotFoundError(f"The setting `weights` names {weights}, where there is no file.")
         return path
@@ -118,12 +120,15 @@ def _find_weights(weights: str | None) -> Path:
     return path
 
 
-def _place(content: bytes, path: Path) -> None:
-    """Write a file that is there whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    staged = path.with_suffix(f".{os.getpid()}.part")
-    staged.write_bytes(content)
-    staged.rename(path)
+def _fetched(uri: str) -> Path:
+    """Weights on S3, in a file of this machine's that is named after what the object is now; no file without it."""
+    folder, _, name = uri.rpartition("/")
+    found = next((file for file in list_files(folder, recursive=False) if file.path == uri), None)
+    key = hashlib.sha256(f"{uri} {found and (found.length, found.modified)}".encode()).hexdigest()[:12]
+    path = cache_folder() / f"weights-{key}-{name}"
+    if found is not None and not path.is_file():
+        write_file(f"{FILE}{path}", read_file(uri))
+    return path
 
 
 def _in_other_process(function: Callable[..., Any], *arguments: object) -> Any:

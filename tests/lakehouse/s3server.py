@@ -117,12 +117,14 @@ class Proxy:
     Attributes:
         faults: what to do to the next PUTs, one each: `lose` the answer of one that was done, or say a status (`409`)
             without handing it on.
+        reading: the same for the next GETs; `cut` breaks the answer off in the middle.
         shift: how far ahead the server's clock is to look; None to keep it to itself.
         port: where it listens.
     """
 
     def __init__(self, server: S3Server) -> None:
         self.faults: deque[str] = deque()
+        self.reading: deque[str] = deque()
         self.shift: timedelta | None = timedelta()
         proxy = self
 
@@ -132,11 +134,10 @@ class Proxy:
 
             def _hand_on(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-                fault = proxy.faults.popleft() if self.command == "PUT" and proxy.faults else ""
+                faults = {"PUT": proxy.faults, "GET": proxy.reading}.get(self.command)
+                fault = faults.popleft() if faults else ""
                 if fault.isdigit():
-                    self.send_response(int(fault))
-                    self.send_header("Content-Length", "0")
-                    self.end_headers()
+                    self._refuse(int(fault))
                     return
                 status, headers, content = _ask(server, self, body)
                 if fault == "lose":
@@ -150,7 +151,15 @@ class Proxy:
                         date = parsedate_to_datetime(value) + proxy.shift
                         self.send_header(name, format_datetime(date, usegmt=True))
                 self.end_headers()
-                self.wfile.write(content)
+                self.wfile.write(content[: len(content) // 2] if fault == "cut" else content)
+                self.close_connection = self.close_connection or fault == "cut"
+
+            def _refuse(self, status: int) -> None:
+                body = b"<Error><Code>SlowDown</Code><Message>Less.</Message></Error>" if status == 503 else b""
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
 
             do_GET = do_PUT = do_DELETE = _hand_on  # noqa: N815 - the base class's names
 

@@ -31,30 +31,36 @@ np.save(sys.argv[1], network.predict(np.stack([np.asarray(one, "float32") for on
 
 
 @pytest.fixture(scope="module")
-def untrained(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where a lake keeps its models."""
+    return tmp_path_factory.mktemp("models")
+
+
+@pytest.fixture(scope="module")
+def untrained(folder: Path) -> tuple[str, bytes]:
     """The untrained model, converted once."""
-    return converted_model("untrained", tmp_path_factory.mktemp("models"))
+    return converted_model("untrained", f"file://{folder}")
 
 
-def test_untrained_model_says_so(untrained: tuple[str, Path]) -> None:
+def test_untrained_model_says_so(untrained: tuple[str, bytes], folder: Path) -> None:
     """The feature version names what the features are of, and the file is named after it."""
-    version, path = untrained
+    version, flatbuffer = untrained
     assert version == "mobilenetv2-untrained-r1"
-    assert path.name == f"{version}.tflite"
+    assert (folder / f"{version}.tflite").read_bytes() == flatbuffer
 
 
-def test_model_is_converted_once(untrained: tuple[str, Path]) -> None:
+def test_model_is_converted_once(untrained: tuple[str, bytes], folder: Path) -> None:
     """A second call finds the flatbuffer, and nothing half-written is left beside it."""
-    version, path = untrained
+    path = folder / f"{untrained[0]}.tflite"
     before = path.stat()
-    assert converted_model("untrained", path.parent) == (version, path)
+    assert converted_model("untrained", f"file://{folder}") == untrained
     assert path.stat().st_mtime_ns == before.st_mtime_ns
-    assert [*path.parent.iterdir()] == [path]
+    assert [*folder.iterdir()] == [path]
 
 
-def test_features_keep_their_scale(untrained: tuple[str, Path]) -> None:
+def test_features_keep_their_scale(untrained: tuple[str, bytes]) -> None:
     """1280 finite float32 features that tell photographs apart, neither vanishing nor exploding."""
-    predict = load_predict(untrained[1].read_bytes())
+    predict = load_predict(untrained[1])
     features = np.stack([predict(memoryview(photograph(seed, size=(64, 64)))) for seed in range(4)])
     assert (features.shape, features.dtype) == ((4, 1280), np.float32)
     assert np.isfinite(features).all()
@@ -62,9 +68,9 @@ def test_features_keep_their_scale(untrained: tuple[str, Path]) -> None:
     assert features.std(axis=0).max() > 1e-3
 
 
-def test_same_photograph_has_the_same_features(untrained: tuple[str, Path]) -> None:
+def test_same_photograph_has_the_same_features(untrained: tuple[str, bytes]) -> None:
     """Features depend on the photograph alone: not on the interpreter, nor on what it computed before."""
-    flatbuffer, one, other = untrained[1].read_bytes(), photograph(1), photograph(2)
+    flatbuffer, one, other = untrained[1], photograph(1), photograph(2)
     first, second = load_predict(flatbuffer), load_predict(flatbuffer)
     expected = first(memoryview(one))
     first(memoryview(other))
@@ -73,24 +79,24 @@ def test_same_photograph_has_the_same_features(untrained: tuple[str, Path]) -> N
 
 
 def test_untrained_weights_are_fixed(
-    untrained: tuple[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    untrained: tuple[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Another conversion, on another machine, computes the same features: the version promises it."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    _, again = converted_model("untrained", tmp_path)
+    _, again = converted_model("untrained", f"file://{tmp_path}")
     content = memoryview(photograph(1))
-    expected = load_predict(untrained[1].read_bytes())(content)
-    np.testing.assert_allclose(load_predict(again.read_bytes())(content), expected, rtol=1e-6)
+    expected = load_predict(untrained[1])(content)
+    np.testing.assert_allclose(load_predict(again)(content), expected, rtol=1e-6)
 
 
 def test_another_lake_takes_the_model_from_the_cache(
-    untrained: tuple[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    untrained: tuple[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What a machine has converted is copied, not converted again."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     (tmp_path / "fruits").mkdir()
-    (tmp_path / "fruits" / untrained[1].name).write_bytes(b"converted before")
-    assert converted_model("untrained", tmp_path / "lake")[1].read_bytes() == b"converted before"
+    (tmp_path / "fruits" / f"{untrained[0]}.tflite").write_bytes(b"converted before")
+    assert converted_model("untrained", f"file://{tmp_path}/lake")[1] == b"converted before"
 
 
 @pytest.mark.parametrize(("size", "mode"), [((8, 8), "RGB"), ((300, 200), "RGB"), ((1, 1), "L"), ((40, 30), "CMYK")])
@@ -112,7 +118,7 @@ def test_photograph_is_resized_as_the_reference_does() -> None:
 def test_missing_weights_are_named(tmp_path: Path) -> None:
     """A weights file that is not there is an error that names it."""
     with pytest.raises(WeightsNotFoundError, match=r"nowhere\.h5, where there is no file"):
-        converted_model(str(tmp_path / "nowhere.h5"), tmp_path)
+        converted_model(str(tmp_path / "nowhere.h5"), f"file://{tmp_path}")
 
 
 @real
@@ -122,8 +128,8 @@ def test_features_are_keras_own(tmp_path: Path) -> None:
     script = [sys.executable, "-c", KERAS, str(tmp_path / "expected.npy"), *map(str, photographs)]
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
     subprocess.run(script, check=True, env=environment, capture_output=True)
-    version, path = converted_model(None, tmp_path / "models")
-    predict = load_predict(path.read_bytes())
+    version, flatbuffer = converted_model(None, f"file://{tmp_path}/models")
+    predict = load_predict(flatbuffer)
     actual = np.stack([predict(memoryview(one.read_bytes())) for one in photographs])
     assert re.fullmatch(r"mobilenetv2-[0-9a-f]{12}-r1", version)
     np.testing.assert_allclose(actual, np.load(tmp_path / "expected.npy"), atol=1e-3)

@@ -1,0 +1,141 @@
+"""S3 by boto3: how to get there, for every library that goes there, and what to do where that fails.
+
+boto3 finds credentials, region and endpoint where AWS's tools do: `AWS_*`, profiles, the instance's role. delta-rs and
+pyarrow know fewer of these places, so they are told what boto3 found, each time anew, for credentials expire.
+"""
+
+import os
+from functools import cache
+from threading import Lock
+from typing import Any
+
+from lakehouse.errors import StorageError
+
+_ADVICE = {
+    "AccessDenied": "The credentials must be valid, and allow s3:GetObject, s3:PutObject, s3:DeleteObject and "
+    "s3:ListBucket there, as far as it is read or written.",
+    "HTTPClientError": "Check the network and AWS_ENDPOINT_URL, and try again.",
+    "NoCredentialsError": "Set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or use a role.",
+    "NoRegionError": "Set AWS_REGION, or the setting `region`, to the bucket's region.",
+    "NoSuchBucket": "Create the bucket, or name another one.",
+    "PermanentRedirect": "The bucket is in another region: set AWS_REGION, or the setting `region`, to that.",
+    "RequestTimeTooSkewed": "Set this machine's clock right.",
+    "SlowDown": "S3 asks for fewer requests, and was asked again many times: lower `readers`, or run again later.",
+}
+"""What to do, by what the server or boto3 calls the error."""
+_OF_THE_OBJECT = ("AccessDenied", "NoSuchKey", "404", "403", "InvalidObjectState")
+"""What S3 answers where one object cannot be read; that another can, is possible."""
+_lock = Lock()
+
+
+def failed(error: Exception, what: str) -> StorageError:
+    """The error to raise for one of boto3's: what does not work, why, and what to do."""
+    status, code = status_of(error), code_of(error)
+    advice = _ADVICE.get(code, _ADVICE["AccessDenied" if status == 403 else "HTTPClientError"])
+    return StorageError(f"{what}: {str(error).rstrip('.')}. {advice}")
+
+
+def status_of(error: Exception) -> int:
+    """The HTTP status of an answer that boto3 raised; 0 where there was no answer."""
+    return int(getattr(error, "response", {}).get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+
+
+def code_of(error: Exception) -> str:
+    """What the server, or else boto3, calls an error."""
+    return str(getattr(error, "response", {}).get("Error", {}).get("Code", type(error).__name__))
+
+
+def is_of_the_object(error: Exception) -> bool:
+    """Whether an error is one object's, so that others may be read."""
+    return code_of(error) in _OF_THE_OBJECT
+
+
+def split(uri: str) -> tuple[str, str]:
+    """Bucket and key of a URI."""
+    bucket, _, key = uri.partition("://")[2].partition("/")
+    return bucket, key
+
+
+def session() -> Any:
+    """A boto3 session; `AWS_REGION`, which boto3 alone of AWS's libraries passes over, counts."""
+    from boto3.session import Session  # type: ignore[import-untyped]
+
+    return Session(region_name=os.environ.get("AWS_REGION"))
+
+
+def client(**limits: object) -> Any:
+    """An S3 client; `limits` are botocore's for connections, timeouts and retries."""
+    from botocore.config import Config  # type: ignore[import-untyped]
+
+    # Not every S3 server knows those checksums that are optional.
+    settings: dict[str, object] = {"request_checksum_calculation": "when_required", **limits}
+    return session().client("s3", config=Config(**settings))
+
+
+def shared_client() -> Any:
+    """The client for data: patient where S3 asks for it (503 SlowDown), with a connection a reader.
+
+    One for each process, for a forked child must not use its parent's connections, and for what AWS_* say.
+    """
+    with _lock:  # else the threads that read would make one each
+        told = frozenset(item for item in os.environ.items() if item[0].startswith("AWS_"))
+        return _shared(os.getpid(), told)
+
+
+@cache
+def _shared(process: int, told: frozenset[tuple[str, str]]) -> Any:  # noqa: ARG001 - one each: see `shared_client`
+    return client(max_pool_connections=256, retries={"mode": "standard", "total_max_attempts": 8})
+
+
+def _found() -> tuple[Any, str | None, str | None]:
+    """Credentials (frozen, or None), region and endpoint, as boto3 finds them."""
+    found = session()
+    credentials = found.get_credentials()
+    made = shared_client().meta
+    custom = None if ".amazonaws.com" in made.endpoint_url else made.endpoint_url
+    return credentials and credentials.get_frozen_credentials(), made.region_name, custom
+
+
+def delta_options() -> dict[str, str]:
+    """What delta-rs needs to be told."""
+    credentials, region, endpoint = _found()
+    options = {"aws_region": region, "aws_endpoint": endpoint}
+    if credentials is not None:
+        options |= {
+            "aws_access_key_id": credentials.access_key,
+            "aws_secret_access_key": credentials.secret_key,
+            "aws_session_token": credentials.token,
+        }
+    if endpoint and endpoint.startswith("http://"):
+        options["aws_allow_http"] = "true"
+    return {key: value for key, value in options.items() if value}
+
+
+def arrow_filesystem() -> Any:
+    """Pyarrow's S3, for reading parts of large files."""
+    from pyarrow.fs import S3FileSystem
+
+    credentials, region, endpoint = _found()
+    scheme, _, host = (endpoint or "").partition("://")
+    return S3FileSystem(
+        access_key=credentials and credentials.access_key,
+        secret_key=credentials and credentials.secret_key,
+        session_token=credentials and credentials.token,
+        region=region,
+        endpoint_override=host or None,
+        scheme=scheme or None,
+    )
+
+
+def hadoop_options() -> dict[str, str]:
+    """What Spark needs to be told where the platform does not know S3 by itself (Amazon EMR does)."""
+    _, region, endpoint = _found()
+    options = {
+        "fs.s3.impl": "org.apache.hadoop.fs.s3a.S3AFileSystem",
+        # Where boto3 looks: the environment, profiles, the instance's role.
+        "fs.s3a.aws.credentials.provider": "software.amazon.awssdk.auth.credentials.DefaultCredentialsProvider",
+        "fs.s3a.endpoint.region": region,
+        "fs.s3a.endpoint": endpoint,
+        "fs.s3a.path.style.access": "true" if endpoint else None,
+    }
+    return {f"spark.hadoop.{key}": value for key, value in options.items() if value}

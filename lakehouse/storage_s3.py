@@ -1,0 +1,113 @@
+"""Files on S3: objects by their keys, which slashes make into folders."""
+
+from collections.abc import Iterator
+from typing import Any, BinaryIO
+
+from lakehouse import s3
+from lakehouse.errors import StorageError
+from lakehouse.storage import S3, FileStatus
+
+_TRIES = 3  # of an answer that breaks off; boto3 itself asks again only where none begins
+
+
+class S3Storage:
+    """See `lakehouse.storage`."""
+
+    def list_folders(self, uri: str) -> list[str]:
+        """See `storage.list_folders`; a folder is there as long as an object is below it."""
+        bucket, _ = s3.split(uri)
+        folders, objects = [], 0
+        for page in _pages(uri, recursive=False):
+            folders += [f"{S3}{bucket}/{found['Prefix'].removesuffix('/')}" for found in page.get("CommonPrefixes", ())]
+            objects += page.get("KeyCount", 0)
+        if not objects:
+            raise StorageError(f"The folder {uri} cannot be listed: there is nothing.")
+        return sorted(folders)
+
+    def list_files(self, uri: str, *, recursive: bool) -> Iterator[FileStatus]:
+        """See `storage.list_files`; objects whose key ends with a slash are what some tools make of folders."""
+        bucket, _ = s3.split(uri)
+        for page in _pages(uri, recursive=recursive):
+            for found in page.get("Contents", ()):
+                if not found["Key"].endswith("/"):
+                    modified = round(found["LastModified"].timestamp() * 1_000_000)
+                    yield FileStatus(f"{S3}{bucket}/{found['Key']}", found["Size"], modified)
+
+    def exists(self, uri: str) -> bool:
+        """See `storage.exists`."""
+        try:
+            _asked(uri, "head_object")
+        except FileNotFoundError:
+            return False
+        return True
+
+    def open_file(self, uri: str) -> BinaryIO:
+        """See `storage.open_file`."""
+        file: BinaryIO = s3.arrow_filesystem().open_input_file("/".join(s3.split(uri)))
+        return file
+
+    def read_file(self, uri: str, limit: int) -> bytes:
+        """See `storage.read_file`."""
+        for _ in range(_TRIES):
+            content, length = _part(uri, limit)
+            if len(content) == (length if limit < 0 else min(length, limit)):
+                return content
+        raise StorageError(
+            f"{uri} is out of reach: the answer broke off {_TRIES} times. Check the network, and try again."
+        )
+
+    def write_file(self, uri: str, content: bytes) -> None:
+        """See `storage.write_file`."""
+        _change(uri, "put_object", Body=content)
+
+    def remove_file(self, uri: str) -> None:
+        """See `storage.remove_file`."""
+        _change(uri, "delete_object")
+
+
+def _pages(uri: str, *, recursive: bool) -> Iterator[dict[str, Any]]:
+    from botocore.exceptions import BotoCoreError, ClientError  # type: ignore[import-untyped]
+
+    bucket, key = s3.split(uri)
+    prefix = f"{key}/" if key else ""
+    try:
+        pages = s3.shared_client().get_paginator("list_objects_v2")
+        yield from pages.paginate(Bucket=bucket, Prefix=prefix, **({} if recursive else {"Delimiter": "/"}))
+    except (BotoCoreError, ClientError, ValueError) as error:
+        raise s3.failed(error, f"The folder {uri} cannot be listed") from error
+
+
+def _asked(uri: str, operation: str, **arguments: object) -> dict[str, Any]:
+    """S3's answer; OSError where it is about this object, StorageError where it may be about all."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    bucket, key = s3.split(uri)
+    try:
+        answer: dict[str, Any] = getattr(s3.shared_client(), operation)(Bucket=bucket, Key=key, **arguments)
+    except (BotoCoreError, ClientError, ValueError) as error:
+        if s3.status_of(error) == 404 and s3.code_of(error) != "NoSuchBucket":
+            raise FileNotFoundError(2, "there is no such object", uri) from error
+        if s3.is_of_the_object(error):
+            raise PermissionError(13, s3.code_of(error), uri) from error
+        raise s3.failed(error, f"{uri} is out of reach") from error
+    return answer
+
+
+def _change(uri: str, operation: str, **arguments: object) -> None:
+    try:
+        _asked(uri, operation, **arguments)
+    except PermissionError as error:
+        raise s3.failed(error.__cause__ or error, f"{uri} cannot be written") from error  # type: ignore[arg-type]
+
+
+def _part(uri: str, limit: int) -> tuple[bytes, int]:
+    """What came of an object's first bytes before the answer ended or broke off, and how long the object is."""
+    from botocore.exceptions import HTTPClientError, IncompleteReadError, ResponseStreamingError
+
+    answer = _asked(uri, "get_object")
+    try:
+        with answer["Body"] as body:
+            # botocore compares what came with what was promised only where all is asked for at once.
+            return body.read(None if limit < 0 else limit), answer["ContentLength"]
+    except (HTTPClientError, IncompleteReadError, ResponseStreamingError):
+        return b"", -1  # so that it is asked for again

@@ -1,0 +1,165 @@
+"""Storage on S3: a real server, keys as they are, and errors that say what to do."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from lakehouse import storage
+from lakehouse.errors import StorageError
+from lakehouse.storage import absolute_uri
+from tests.lakehouse.s3server import KEY, Proxy
+from tests.lakehouse.test_storage import ODD_NAMES
+
+
+@pytest.mark.parametrize("uri", ["s3://b/a/c", "s3a://b/a/c", "s3n://b/a/c", "s3://b/a/c/", "s3a://b/a/c//"])
+def test_folder_on_s3_is_named_in_one_way(uri: str) -> None:
+    """Whatever Hadoop calls its client, and with or without a slash at the end."""
+    assert absolute_uri(uri) == "s3://b/a/c"
+
+
+def test_bucket_may_be_the_folder_and_must_have_a_name() -> None:
+    """All keys lie in a bucket."""
+    assert absolute_uri("s3://b/") == "s3://b"
+    with pytest.raises(ValueError, match="a bucket's name is needed"):
+        absolute_uri("s3://")
+
+
+@pytest.mark.parametrize("name", ODD_NAMES)
+def test_odd_key_is_kept_as_it_is(s3: Any, bucket: str, name: str) -> None:
+    """The URI ends in the key itself, nothing encoded, and reads, finds and removes the object."""
+    s3.put_object(Bucket=bucket, Key=f"p/{name}", Body=name.encode())
+    (file,) = storage.list_files(f"s3://{bucket}/p", recursive=True)
+    assert file.path == f"s3://{bucket}/p/{name}"
+    assert (file.length, file.rule) == (len(name.encode()), None)
+    assert storage.read_file(file.path) == name.encode()
+    with storage.open_file(file.path) as opened:
+        assert opened.read() == name.encode()
+    assert storage.exists(file.path)
+    storage.remove_file(file.path)
+    assert not storage.exists(file.path)
+
+
+def test_folders_are_what_slashes_make_of_keys(s3: Any, bucket: str) -> None:
+    """Sorted; without `recursive` the files of the folder alone; a key that ends with a slash is no file."""
+    for key in ("p/b/c/2.jpg", "p/a/1.jpg", "p/0.jpg", "p/e/", "pa/9.jpg"):
+        s3.put_object(Bucket=bucket, Key=key, Body=b"")
+    root = f"s3://{bucket}/p"
+    assert storage.list_folders(root) == [f"{root}/a", f"{root}/b", f"{root}/e"]
+    assert [file.path for file in storage.list_files(root, recursive=False)] == [f"{root}/0.jpg"]
+    found = {file.path for file in storage.list_files(root, recursive=True)}
+    assert found == {f"{root}/{name}" for name in ("0.jpg", "a/1.jpg", "b/c/2.jpg")}
+    assert storage.list_folders(f"s3://{bucket}") == [root, f"s3://{bucket}/pa"]
+
+
+def test_listing_goes_on_after_a_thousand_keys(s3: Any, bucket: str) -> None:
+    """S3 answers a thousand at a time."""
+    for number in range(1001):
+        s3.put_object(Bucket=bucket, Key=f"p/{number}", Body=b"")
+    assert len({file.path for file in storage.list_files(f"s3://{bucket}/p", recursive=False)}) == 1001
+
+
+def test_file_is_written_whole_and_again(s3: Any, bucket: str) -> None:
+    """The second content takes the first one's place, and its time is now."""
+    uri = f"s3://{bucket}/models/x.tflite"
+    storage.write_file(uri, b"first")
+    storage.write_file(uri, b"second, longer")
+    assert storage.read_file(uri) == b"second, longer"
+    assert storage.read_file(uri, 6) == b"second"
+    (file,) = storage.list_files(f"s3://{bucket}/models", recursive=False)
+    age = datetime.now(UTC).timestamp() - file.modified / 1e6
+    assert -2 < age < 60
+
+
+def test_removing_what_is_not_there_is_no_error(bucket: str) -> None:
+    """As on a disk."""
+    storage.remove_file(f"s3://{bucket}/nothing")
+
+
+def test_empty_folder_is_an_error_not_an_empty_folder(bucket: str) -> None:
+    """S3 has no empty folders: a wrong name must not look like photographs that were all removed."""
+    with pytest.raises(StorageError, match=r"folder s3://.*/none cannot be listed: there is nothing"):
+        storage.list_folders(f"s3://{bucket}/none")
+
+
+def test_missing_object_is_one_files_error(bucket: str) -> None:
+    """The next file may be readable, as on a disk."""
+    with pytest.raises(FileNotFoundError):
+        storage.read_file(f"s3://{bucket}/none.jpg")
+
+
+def test_missing_bucket_is_named_with_what_to_do(s3: Any) -> None:
+    """For whatever is asked of it: no file is put into quarantine for it."""
+    for ask in (storage.list_folders, storage.read_file, storage.exists, storage.remove_file):
+        if ask is storage.exists:
+            continue  # a HEAD's answer has no words: 404 is all that S3 says
+        with pytest.raises(StorageError, match=r"s3://no-such-bucket/p.* Create the bucket, or name another one"):
+            ask("s3://no-such-bucket/p")  # type: ignore[operator]
+    with pytest.raises(StorageError, match="Create the bucket"):
+        storage.write_file("s3://no-such-bucket/p", b"")
+
+
+def test_wrong_credentials_are_nobodys_file(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A listing or a write that is refused says which permissions are needed."""
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "not-the-secret")
+    with pytest.raises(StorageError, match=r"cannot be listed: .*SignatureDoesNotMatch.* credentials must be valid"):
+        storage.list_folders(f"s3://{bucket}/p")
+    with pytest.raises(StorageError, match="credentials must be valid, and allow s3:GetObject"):
+        storage.write_file(f"s3://{bucket}/p/x", b"")
+    with pytest.raises(StorageError, match="credentials must be valid"):
+        storage.read_file(f"s3://{bucket}/p/x")
+
+
+def test_no_credentials_at_all_say_how_to_give_some(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """boto3 has looked everywhere."""
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    with pytest.raises(StorageError, match=r"Unable to locate credentials.* Set AWS_PROFILE, or AWS_ACCESS_KEY_ID"):
+        storage.list_folders(f"s3://{bucket}/p")
+
+
+def test_region_is_asked_for_as_other_tools_are(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`AWS_REGION` counts, which boto3 by itself passes over."""
+    from lakehouse import s3 as client
+
+    monkeypatch.delenv("AWS_DEFAULT_REGION")
+    monkeypatch.setenv("AWS_REGION", "eu-west-3")
+    assert client.session().region_name == client.shared_client().meta.region_name == "eu-west-3"
+    assert client.delta_options()["aws_region"] == "eu-west-3"
+    assert client.hadoop_options()["spark.hadoop.fs.s3a.endpoint.region"] == "eu-west-3"
+
+
+def test_all_libraries_are_told_the_same(s3: Any, bucket: str) -> None:
+    """Credentials and endpoint as boto3 finds them, for delta-rs and Hadoop."""
+    from lakehouse import s3 as client
+
+    endpoint = s3.meta.endpoint_url
+    told = client.delta_options()
+    assert (told["aws_endpoint"], told["aws_allow_http"], told["aws_access_key_id"]) == (endpoint, "true", KEY)
+    assert client.hadoop_options()["spark.hadoop.fs.s3a.endpoint"] == endpoint
+
+
+def test_server_that_asks_for_patience_gets_it(proxy: Proxy, bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """503 SlowDown is asked again, for reads and writes."""
+    storage.write_file(f"s3://{bucket}/x", b"content")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{proxy.port}")
+    proxy.reading.extend(["503", "503"])
+    assert storage.read_file(f"s3://{bucket}/x") == b"content"
+    proxy.faults.extend(["503"])
+    storage.write_file(f"s3://{bucket}/x", b"other")
+    assert storage.read_file(f"s3://{bucket}/x") == b"other"
+    assert not proxy.reading
+    assert not proxy.faults
+
+
+def test_answer_that_breaks_off_is_never_a_shorter_file(
+    proxy: Proxy, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is asked for again; and where it always breaks off, it is an error of all reading, not this file's."""
+    storage.write_file(f"s3://{bucket}/x", b"content" * 1000)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{proxy.port}")
+    proxy.reading.extend(["cut", "cut"])
+    assert storage.read_file(f"s3://{bucket}/x", 10_000) == b"content" * 1000
+    proxy.reading.extend(["cut"] * 50)
+    with pytest.raises(StorageError, match="is out of reach"):
+        storage.read_file(f"s3://{bucket}/x", 10_000)
