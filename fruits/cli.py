@@ -211,12 +211,15 @@ def doctor(
 
 
 @app.command()
-def setup(config: Config = None) -> None:
-    """Fetch Delta's jars, write Java's class archive and convert the model, once, so that runs begin at once."""
+def setup(lake: LakeUri = None, config: Config = None) -> None:
+    """Fetch the jars, write Java's class archive and convert the model, once, so that runs begin at once.
+
+    For a lake on S3 (--lake s3://…) the jars are more, and so is the archive.
+    """
     from lakehouse.session import prepare
     from silver.mobilenet import convert_ahead
 
-    settings = _settings(config)
+    settings = _settings(config, lake=lake)
     print(prepare(settings, "fruits.warmup"))
     if not convert_ahead(settings.weights):
         ERR.print("MobileNetV2's weights are not here yet: the first run fetches and converts them.")

@@ -1,4 +1,4 @@
-"""Write Java's class archive: `python -m fruits.warmup ARCHIVE FOLDER` runs all layers on a few pictures, three times.
+"""Write Java's class archive: `python -m fruits.warmup ARCHIVE FOLDER PACKAGE…` runs all layers on a few pictures.
 
 A process of its own, because Java writes the archive of the classes that it has loaded when it ends.
 """
@@ -16,10 +16,10 @@ from lakehouse.workspace import Workspace
 from silver.featurize import Encoder, Predict
 
 
-def warm_up(archive: str, folder: Path) -> None:
+def warm_up(archive: str, folder: Path, packages: list[str]) -> None:
     """Fill a lake, change what it is made of, and run on nothing new, as users do."""
     images, lake = folder / "photographs" / "label", folder / "lake"
-    settings = load_settings(images=str(images.parent), lake=str(lake), removed_images="delete")
+    settings = load_settings(images=str(images.parent), lake=str(lake), removed_images="delete", packages=packages)
     spark = spark_session(settings, f"-XX:ArchiveClassesAtExit={archive}")
     images.mkdir(parents=True)
     for seed in range(12):
@@ -48,4 +48,4 @@ def _draw(path: Path, seed: int) -> None:
 
 
 if __name__ == "__main__":
-    warm_up(sys.argv[1], Path(sys.argv[2]))
+    warm_up(sys.argv[1], Path(sys.argv[2]), sys.argv[3:])

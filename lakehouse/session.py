@@ -57,7 +57,7 @@ def prepare(settings: Settings, warm_up: str) -> Path:
 
     Args:
         settings: what Spark is to be started with.
-        warm_up: the module that runs with the arguments archive and folder, and leaves the archive.
+        warm_up: the module that runs with the arguments archive, folder and packages, and leaves the archive.
     """
     _need_java()
     archive = jvm.class_archive(jvm.jars(settings.jars))
@@ -65,7 +65,7 @@ def prepare(settings: Settings, warm_up: str) -> Path:
         print("Preparing Java's class archive (once, about a minute)…", file=sys.stderr)
         with tempfile.TemporaryDirectory(dir=cache_folder()) as work:
             staged = Path(work) / "classes.jsa"
-            command = [sys.executable, "-m", warm_up, str(staged), work]
+            command = [sys.executable, "-m", warm_up, str(staged), work, *settings.jars]
             done = subprocess.run(command, capture_output=True, text=True, check=False)
             if not staged.exists():
                 raise LakehouseError(f"Java's class archive could not be written:\n{done.stderr[-2000:]}")
