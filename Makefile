@@ -11,7 +11,7 @@ UV = env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m uv
 PARALLEL = -n 2 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test soak bench fmt lint setup setup-test lock clean
+.PHONY: help demo test soak bench fmt lint setup setup-test lock check-lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -62,9 +62,25 @@ $(VENV)/.test: bootstrap/requirements-test.lock $(VENV)/.runtime
 LOCK = $(UV) pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--no-emit-find-links --no-annotate --custom-compile-command "make lock" setup.py
 
+# A cluster's nodes get the same versions. Spark is there; TensorFlow has a lock of its own, with what only it needs.
+# backports-strenum, of ai-edge-litert, is for Pythons before 3.11, and pip refuses it on those after.
+EMR = bootstrap/requirements-emr.lock
+MODEL = bootstrap/requirements-emr-model.lock
+
 lock: $(VENV)/.uv ## resolve the dependencies anew
 	$(LOCK) -o bootstrap/requirements.lock
 	$(LOCK) --extra test -c bootstrap/requirements.lock -o bootstrap/requirements-test.lock
+	printf '%s\n' pyspark backports-strenum >$(VENV)/not-on-nodes
+	printf '%s\n' tensorflow tensorflow-cpu >$(VENV)/not-on-workers
+	$(LOCK) -c bootstrap/requirements.lock --excludes $(VENV)/not-on-nodes --excludes $(VENV)/not-on-workers -o $(EMR)
+	$(LOCK) -c bootstrap/requirements.lock --excludes $(VENV)/not-on-nodes -o $(MODEL) \
+		$$(sed -n 's/^\([a-z0-9-]*\)==.*/--no-emit-package \1/p' $(EMR))
+	$(MAKE) check-lock
+
+# Amazon Linux 2023 has glibc 2.34: every wheel must be there, for Intel and for Graviton. Nothing is downloaded.
+check-lock: $(VENV)/.uv
+	for machine in x86_64 aarch64; do $(UV) pip install --quiet --dry-run --target $(VENV)/none --python-version 3.11 \
+		--python-platform $$machine-manylinux_2_34 --only-binary :all: --no-deps --require-hashes -r $(EMR) -r $(MODEL) || exit; done
 
 clean: ## remove what was made here: the virtual environment, the demo and the caches
 	rm -rf $(VENV) demo build dist *.egg-info .mypy_cache .ruff_cache .hypothesis .import_linter_cache

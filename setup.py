@@ -1,4 +1,4 @@
-"""The distribution `fruits-lakehouse`: five packages, the settings they ship with, and the command `fruits`."""
+"""The distribution `fruits-lakehouse`: its packages, settings and platform, and the command `fruits`."""
 
 from setuptools import find_packages, setup
 
@@ -15,9 +15,14 @@ setup(
     packages=[
         *find_packages(include=["fruits", "gold", "silver", "bronze", "lakehouse"]),
         "lakehouse.conf",
+        "lakehouse.bootstrap",
     ],
-    package_dir={"lakehouse.conf": "conf"},
-    package_data={"lakehouse.conf": ["*.yaml", "*.properties"]},
+    package_dir={"lakehouse.conf": "conf", "lakehouse.bootstrap": "bootstrap"},
+    package_data={
+        "lakehouse.conf": ["*.yaml", "*.properties"],
+        # What a cluster needs; job.py is a module, so it comes anyway. The laptop's own locks and checks stay out.
+        "lakehouse.bootstrap": ["emr.sh", "requirements-emr*.lock", "infrastructure.yaml"],
+    },
     entry_points={"console_scripts": ["fruits = fruits.cli:main"]},
     install_requires=[
         # The engine. Exact, for Spark, Delta and Hadoop (3.4.2) are one triple: Amazon EMR's emr-spark-8.1.0.
@@ -63,6 +68,10 @@ setup(
             "mypy>=2.4",
             "types-PyYAML>=6.0",
             "import-linter>=2.16",
+            # The platform: its template is linted and created, its bootstrap fetches from a real S3 server.
+            "cfn-lint>=1.58",
+            "moto[server]>=5.2",
+            "awscli>=1.46",
         ]
     },
 )

@@ -1,0 +1,1 @@
+"""What brings the platform up, shipped as package data (`lakehouse.bootstrap` in an installation)."""
