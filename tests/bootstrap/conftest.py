@@ -89,13 +89,12 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return built
 
 
-@pytest.fixture
-def node(tmp_path: Path, python311: str) -> Node:
+def small_node(folder: Path) -> Node:
     """A worker node with small code: wheels of a few lines, found in a folder instead of an index."""
-    node = Node(tmp_path)
+    node = Node(folder)
     node.says('{"isMaster": false}')
     node.code.mkdir()
-    index = tmp_path / "index"
+    index = folder / "index"
     index.mkdir()
     node.environment |= {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(index)}
     write_wheel(node.code, "fruits_lakehouse", fruits__cli="def main(): print('fruits')\n")
@@ -104,4 +103,19 @@ def node(tmp_path: Path, python311: str) -> Node:
     (node.code / "settings.yaml").write_text("lake: s3://bucket/lake\n")
     shutil.copy(ROOT / "bootstrap" / "job.py", node.code)
     shutil.copy(EMR, node.code)
+    return node
+
+
+@pytest.fixture
+def node(tmp_path: Path, python311: str) -> Node:
+    """A worker node with small code, on which nothing is installed yet."""
+    return small_node(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory, python311: str) -> Node:
+    """A worker node with small code that is installed."""
+    node = small_node(tmp_path_factory.mktemp("installed"))
+    done = node.bootstrap()
+    assert done.returncode == 0, done.stderr
     return node
