@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fruits.console import ERR, OUT, Format, print_json, print_summary, print_table
+from fruits.emr.command import app as emr
 from lakehouse.errors import LakehouseError, SettingsError
 from lakehouse.settings import DEFAULT_FILE, Settings, load_settings
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from fruits.sql import SqlFormat
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+app.add_typer(emr, name="emr")
 
 Config = Annotated[Path | None, typer.Option("--config", help=f"Settings file.  [default: {DEFAULT_FILE}]")]
 LakeUri = Annotated[str | None, typer.Option("--lake", help="Folder of the lakehouse.")]

@@ -1,13 +1,13 @@
 """The one settings object: a YAML file, overridden by the environment, overridden by options.
 
-The only reader of YAML and of the environment. Defaults stand in `conf/local.yaml` alone.
+The only reader of YAML and of the environment. Defaults stand in `conf/` alone, in a file for each kind of settings.
 """
 
 import os
 from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
@@ -19,6 +19,7 @@ Refit = Literal["auto", "always", "never"]
 Format = Literal["JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF"]
 Share = Annotated[float, Field(gt=0, le=1)]
 DEFAULT_FILE = "conf/local.yaml"
+Model = TypeVar("Model", bound=BaseModel)
 
 
 class Settings(BaseModel):
@@ -94,21 +95,50 @@ def load_settings(file: str | Path | None = None, **options: object) -> Settings
     Raises:
         SettingsError: a key, type or value is wrong; the message names the key, its source, and what is allowed.
     """
-    values = {key: (value, "the shipped conf/local.yaml") for key, value in _defaults().items()}
-    path = Path(file) if file is not None else Path(DEFAULT_FILE)
+    return load(Settings, DEFAULT_FILE, file, options, _from_environment(os.environ))
+
+
+def load(
+    model: type[Model],
+    default_file: str,
+    file: str | Path | None,
+    options: Mapping[str, object],
+    environment: Mapping[str, tuple[object, str]] | None = None,
+) -> Model:
+    """Read settings of any kind, as `load_settings` does.
+
+    Args:
+        model: what they are.
+        default_file: the file of that name that is shipped holds every key, the one under the working directory some.
+        file: a YAML file to read instead of that one.
+        options: values given on the command line; None means not given.
+        environment: by key, what the environment says, and in which variable.
+
+    Raises:
+        SettingsError: as `load_settings`.
+    """
+    values = {key: (value, f"the shipped {default_file}") for key, value in shipped(default_file).items()}
+    path = Path(file) if file is not None else Path(default_file)
     if file is not None or path.is_file():
         values |= {key: (value, str(path)) for key, value in _read_yaml(path).items()}
-    values |= _from_environment(os.environ)
+    values |= environment or {}
     values |= {key: (value, f"--{key.replace('_', '-')}") for key, value in options.items() if value is not None}
     try:
-        return Settings.model_validate({key: value for key, (value, _) in values.items()})
+        return model.model_validate({key: value for key, (value, _) in values.items()})
     except ValidationError as error:
-        raise SettingsError(_explain(error, {key: source for key, (_, source) in values.items()})) from error
+        raise SettingsError(_explain(error, {key: source for key, (_, source) in values.items()}, model)) from error
 
 
-def _defaults() -> dict[str, Any]:
-    content: dict[str, Any] = yaml.safe_load(files("lakehouse.conf").joinpath("local.yaml").read_text(encoding="utf-8"))
+def shipped(file: str) -> dict[str, Any]:
+    """What a file of `conf/` holds that is shipped with the package."""
+    name = file.rpartition("/")[2]
+    content: dict[str, Any] = yaml.safe_load(files("lakehouse.conf").joinpath(name).read_text(encoding="utf-8"))
     return content
+
+
+def to_yaml(settings: Mapping[str, object]) -> str:
+    """Settings as a file that `load_settings` reads."""
+    return yaml.safe_dump(dict(settings), allow_unicode=True, sort_keys=True)
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
@@ -130,14 +160,17 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, tuple[object,
     return {key: (environment[name], name) for name, key in names.items() if environment.get(name)}
 
 
-def _explain(error: ValidationError, sources: Mapping[str, str]) -> str:
+def _explain(error: ValidationError, sources: Mapping[str, str], model: type[BaseModel]) -> str:
     lines = []
     for problem in error.errors():
+        if not problem["loc"]:  # of several settings together
+            lines.append(f"The settings do not go together: {problem['ctx']['error']}")
+            continue
         key = str(problem["loc"][0])
         where = sources.get(key, "the settings")
         name = ".".join(str(part) for part in problem["loc"])
         if problem["type"] == "extra_forbidden":
-            lines.append(f"`{key}` in {where} is no setting. Settings are: {', '.join(Settings.model_fields)}.")
+            lines.append(f"`{key}` in {where} is no setting. Settings are: {', '.join(model.model_fields)}.")
         elif problem["type"] == "value_error":
             lines.append(f"`{name}` in {where} is {problem['input']!r}: {problem['ctx']['error']}")
         else:

@@ -51,7 +51,7 @@ def converted_model(weights: str | None, folder: str) -> tuple[str, bytes]:
     Raises:
         WeightsNotFoundError: the weights are nowhere to be had.
     """
-    path = None if weights == UNTRAINED else _find_weights(weights)
+    path = weights_file(weights)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()[:12] if path else UNTRAINED
     version = f"mobilenetv2-{digest}-{_REVISION}"
     model = f"{folder}/{version}.tflite"
@@ -108,7 +108,14 @@ def prepare(content: bytes | memoryview) -> np.ndarray[tuple[int, ...], np.dtype
     return np.asarray(decode(content).resize((SIZE, SIZE), Image.Resampling.BICUBIC))
 
 
-def _find_weights(weights: str | None) -> Path:
+def weights_file(weights: str | None) -> Path | None:
+    """The weights on this machine's disk, fetched by the first call; None for an untrained network.
+
+    Raises:
+        WeightsNotFoundError: the weights are nowhere to be had.
+    """
+    if weights == UNTRAINED:
+        return None
     if weights is not None:
         path = _fetched(weights) if is_s3(weights) else Path(weights.removeprefix(FILE)).expanduser()
         if not path.is_file():

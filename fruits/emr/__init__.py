@@ -1,0 +1,1 @@
+"""`fruits emr`: the same jobs on Amazon EMR."""

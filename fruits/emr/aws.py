@@ -1,0 +1,60 @@
+"""AWS's control plane by boto3: clients, the stack's outputs, and errors that say what to do."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from fruits.emr.settings import EmrSettings
+from lakehouse import s3
+from lakehouse.errors import LakehouseError
+
+_ADVICE = {
+    "NoCredentialsError": "Set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or use a role.",
+    "ExpiredToken": "The credentials have expired: sign in again.",
+    "ExpiredTokenException": "The credentials have expired: sign in again.",
+    "EndpointConnectionError": "Check the network, and AWS_ENDPOINT_URL.",
+    "ThrottlingException": "AWS asks for fewer requests: try again in a minute.",
+    "ServiceQuotaExceededException": "Ask AWS for a higher quota, or use fewer or smaller nodes.",
+    "LimitExceededException": "Ask AWS for a higher quota, or use fewer or smaller nodes.",
+}
+_DENIED = "The credentials must allow it: see docs/emr.md for what launching needs."
+
+
+class AwsError(LakehouseError):
+    """AWS refused something, or is out of reach."""
+
+
+def client(service: str, region: str) -> Any:
+    """A boto3 client, which asks again where AWS asks for patience."""
+    from botocore.config import Config  # type: ignore[import-untyped]
+
+    retries = {"mode": "standard", "total_max_attempts": 8}
+    return s3.session().client(service, region_name=region, config=Config(retries=retries))
+
+
+@contextmanager
+def telling(what: str) -> Iterator[None]:
+    """Turn boto3's errors in the block into one that says what did not work, why, and what to do."""
+    from botocore.exceptions import BotoCoreError, ClientError  # type: ignore[import-untyped]
+
+    try:
+        yield
+    except (BotoCoreError, ClientError) as error:
+        code = s3.code_of(error)
+        denied = "Denied" in code or "Unauthorized" in code
+        advice = _ADVICE.get(code, _DENIED if denied else "")
+        raise AwsError(f"{what}: {str(error).rstrip('.')}. {advice}".rstrip()) from error
+
+
+def completed(emr: EmrSettings) -> EmrSettings:
+    """The settings, with the stack's outputs where a key is null.
+
+    Raises:
+        AwsError: there is no such stack, or it cannot be read.
+        SettingsError: the stack lacks an output.
+    """
+    if emr.completed_already:
+        return emr
+    with telling(f"The stack {emr.stack} in {emr.region} cannot be read (make it of bootstrap/infrastructure.yaml)"):
+        (stack,) = client("cloudformation", emr.region).describe_stacks(StackName=emr.stack)["Stacks"]
+    return emr.completed({one["OutputKey"]: one["OutputValue"] for one in stack.get("Outputs", ())})

@@ -1,0 +1,130 @@
+"""What a cluster is given: the project as a wheel, the bootstrap action with its locks, and the run's settings."""
+
+import base64
+import hashlib
+import io
+import subprocess
+import sys
+import tarfile
+import tempfile
+import zipfile
+from collections.abc import Mapping
+from importlib.metadata import distribution
+from importlib.resources import files
+from pathlib import Path
+
+from lakehouse.errors import LakehouseError
+from lakehouse.storage import exists, write_file
+
+_PROJECT = "fruits-lakehouse"
+_PACKAGES = ("fruits", "gold", "silver", "bronze", "lakehouse", "lakehouse.conf", "lakehouse.bootstrap")
+_BOOTSTRAP = ("emr.sh", "job.py", "requirements-emr.lock", "requirements-emr-model.lock")
+_LONG_AGO = (1980, 1, 1, 0, 0, 0)  # a zip's first date: the same files make the same wheel
+_WHEEL = "Wheel-Version: 1.0\nGenerator: fruits\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+
+
+def code_files(settings: str) -> dict[str, bytes]:
+    """By name, what lies under one prefix of the bucket.
+
+    Args:
+        settings: a settings file's content.
+    """
+    name, content = wheel()
+    folder = files("lakehouse.bootstrap")
+    shipped = {file: folder.joinpath(file).read_bytes() for file in _BOOTSTRAP}
+    return {name: content, **shipped, "settings.yaml": settings.encode()}
+
+
+def upload(bucket: str, code: Mapping[str, bytes]) -> str:
+    """Put the code where clusters take it from; returns the prefix, named after the content.
+
+    What is there already stays: the same code and settings are sent once.
+
+    Raises:
+        StorageError: the bucket cannot be written.
+    """
+    digest = hashlib.sha256()
+    for name, content in sorted(code.items()):
+        digest.update(f"{name} {len(content)}\n".encode() + content)
+    prefix = f"s3://{bucket}/code/{digest.hexdigest()[:12]}"
+    for name, content in code.items():
+        if not exists(f"{prefix}/{name}"):
+            write_file(f"{prefix}/{name}", content)
+    return prefix
+
+
+def wheel() -> tuple[str, bytes]:
+    """This project as it runs now, as a wheel: its file name and its bytes.
+
+    Made of the packages themselves, so that it needs neither the sources nor a network; see the specification
+    "Binary distribution format" of PyPA.
+    """
+    found = distribution(_PROJECT)
+    stem = f"{_PROJECT.replace('-', '_')}-{found.version}"
+    information = f"{stem}.dist-info"
+    content = _contents()
+    content[f"{information}/METADATA"] = (found.read_text("METADATA") or found.read_text("PKG-INFO") or "").encode()
+    content[f"{information}/entry_points.txt"] = (found.read_text("entry_points.txt") or "").encode()
+    content[f"{information}/WHEEL"] = _WHEEL.encode()
+    record = f"{information}/RECORD"
+    lines = [f"{name},sha256={_digest(one)},{len(one)}\n" for name, one in sorted(content.items())]
+    content[record] = "".join([*lines, f"{record},,\n"]).encode()
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, one in sorted(content.items()):
+            archive.writestr(zipfile.ZipInfo(name, _LONG_AGO), one, zipfile.ZIP_DEFLATED)
+    return f"{stem}-py3-none-any.whl", made.getvalue()
+
+
+def environment(code: Mapping[str, bytes]) -> bytes:
+    """The archive that EMR Serverless unpacks beside each worker: all packages, for Linux on x86_64, and the settings.
+
+    Raises:
+        LakehouseError: the packages cannot be fetched.
+    """
+    with tempfile.TemporaryDirectory() as work:
+        folder, target = Path(work) / "code", Path(work) / "environment"
+        folder.mkdir()
+        for name, content in code.items():
+            (folder / name).write_bytes(content)
+        (wheel_file,) = folder.glob("*.whl")
+        platform = ["--platform", "manylinux_2_34_x86_64", "--platform", "manylinux_2_28_x86_64"]
+        platform += ["--platform", "manylinux2014_x86_64", "--python-version", "3.11", "--implementation", "cp"]
+        common = ["--quiet", "--target", str(target), "--no-deps", "--only-binary", ":all:", *platform]
+        _pip([*common, "--require-hashes", "-r", str(folder / "requirements-emr.lock")])
+        _pip([*common, "--upgrade", str(wheel_file)])
+        (target / "settings.yaml").write_bytes(code["settings.yaml"])
+        return _archive(target)
+
+
+def _contents() -> dict[str, bytes]:
+    content: dict[str, bytes] = {}
+    for package in _PACKAGES:
+        folder = Path(str(files(package)))
+        for path in sorted(folder.rglob("*")):
+            if path.is_file() and "__pycache__" not in path.parts and _belongs(package, path.relative_to(folder)):
+                content[f"{package.replace('.', '/')}/{path.relative_to(folder).as_posix()}"] = path.read_bytes()
+    return content
+
+
+def _belongs(package: str, path: Path) -> bool:
+    """A file of a package; of the bootstrap, which shares its folder with the laptop's locks, what a cluster needs."""
+    return package != "lakehouse.bootstrap" or path.name in (*_BOOTSTRAP, "__init__.py", "infrastructure.yaml")
+
+
+def _digest(content: bytes) -> str:
+    return base64.urlsafe_b64encode(hashlib.sha256(content).digest()).rstrip(b"=").decode()
+
+
+def _pip(arguments: list[str]) -> None:
+    command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "install", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise LakehouseError(f"The packages for EMR Serverless could not be fetched. pip said:\n{done.stderr[-2000:]}")
+
+
+def _archive(folder: Path) -> bytes:
+    made = io.BytesIO()
+    with tarfile.open(fileobj=made, mode="w:gz", compresslevel=1) as archive:
+        archive.add(folder, arcname=".")
+    return made.getvalue()

@@ -1,0 +1,161 @@
+"""`fruits emr plan | run | up | status | down`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fruits.console import OUT, Format, print_json, print_table
+from lakehouse.settings import load_settings
+
+app = typer.Typer(no_args_is_help=True, help="The same jobs on Amazon EMR.")
+
+Images = Annotated[str | None, typer.Option("--images", help="s3:// URI of the photographs.")]
+LakeUri = Annotated[str | None, typer.Option("--lake", help="s3:// URI of the lakehouse.")]
+Config = Annotated[Path | None, typer.Option("--config", help="Settings file of the run.")]
+EmrConfig = Annotated[Path | None, typer.Option("--emr-config", help="Settings file of the cluster.")]
+Region = Annotated[str | None, typer.Option(help="AWS region.")]
+OutsideEu = Annotated[str | None, typer.Option(help="The same region again, where it is outside the European Union.")]
+Stack = Annotated[str | None, typer.Option(help="CloudFormation stack of the infrastructure.")]
+Primary = Annotated[str | None, typer.Option(help="Instance type of the primary node.")]
+Core = Annotated[str | None, typer.Option(help="Instance type of the core nodes.")]
+CoreNodes = Annotated[int | None, typer.Option(help="Number of core nodes.")]
+MaxCoreNodes = Annotated[int | None, typer.Option(help="Managed scaling, up to so many core nodes.")]
+TaskNodes = Annotated[int | None, typer.Option(help="Number of Spot task nodes.")]
+Glue = Annotated[bool | None, typer.Option("--glue", help="Enter the tables in AWS Glue's catalog.")]
+Serverless = Annotated[bool, typer.Option("--serverless", help="On EMR Serverless instead of a cluster.")]
+Shape = Annotated[Format, typer.Option("--format", help="How the result is printed on stdout.")]
+
+
+@app.command()
+def plan(
+    photographs: Annotated[int, typer.Option(min=0, help="How many photographs are new.")] = 22_700,
+    serverless: Serverless = False,
+    region: Region = None,
+    outside_eu: OutsideEu = None,
+    stack: Stack = None,
+    primary: Primary = None,
+    core: Core = None,
+    core_nodes: CoreNodes = None,
+    max_core_nodes: MaxCoreNodes = None,
+    task_nodes: TaskNodes = None,
+    glue: Glue = None,
+    emr_config: EmrConfig = None,
+    shape: Shape = Format.table,
+) -> None:
+    """Print what would be made and run, and what that would cost; asks AWS nothing."""
+    from fruits.emr import plan as planning
+    from fruits.emr.settings import load_emr_settings
+
+    emr = load_emr_settings(
+        emr_config, region=region, outside_eu=outside_eu, stack=stack, primary=primary, core=core,
+        core_nodes=core_nodes, max_core_nodes=max_core_nodes, task_nodes=task_nodes, glue=glue,
+    )  # fmt: skip
+    found = planning.plan(emr, photographs, serverless=serverless)
+    if shape == Format.json:
+        print_json(found)
+    else:
+        planning.print_plan(emr, found)
+
+
+@app.command()
+def run(
+    images: Images = None,
+    lake: LakeUri = None,
+    cluster: Annotated[str | None, typer.Option(help="A standing cluster (`fruits emr up`) to run on.")] = None,
+    serverless: Serverless = False,
+    region: Region = None,
+    outside_eu: OutsideEu = None,
+    stack: Stack = None,
+    primary: Primary = None,
+    core: Core = None,
+    core_nodes: CoreNodes = None,
+    max_core_nodes: MaxCoreNodes = None,
+    task_nodes: TaskNodes = None,
+    glue: Glue = None,
+    config: Config = None,
+    emr_config: EmrConfig = None,
+) -> None:
+    """Run all layers on a cluster that is made for it and ended in every case."""
+    from fruits.emr import run as running
+    from fruits.emr.settings import load_emr_settings
+
+    emr = load_emr_settings(
+        emr_config, region=region, outside_eu=outside_eu, stack=stack, primary=primary, core=core,
+        core_nodes=core_nodes, max_core_nodes=max_core_nodes, task_nodes=task_nodes, glue=glue,
+    )  # fmt: skip
+    if cluster is not None:
+        running.run_standing(emr, cluster)
+    elif serverless:
+        running.run_serverless(emr, load_settings(config, images=images, lake=lake))
+    else:
+        running.run_transient(emr, load_settings(config, images=images, lake=lake))
+
+
+@app.command()
+def up(
+    images: Images = None,
+    lake: LakeUri = None,
+    idle_minutes: Annotated[int | None, typer.Option(help="Ends after so many minutes without a step.")] = None,
+    region: Region = None,
+    outside_eu: OutsideEu = None,
+    stack: Stack = None,
+    core_nodes: CoreNodes = None,
+    glue: Glue = None,
+    config: Config = None,
+    emr_config: EmrConfig = None,
+) -> None:
+    """Start a standing cluster, and print its id."""
+    from fruits.emr.run import bring_up
+    from fruits.emr.settings import load_emr_settings
+
+    emr = load_emr_settings(
+        emr_config, region=region, outside_eu=outside_eu, stack=stack, idle_minutes=idle_minutes,
+        core_nodes=core_nodes, glue=glue,
+    )  # fmt: skip
+    OUT.print(bring_up(emr, load_settings(config, images=images, lake=lake)))
+
+
+@app.command()
+def status(
+    region: Region = None, outside_eu: OutsideEu = None, emr_config: EmrConfig = None, shape: Shape = Format.table
+) -> None:
+    """List the clusters that have not ended, with what each has cost so far."""
+    from fruits.emr.cluster import Clusters
+    from fruits.emr.price import of_cluster
+    from fruits.emr.run import say
+    from fruits.emr.settings import load_emr_settings
+
+    emr = load_emr_settings(emr_config, region=region, outside_eu=outside_eu)
+    hourly = of_cluster(emr, 0).hourly
+    rows = [{**vars(one), "price": hourly and hourly * one.hours} for one in Clusters(emr, say).running()]
+    if shape == Format.json:
+        print_json(rows)
+    elif not rows:
+        OUT.print(f"No cluster of this project runs in {emr.region}.")
+    else:
+        shown = [(one["cluster"], one["state"], one["hours"], one["price"], "; ".join(one["steps"])) for one in rows]
+        print_table(("cluster", "state", "hours", "about USD", "steps"), shown)
+
+
+@app.command()
+def down(
+    clusters: Annotated[
+        list[str] | None, typer.Argument(help="Clusters to end; all of this project's if none.")
+    ] = None,
+    region: Region = None,
+    outside_eu: OutsideEu = None,
+    emr_config: EmrConfig = None,
+) -> None:
+    """End clusters: those that are named, or all of this project's in the region."""
+    from fruits.emr.cluster import Clusters
+    from fruits.emr.run import say
+    from fruits.emr.settings import load_emr_settings
+
+    emr = load_emr_settings(emr_config, region=region, outside_eu=outside_eu)
+    found = Clusters(emr, say)
+    named = clusters or [one.cluster for one in found.running()]
+    for cluster in named:
+        found.end(cluster)
+    if not named:
+        OUT.print(f"No cluster of this project runs in {emr.region}.")

@@ -1,0 +1,97 @@
+"""`fruits emr plan`: what would be made and run, and what that would cost. Asks AWS nothing."""
+
+from typing import Any
+
+from fruits.console import OUT, print_table
+from fruits.emr.price import Estimate, of_cluster, of_serverless
+from fruits.emr.request import create_application, run_job_flow, start_job_run, steps
+from fruits.emr.settings import EmrSettings
+from fruits.run import LAYERS
+
+
+def plan(emr: EmrSettings, photographs: int, *, serverless: bool) -> dict[str, Any]:
+    """The requests as boto3 takes them, and the estimate.
+
+    Args:
+        emr: settings; what the stack would fill in stands as `<output of stack>`.
+        photographs: how many are new.
+        serverless: on EMR Serverless instead of a cluster.
+
+    Returns:
+        run_job_flow and steps (or create_application and job_runs), hours, price (USD for the run), hourly_price,
+        photographs, prices_as_of and prices_region; numbers are None where a type has no price.
+    """
+    emr = emr.placeholders()
+    code = f"s3://{emr.bucket}/code/<digest>"
+    if serverless:
+        jobs = [start_job_run(emr, "<application>", code, layer) for layer in LAYERS]
+        made = {"create_application": create_application(emr), "job_runs": jobs}
+        return {**made, **_estimated(of_serverless(emr, photographs), photographs)}
+    made = {"run_job_flow": run_job_flow(emr, code, standing=False), "steps": steps("TERMINATE_CLUSTER")}
+    return {**made, **_estimated(of_cluster(emr, photographs), photographs)}
+
+
+def print_plan(emr: EmrSettings, found: dict[str, Any]) -> None:
+    """Print a plan for people."""
+    if "run_job_flow" in found:
+        _print_cluster(emr, found["run_job_flow"])
+        commands = [" ".join(step["HadoopJarStep"]["Args"]) for step in found["steps"]]
+    else:
+        limit = found["create_application"]["maximumCapacity"]
+        OUT.print(f"EMR Serverless ({emr.release}, {emr.region}): at most {limit['cpu']}, {limit['memory']}")
+        commands = [
+            " ".join(
+                [job["jobDriver"]["sparkSubmit"]["entryPoint"], *job["jobDriver"]["sparkSubmit"]["entryPointArguments"]]
+            )
+            for job in found["job_runs"]
+        ]
+    OUT.print("Steps:")
+    for command in commands:
+        OUT.print(f"  {command}", soft_wrap=True)
+    OUT.print(_told(found), soft_wrap=True)
+
+
+def _print_cluster(emr: EmrSettings, request: dict[str, Any]) -> None:
+    OUT.print(f"A cluster of EMR ({emr.release}, {emr.region}), which ends when its steps are done:")
+    groups = request["Instances"]["InstanceGroups"]
+    print_table(
+        ("nodes", "count", "type", "market"),
+        [(group["Name"], group["InstanceCount"], group["InstanceType"], group["Market"]) for group in groups],
+    )
+    rows = [
+        ("subnet", request["Instances"]["Ec2SubnetId"]),
+        ("roles", f"{request['ServiceRole']}, {request['JobFlowRole']}"),
+        ("security", request["SecurityConfiguration"]),
+        ("bootstrap", request["BootstrapActions"][0]["ScriptBootstrapAction"]["Path"]),
+        ("logs", request["LogUri"]),
+        *[
+            (one["Classification"], ", ".join(f"{k}={v}" for k, v in one["Properties"].items()))
+            for one in request["Configurations"]
+        ],
+    ]
+    if "ManagedScalingPolicy" in request:
+        limits = request["ManagedScalingPolicy"]["ComputeLimits"]
+        rows.append(("scaling", f"{limits['MinimumCapacityUnits']} to {limits['MaximumCapacityUnits']} nodes"))
+    for name, value in rows:
+        OUT.print(f"  {name:<15} {value}", soft_wrap=True)
+
+
+def _estimated(estimate: Estimate, photographs: int) -> dict[str, Any]:
+    return {
+        "photographs": photographs,
+        "hours": estimate.hours,
+        "price": estimate.price,
+        "hourly_price": estimate.hourly,
+        "prices_as_of": estimate.as_of,
+        "prices_region": estimate.region,
+    }
+
+
+def _told(found: dict[str, Any]) -> str:
+    if found["price"] is None:
+        return "What it costs is not known: an instance type has no price in conf/prices.yaml."
+    return (
+        f"For {found['photographs']:,} new photographs about {60 * found['hours']:.0f} minutes at "
+        f"{found['hourly_price']:.2f} USD an hour: {found['price']:.2f} USD. An estimate, by the prices of "
+        f"{found['prices_as_of']} in {found['prices_region']}, without storage and traffic."
+    )

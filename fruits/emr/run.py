@@ -1,0 +1,142 @@
+"""`fruits emr run`: upload, launch, follow, and end it in every case."""
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+import typer
+
+from fruits.console import ERR
+from fruits.emr.aws import completed
+from fruits.emr.cluster import Clusters
+from fruits.emr.code import code_files, environment, upload
+from fruits.emr.price import Estimate, of_cluster, of_serverless
+from fruits.emr.request import run_job_flow, steps
+from fruits.emr.serverless import Application
+from fruits.emr.settings import EmrSettings, on_cluster
+from fruits.run import LAYERS
+from lakehouse.settings import Settings
+from lakehouse.storage import exists, write_file
+from lakehouse.workspace import Background
+from silver.mobilenet import converted_model, weights_file
+
+T = TypeVar("T")
+
+
+def say(line: str) -> None:
+    """Tell what happens, on stderr, with the time."""
+    ERR.print(f"{time.strftime('%H:%M:%S')} {line}", soft_wrap=True)
+
+
+def run_transient(emr: EmrSettings, settings: Settings, pause: float = 15, patience: float = 300) -> None:
+    """Run all layers on a cluster of its own, which is ended in every case.
+
+    Raises:
+        StepFailedError: a step failed; its last lines are in the message.
+        AwsError: AWS refused something.
+    """
+    emr = completed(emr)
+    clusters = Clusters(emr, say, pause, patience)
+    code = upload(str(emr.bucket), code_files(on_cluster(settings, emr)))
+    cluster, interrupted = _surely(lambda: clusters.start(run_job_flow(emr, code, standing=False)))
+    with _ended(lambda: clusters.end(cluster), f"cluster {cluster}", of_cluster(emr, 0)):
+        if interrupted is not None:
+            raise interrupted
+        clusters.follow(cluster, clusters.steps(cluster))
+
+
+def run_standing(emr: EmrSettings, cluster: str, pause: float = 15, patience: float = 300) -> None:
+    """Run all layers on a standing cluster, with the code and settings that it was made with.
+
+    Raises:
+        StepFailedError: a step failed; its last lines are in the message. The cluster stays.
+    """
+    clusters = Clusters(completed(emr), say, pause, patience)
+    clusters.follow(cluster, clusters.submit(cluster, steps("CANCEL_AND_WAIT")))
+
+
+def run_serverless(emr: EmrSettings, settings: Settings, pause: float = 15, patience: float = 300) -> None:
+    """Run all layers on EMR Serverless, in an application that is removed in every case.
+
+    Its workers have no TensorFlow: the model is converted here, and put into the lake.
+
+    Raises:
+        StepFailedError: a job failed; its last lines are in the message.
+        AwsError: AWS refused something.
+    """
+    emr = completed(emr)
+    settings = _with_weights(emr, settings)
+    files = code_files(on_cluster(settings, emr))
+    code = upload(str(emr.bucket), files)
+    if not exists(f"{code}/environment.tar.gz"):
+        say("Packing the environment for EMR Serverless (once for each code and settings) …")
+        write_file(f"{code}/environment.tar.gz", environment(files))
+    application = Application(emr, say, pause, patience)
+    _, interrupted = _surely(application.create)
+    with _ended(application.remove, f"application {application.id}", of_serverless(emr, 0)):
+        if interrupted is not None:
+            raise interrupted
+        for layer in LAYERS:
+            application.run(code, layer)
+
+
+def bring_up(emr: EmrSettings, settings: Settings) -> str:
+    """Start a standing cluster; returns its id. It ends by itself when it was idle for `idle_minutes`."""
+    emr = completed(emr)
+    code = upload(str(emr.bucket), code_files(on_cluster(settings, emr)))
+    return Clusters(emr, say).start(run_job_flow(emr, code, standing=True))
+
+
+def _with_weights(emr: EmrSettings, settings: Settings) -> Settings:
+    """The settings with the weights on S3, and the model that they give in the lake."""
+    converted_model(settings.weights, f"{settings.lake}/models")
+    path = weights_file(settings.weights)
+    if path is None or settings.weights is not None:
+        return settings
+    uri = f"s3://{emr.bucket}/code/weights/{path.name}"
+    if not exists(uri):
+        write_file(uri, path.read_bytes())
+    return settings.model_copy(update={"weights": uri})
+
+
+def _surely(make: Callable[[], T]) -> tuple[T, KeyboardInterrupt | None]:
+    """What was made, and whether the user interrupted meanwhile: what AWS has made must be known to be ended."""
+    making = Background(make)
+    try:
+        return making.get(), None
+    except KeyboardInterrupt as interrupt:
+        return making.get(), interrupt
+
+
+@contextmanager
+def _ended(end: Callable[[], None], name: str, estimate: Estimate) -> Iterator[None]:
+    """End it when the block is over, however that ends, and say what it cost; an interrupted user is asked."""
+    begun = time.time()
+    wanted = True
+    try:
+        yield
+    except KeyboardInterrupt:
+        wanted = _asked(name)
+        raise
+    finally:
+        hours = (time.time() - begun) / 3600
+        if wanted:
+            end()
+        cost = "what that costs is not known, for a type has no price in conf/prices.yaml"
+        if estimate.hourly is not None:
+            cost = f"about {hours * estimate.hourly:.2f} USD by the prices of {estimate.as_of} in {estimate.region}"
+        say(f"The {name} ran for {hours * 60:.0f} minutes: {cost}.")
+        if not wanted:
+            say(f"The {name} goes on, and costs by the hour. `fruits emr status` shows it, `fruits emr down` ends it.")
+
+
+def _asked(name: str) -> bool:
+    """Whether to end it: yes, where nobody can be asked, or who is asked interrupts again."""
+    if not sys.stdin.isatty():
+        return True
+    try:
+        return typer.confirm(f"\nEnd the {name}?", default=True, err=True)
+    except (KeyboardInterrupt, typer.Abort):
+        return True

@@ -1,0 +1,122 @@
+"""moto's server in AWS's place, with the infrastructure's stack, and somebody who lets its clusters get on.
+
+moto is a mock: it checks what it is asked for as boto3's models do, keeps it, and runs nothing. Here a thread moves
+its clusters and jobs from state to state.
+"""
+
+import gzip
+import os
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import boto3  # type: ignore[import-untyped]
+import pytest
+from moto.backends import get_backend
+from moto.server import ThreadedMotoServer
+
+from lakehouse.settings import Settings, load_settings
+from tests.bootstrap.conftest import ROOT
+
+REGION, ACCOUNT = "eu-west-3", "123456789012"
+STACK = "fruits"
+
+
+@pytest.fixture(scope="session")
+def moto_server() -> Iterator[str]:
+    """Moto's server on the loopback interface; returns its URL."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def no_stack(moto_server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An account with nothing in it, and credentials for no other."""
+    for name in [*os.environ]:
+        if name.startswith("AWS_"):
+            monkeypatch.delenv(name)
+    told = {"AWS_ENDPOINT_URL": moto_server, "AWS_ACCESS_KEY_ID": "mock", "AWS_SECRET_ACCESS_KEY": "mock"}
+    for name, value in {**told, "AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull}.items():
+        monkeypatch.setenv(name, value)
+    for service in ("s3", "emr", "emr-serverless", "cloudformation", "iam", "kms", "logs", "ec2"):
+        for backend in get_backend(service)[ACCOUNT].values():
+            backend.reset()
+
+
+@pytest.fixture
+def aws(no_stack: None) -> dict[str, str]:
+    """The infrastructure's stack, made of the template; returns its outputs."""
+    client = boto3.client("cloudformation", region_name=REGION)
+    template = (ROOT / "bootstrap" / "infrastructure.yaml").read_text()
+    client.create_stack(StackName=STACK, TemplateBody=template, Capabilities=["CAPABILITY_IAM"])
+    (stack,) = client.describe_stacks(StackName=STACK)["Stacks"]
+    return {one["OutputKey"]: one["OutputValue"] for one in stack["Outputs"]}
+
+
+@pytest.fixture
+def settings() -> Settings:
+    """A run's settings with everything on S3."""
+    return load_settings(images="s3://fruits/photographs", lake="s3://fruits/lake", weights="s3://fruits/weights.h5")
+
+
+def emr_backend() -> Any:
+    """Moto's clusters."""
+    return _backend("emr", "clusters")
+
+
+def serverless_backend() -> Any:
+    """Moto's applications and jobs."""
+    return _backend("emr-serverless", "applications")
+
+
+def _backend(service: str, kept: str) -> Any:
+    """That of the region where something is kept: moto's server takes a region for the one that its URL would name."""
+    backends = get_backend(service)[ACCOUNT]
+    return next((one for one in backends.values() if getattr(one, kept)), backends[REGION])
+
+
+@pytest.fixture
+def getting_on() -> Iterator[Callable[[Callable[[], None]], None]]:
+    """Call something again and again, in a thread, until the test is over."""
+    over, threads = threading.Event(), []
+
+    def begin(move: Callable[[], None]) -> None:
+        def work() -> None:
+            while not over.wait(0.02):
+                move()
+
+        threads.append(threading.Thread(target=work, daemon=True))
+        threads[-1].start()
+
+    yield begin
+    over.set()
+    for thread in threads:
+        thread.join()
+
+
+def complete_a_step() -> None:
+    """The first step that is not over, of each cluster that lives, is completed."""
+    for cluster in [*emr_backend().clusters.values()]:
+        waiting = [step for step in cluster.steps if step.state in ("PENDING", "RUNNING")]
+        if waiting and not cluster.state.startswith("TERMINAT"):
+            waiting[0].state = "COMPLETED"
+
+
+def fail_silver(bucket: str, log: str) -> Callable[[], None]:
+    """Bronze completes, silver fails, EMR cancels the rest and puts a log on S3."""
+
+    def move() -> None:
+        for cluster in [*emr_backend().clusters.values()]:
+            by_name = {step.name: step for step in cluster.steps}
+            if "fruits silver" not in by_name or by_name["fruits silver"].state == "FAILED":
+                continue
+            key = f"logs/{cluster.id}/steps/{by_name['fruits silver'].id}/stderr.gz"
+            boto3.client("s3").put_object(Bucket=bucket, Key=key, Body=gzip.compress(log.encode()))
+            by_name["fruits bronze"].state = "COMPLETED"
+            by_name["fruits silver"].state = "FAILED"
+            by_name["fruits gold"].state = "CANCELLED"
+
+    return move

@@ -1,0 +1,147 @@
+"""`fruits emr plan`: the requests as boto3 takes them, and an honest estimate, without asking AWS."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import botocore.session  # type: ignore[import-untyped]
+import pytest
+import yaml
+from botocore.validate import ParamValidator  # type: ignore[import-untyped]
+from typer.testing import CliRunner
+
+from fruits.emr.command import app
+from fruits.emr.plan import plan
+from fruits.emr.request import spark_submit
+from fruits.emr.settings import load_emr_settings, on_cluster
+from lakehouse.errors import SettingsError
+from lakehouse.settings import load_settings
+
+
+@pytest.fixture(autouse=True)
+def _offline(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No credentials, and nobody to ask."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def valid(service: str, operation: str, request: dict[str, Any]) -> bool:
+    """Whether boto3 takes a request: every key is one of the operation's, every value of its type, none missing."""
+    model = botocore.session.get_session().get_service_model(service).operation_model(operation)
+    report = ParamValidator().validate(request, model.input_shape)
+    assert not report.has_errors(), report.generate_report()
+    return True
+
+
+def printed(*options: str) -> dict[str, Any]:
+    """What `fruits emr plan --format json` prints."""
+    done = CliRunner().invoke(app, ["plan", "--format", "json", *options], catch_exceptions=False)
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def test_plan_is_what_boto3_takes() -> None:
+    """With all options, too."""
+    found = printed()
+    assert valid("emr", "RunJobFlow", found["run_job_flow"])
+    assert found["run_job_flow"]["Steps"] == found["steps"]
+    assert found["run_job_flow"]["Instances"]["KeepJobFlowAliveWhenNoSteps"] is False
+    more = printed("--max-core-nodes", "8", "--task-nodes", "4", "--glue", "--primary", "m7g.xlarge")
+    assert valid("emr", "RunJobFlow", more["run_job_flow"])
+    limits = more["run_job_flow"]["ManagedScalingPolicy"]["ComputeLimits"]
+    assert (limits["MinimumCapacityUnits"], limits["MaximumCoreCapacityUnits"]) == (2, 8)
+
+
+def test_serverless_plan_is_what_boto3_takes() -> None:
+    """An application, and a job a layer."""
+    found = printed("--serverless")
+    assert valid("emr-serverless", "CreateApplication", {**found["create_application"], "clientToken": "x"})
+    for job in found["job_runs"]:
+        assert valid(
+            "emr-serverless",
+            "StartJobRun",
+            {**job, "executionRoleArn": "arn:aws:iam::1:role/x" * 2, "clientToken": "x"},
+        )
+    assert found["price"] > 0
+
+
+def test_estimate_grows_with_the_photographs_and_shrinks_with_the_nodes() -> None:
+    """By the measured rate: n photographs more take n / (rate × vcpus) seconds more."""
+    emr = load_emr_settings()
+    few, many = (plan(emr, photographs, serverless=False) for photographs in (0, 1_000_000))
+    seconds = (many["hours"] - few["hours"]) * 3600
+    assert seconds == pytest.approx(1_000_000 / (emr.images_per_second_per_core * 2 * 4))
+    wide = plan(load_emr_settings(core_nodes=20), 1_000_000, serverless=False)
+    assert wide["hours"] < many["hours"] / 4
+    assert many["price"] == pytest.approx(many["hourly_price"] * many["hours"])
+    assert wide["hourly_price"] > 6 * many["hourly_price"]
+
+
+def test_type_without_a_price_is_planned_without_one() -> None:
+    """The request is right, and nothing is invented."""
+    found = printed("--core", "x9.mega")
+    assert (found["price"], found["hours"]) == (None, None)
+    said = CliRunner().invoke(app, ["plan", "--core", "x9.mega"]).stdout
+    assert "What it costs is not known" in said
+
+
+def test_plan_for_people_says_what_and_how_much() -> None:
+    """Nodes, Delta, the steps, the price, and that it is an estimate."""
+    said = CliRunner().invoke(app, ["plan", "--photographs", "22700"]).stdout
+    for words in (
+        "emr-spark-8.1.0",
+        "eu-west-3",
+        "m5.xlarge",
+        "delta.enabled=true",
+        "job.py gold",
+        "22,700",
+        "An estimate",
+    ):
+        assert words in said
+
+
+@pytest.mark.parametrize("region", ["us-east-1", "eu-west-2", "eu-central-2"])
+def test_region_outside_the_eu_must_be_named_twice(region: str) -> None:
+    """London and Zurich are outside, whatever their names begin with."""
+    with pytest.raises(SettingsError, match=f"{region} is not in the European Union.*--outside-eu {region}"):
+        load_emr_settings(region=region)
+    with pytest.raises(SettingsError, match="not in the European Union"):
+        load_emr_settings(region=region, outside_eu="ap-south-1")
+    assert load_emr_settings(region=region, outside_eu=region).region == region
+
+
+def test_wrong_setting_is_named_with_its_file(tmp_path: Path) -> None:
+    """As in a run's settings."""
+    file = tmp_path / "emr.yaml"
+    file.write_text("core_nodes: none\nnodes: 3\nrelease: emr-7.0.0\n")
+    with pytest.raises(SettingsError) as caught:
+        load_emr_settings(file)
+    said = str(caught.value)
+    assert "`core_nodes`" in said
+    assert "`nodes` in" in said
+    assert "the jobs need Spark 4.1" in said
+    assert str(file) in said
+
+
+def test_settings_for_the_cluster_leave_the_laptop_behind(tmp_path: Path) -> None:
+    """No master, no memory, no jars: the platform's. What is about the data stays, and the file is a settings file."""
+    run = load_settings(images="s3://b/photographs", lake="s3a://b/lake", threshold=0.9)
+    text = on_cluster(run, load_emr_settings(glue=True))
+    found = yaml.safe_load(text)
+    assert not [key for key in found["spark"] if key.startswith(("spark.master", "spark.driver", "spark.sql.codegen"))]
+    assert found["spark"]["spark.sql.session.timeZone"] == "UTC"
+    (tmp_path / "settings.yaml").write_text(text)
+    again = load_settings(tmp_path / "settings.yaml")
+    assert (again.packages, again.jars, again.register_tables, again.region) == ([], [], True, "eu-west-3")
+    assert (again.lake, again.threshold) == ("s3://b/lake", 0.9)
+
+
+def test_step_is_the_command_that_runs_anywhere() -> None:
+    """The same words for a cluster and for any machine where the bootstrap action has been."""
+    assert spark_submit("gold", "/x", {"spark.master": "local"}) == [
+        *("spark-submit", "--deploy-mode", "client", "--name", "fruits gold"),
+        *("--conf", "spark.pyspark.python=/x/bin/python", "--conf", "spark.pyspark.driver.python=/x/bin/python"),
+        *("--conf", "spark.master=local", "/x/job.py", "gold", "--config", "/x/settings.yaml", "--format", "json"),
+    ]
