@@ -21,6 +21,7 @@ from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.types import StructType
 
+from lakehouse import s3
 from lakehouse.errors import ForeignTableError
 from lakehouse.storage import absolute_uri, is_s3, list_files, local_path
 
@@ -293,9 +294,10 @@ def _named(location: str) -> str:
 
 
 def _look_at(lake: Lake) -> None:
-    """Raise a StorageError that says what to do, where the lake's folder on S3 cannot be listed."""
+    """Raise a StorageError that says what to do, where the lake's folder on S3 cannot be listed, or not from here."""
     if is_s3(lake.uri):
         next(list_files(lake.uri, recursive=True), None)
+        s3.check_region(lake.uri)
 
 
 def _quoted(text: str) -> str:

@@ -59,6 +59,18 @@ def split(uri: str) -> tuple[str, str]:
     return bucket, key
 
 
+def check_region(uri: str) -> None:
+    """Raise a StorageError where the bucket is in another region than is set: boto3 alone would find it."""
+    bucket, _ = split(uri)
+    made = shared_client()
+    found = made.head_bucket(Bucket=bucket)["ResponseMetadata"]["HTTPHeaders"].get("x-amz-bucket-region")
+    if found not in (None, made.meta.region_name):
+        raise StorageError(
+            f"The bucket {bucket} is in the region {found}, and {made.meta.region_name} is set: set AWS_REGION, or the "
+            f"setting `region`, to {found}."
+        )
+
+
 def session() -> Any:
     """A boto3 session; `AWS_REGION`, which boto3 alone of AWS's libraries passes over, counts."""
     from boto3.session import Session  # type: ignore[import-untyped]

@@ -126,7 +126,7 @@ def test_forgotten_photograph_is_in_no_file_of_the_lake(workspace: Workspace, wo
     assert {name: rows for name, rows in done.rows.items() if rows} == {
         table.name: 1 for table in (IMAGES, FEATURES, SCALED, PROJECTIONS)
     }
-    assert done.artifacts == [str(artifact)]
+    assert done.artifacts == [f"file://{artifact}"]
     assert done.originals == []
     assert_forgotten(workspace, world, path)
     with pytest.raises(NotHeldError, match="does not hold"):

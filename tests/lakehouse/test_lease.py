@@ -824,7 +824,7 @@ def test_lease_that_came_with_a_lake_from_a_disk_is_not_held_for_ever(
     [
         (
             {},
-            r"s3://nowhere/lake/lease\.json is out of reach: .*NoSuchBucket.* Create the bucket, or name another lake",
+            r"s3://nowhere/lake/lease\.json is out of reach: .*NoSuchBucket.* Create the bucket, or name another one",
         ),
         (
             {"AWS_SECRET_ACCESS_KEY": "wrong"},

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from lakehouse import storage
+from bronze.tables import IMAGES
+from lakehouse import delta, storage
 from lakehouse.errors import StorageError
 from lakehouse.storage import absolute_uri
 from tests.lakehouse.s3server import KEY, Proxy
@@ -116,6 +117,13 @@ def test_no_credentials_at_all_say_how_to_give_some(bucket: str, monkeypatch: py
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
     with pytest.raises(StorageError, match=r"Unable to locate credentials.* Set AWS_PROFILE, or AWS_ACCESS_KEY_ID"):
         storage.list_folders(f"s3://{bucket}/p")
+
+
+def test_lake_in_another_region_is_named_with_the_region(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """boto3 goes there by itself; delta-rs and Spark do not."""
+    monkeypatch.setenv("AWS_REGION", "eu-west-3")
+    with pytest.raises(StorageError, match=rf"{bucket} is in the region us-east-1, and eu-west-3 is set"):
+        delta.open_table(delta.Lake(f"s3://{bucket}/lake"), IMAGES)
 
 
 def test_region_is_asked_for_as_other_tools_are(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:

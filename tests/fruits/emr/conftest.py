@@ -75,7 +75,7 @@ def serverless_backend() -> Any:
 def _backend(service: str, kept: str) -> Any:
     """That of the region where something is kept: moto's server takes a region for the one that its URL would name."""
     backends = get_backend(service)[ACCOUNT]
-    return next((one for one in backends.values() if getattr(one, kept)), backends[REGION])
+    return next((one for one in [*backends.values()] if getattr(one, kept)), backends[REGION])
 
 
 @pytest.fixture

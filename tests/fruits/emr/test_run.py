@@ -198,7 +198,7 @@ def finish_job(state: str) -> Callable[[], None]:
     """Every job of EMR Serverless that was submitted ends in this state."""
 
     def move() -> None:
-        for jobs in serverless_backend().job_runs.values():
+        for jobs in [*serverless_backend().job_runs.values()]:
             for job in jobs:
                 job.state = state
 
@@ -210,6 +210,7 @@ def packed(monkeypatch: pytest.MonkeyPatch, s3_objects: None) -> None:
     """An environment that is packed already: fetching it takes a minute and a network; it has a test of its own."""
     # moto knows no release whose name begins with emr-spark.
     monkeypatch.setattr("moto.emrserverless.models.re", SimpleNamespace(match=lambda _, label: "emr-spark-8" in label))
+    monkeypatch.setattr("moto.emrserverless.models.JOB_STATUS", "RUNNING")  # where a job begins: there, at its success
     monkeypatch.setattr("fruits.emr.run.environment", lambda files: b"packed " + files["settings.yaml"])
     monkeypatch.setattr("fruits.emr.run.converted_model", lambda weights, folder: (f"{weights} {folder}", b""))
 

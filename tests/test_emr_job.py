@@ -1,0 +1,197 @@
+"""The whole pipeline on S3 as a step of EMR runs it: the same command, in what the bootstrap action has installed.
+
+The S3 server is versitygw and the cluster Spark's own of two executors, each a process: no AWS. What EMR's release
+brings (Delta's and Hadoop's jars, the S3 client's configuration) is given here as `spark-submit` options.
+"""
+
+import json
+import os
+import subprocess
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import boto3  # type: ignore[import-untyped]
+import pyspark
+import pytest
+from pyspark.sql import SparkSession
+
+import silver.job
+from fruits.emr.code import code_files, upload
+from fruits.emr.request import spark_submit
+from fruits.emr.settings import load_emr_settings, on_cluster
+from fruits.run import LAYERS, take_through
+from lakehouse import delta, jvm, s3
+from lakehouse.delta import Lake
+from lakehouse.settings import Settings, load_settings
+from lakehouse.storage import write_file
+from lakehouse.workspace import Workspace
+from silver.mobilenet import keras_weights
+from tests.bootstrap.conftest import EMR, PATH, python311  # noqa: F401 - a fixture
+from tests.conftest import add_photographs
+from tests.lakehouse.conftest import s3_server  # noqa: F401 - a fixture
+from tests.lakehouse.s3server import S3Server, environment
+from tests.test_crash import PASSING, TABLES, assert_same
+
+REAL = os.environ.get("FRUITS_TEST_IMAGES")
+A_LABEL = 10
+REGION = "us-east-1"  # the S3 server's
+ROOT, LAKE = "s3://fruits/photographs", "s3://fruits/lake"
+
+
+@dataclass(frozen=True)
+class Node:
+    """A machine where the bootstrap action has been.
+
+    Attributes:
+        prefix: where it has installed.
+        work: where Spark's workers put what is theirs.
+    """
+
+    prefix: Path
+    work: Path
+
+    def run(self, layer: str) -> dict[str, Any]:
+        """Run the step of a layer; returns what it prints."""
+        home = Path(pyspark.__file__).parent
+        command = spark_submit(layer, str(self.prefix), platform())
+        variables = {"SPARK_HOME": str(home), "SPARK_WORKER_DIR": str(self.work), "PATH": os.environ["PATH"]}
+        variables |= {key: value for key, value in os.environ.items() if key.startswith("AWS_")}
+        done = subprocess.run(
+            [f"{home}/bin/{command[0]}", *command[1:]],
+            env={**variables, "HOME": str(self.work), "XDG_CACHE_HOME": str(self.work / "cache")},
+            cwd=self.work,
+            capture_output=True,
+            text=True,
+            timeout=400,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout[-4000:]  # where spark-submit puts both of Python's
+        printed: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+        return printed
+
+
+def platform() -> dict[str, str]:
+    """What EMR's release has set: jars, S3, and here also the cluster."""
+    jars = os.pathsep.join(map(str, jvm.jars([*load_settings().packages, *load_settings().s3_packages])))
+    return {
+        "spark.master": "local-cluster[2,1,1536]",
+        "spark.driver.memory": "1g",
+        "spark.executor.memory": "1g",
+        "spark.driver.extraClassPath": jars,
+        "spark.executor.extraClassPath": jars,
+        "spark.executor.extraJavaOptions": "-XX:+UseSerialGC -XX:TieredStopAtLevel=1",
+        "spark.driver.host": "127.0.0.1",
+        "spark.driver.bindAddress": "127.0.0.1",
+        "spark.ui.enabled": "false",
+        "spark.sql.shuffle.partitions": "2",
+        **s3.hadoop_options(),
+    }
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Photographs in a folder: real ones of each label where they are at hand."""
+    folder = tmp_path_factory.mktemp("photographs")
+    if REAL is None:
+        add_photographs(folder, "Apple", range(20))
+        add_photographs(folder, "Kiwi", range(20, 40))
+        return folder
+    for label in sorted((Path(REAL) / "Training").iterdir()):
+        for file in sorted(label.iterdir())[:A_LABEL]:
+            (folder / "Training" / label.name).mkdir(parents=True, exist_ok=True)
+            (folder / "Training" / label.name / file.name).write_bytes(file.read_bytes())
+    return folder
+
+
+@pytest.fixture(scope="module")
+def weights() -> str | None:
+    """The real weights where they are at hand, or none."""
+    return str(keras_weights()) if keras_weights().is_file() else "untrained"
+
+
+@pytest.fixture(scope="module")
+def store(s3_server: S3Server, folder: Path, weights: str) -> Iterator[None]:  # noqa: F811
+    """A bucket with the photographs and the weights, to which the environment points."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in environment(s3_server.port).items():
+            patch.setenv(name, value)
+        boto3.client("s3").create_bucket(Bucket="fruits")
+        for file in folder.rglob("*"):
+            if file.is_file():
+                write_file(f"{ROOT}/{file.relative_to(folder)}", file.read_bytes())
+        if weights != "untrained":
+            write_file("s3://fruits/weights.h5", Path(weights).read_bytes())
+        yield
+
+
+@pytest.fixture(scope="module")
+def settings(store: None, weights: str) -> Settings:
+    """A run's settings, all on S3."""
+    place = weights if weights == "untrained" else "s3://fruits/weights.h5"
+    return load_settings(images=ROOT, lake=LAKE, weights=place)
+
+
+@pytest.fixture(scope="module")
+def node(settings: Settings, tmp_path_factory: pytest.TempPathFactory, python311: str) -> Node:  # noqa: F811
+    """A primary node: the bootstrap action itself fetches the code from S3 and installs it."""
+    here = tmp_path_factory.mktemp("node")
+    emr = load_emr_settings(region=REGION, outside_eu=REGION)
+    code = upload("fruits", code_files(on_cluster(settings.model_copy(update={"region": None}), emr)))
+    (here / "work").mkdir()
+    variables = {**os.environ, "PATH": PATH, "FRUITS_INSTANCE_INFO": str(here / "instance.json")}
+    (here / "instance.json").write_text('{"isMaster": true}')
+    command = [str(EMR), code, "--prefix", str(here / "opt" / "fruits")]
+    done = subprocess.run(command, env=variables, capture_output=True, text=True, timeout=600, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return Node(here / "opt" / "fruits", here / "work")
+
+
+@pytest.fixture(scope="module")
+def runs(node: Node) -> list[dict[str, Any]]:
+    """The steps, twice: what each printed for its layer."""
+    return [{layer: node.run(layer)[layer] for layer in LAYERS} for _ in range(2)]
+
+
+def rows(lake: Lake, root: str) -> Mapping[str, Any]:
+    """All tables' rows in the order of their keys, but for what passes, paths relative to the photographs' root."""
+    found = {}
+    for table in TABLES:
+        kept = []
+        for row in delta.existing(lake, table).to_pyarrow_table().to_pylist():
+            if "path" in row:
+                row["path"] = row["path"].removeprefix(root)
+            kept.append({name: value for name, value in row.items() if name not in (*PASSING, "modification_time")})
+        found[table.name] = sorted(kept, key=lambda row: [str(row[name]) for name in table.key])
+    return found
+
+
+def test_first_run_takes_every_photograph_through_all_layers(runs: list[dict[str, Any]], folder: Path) -> None:
+    """As on a laptop, in steps of their own."""
+    photographs = sum(1 for file in folder.rglob("*") if file.is_file())
+    first = runs[0]
+    counts = (first["bronze"]["ingested"], first["silver"]["featurized"], first["gold"]["projected"])
+    assert counts == (photographs,) * 3
+    assert (first["silver"]["refit"], first["gold"]["refit"]) == ("first fit", "first fit")
+
+
+def test_second_run_does_nothing(runs: list[dict[str, Any]]) -> None:
+    """No commit, no inference, no fit."""
+    second = runs[1]
+    assert second["bronze"]["unchanged"] == runs[0]["bronze"]["ingested"]
+    nothing = ("ingested", "replaced", "quarantined", "removed", "featurized", "copied", "scaled", "projected")
+    for layer in LAYERS:
+        assert {key: value for key, value in second[layer].items() if key in nothing and value} == {}
+    assert (second["silver"]["refit"], second["gold"]["refit"]) == (None, None)
+    assert second["gold"]["pca_version"] == 1
+
+
+def test_tables_are_those_of_a_run_on_a_folder(
+    runs: list[dict[str, Any]], spark: SparkSession, folder: Path, tmp_path: Path, weights: str
+) -> None:
+    """Bytes, labels, features, models and projections, whatever the store and however many processes."""
+    local = Workspace(load_settings(images=str(folder), lake=str(tmp_path / "lake"), weights=weights))
+    model = silver.job.prepare_model(local)
+    take_through(local, LAYERS, lambda: silver.job.mobilenet(model))
+    assert_same(rows(Lake(LAKE), f"{ROOT}/"), rows(local.lake, f"file://{folder}/"))
