@@ -11,7 +11,7 @@ UV = env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m uv
 PARALLEL = -n 2 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test soak bench fmt lint setup setup-test lock check-lock clean
+.PHONY: help demo test soak bench bench-latency fmt lint setup setup-test lock check-lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -27,6 +27,9 @@ soak: setup-test ## run the tests that take long: every crash from an empty lake
 
 bench: setup-test ## measure a first run and a run without news against the bare inference loop (needs FRUITS_IMAGES)
 	$(BIN)/python -m bench.run
+
+bench-latency: setup-test ## measure how reading from S3 hides 30 ms a request (needs FRUITS_IMAGES and Go)
+	$(BIN)/python -m bench.latency
 
 lint: setup-test ## check style, types and the direction of imports
 	$(BIN)/ruff check .

@@ -19,6 +19,8 @@ from lakehouse.storage import exists, write_file
 _PROJECT = "fruits-lakehouse"
 _PACKAGES = ("fruits", "gold", "silver", "bronze", "lakehouse", "lakehouse.conf", "lakehouse.bootstrap")
 _BOOTSTRAP = ("emr.sh", "job.py", "requirements-emr.lock", "requirements-emr-model.lock")
+# What runs on Amazon Linux 2023, whose glibc is 2.34; pip takes a platform by its very name, so all are named.
+_MANYLINUX = ("manylinux2014", *(f"manylinux_2_{minor}" for minor in range(17, 35)))
 _LONG_AGO = (1980, 1, 1, 0, 0, 0)  # a zip's first date: the same files make the same wheel
 _WHEEL = "Wheel-Version: 1.0\nGenerator: fruits\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
 
@@ -88,9 +90,9 @@ def environment(code: Mapping[str, bytes]) -> bytes:
         for name, content in code.items():
             (folder / name).write_bytes(content)
         (wheel_file,) = folder.glob("*.whl")
-        platform = ["--platform", "manylinux_2_34_x86_64", "--platform", "manylinux_2_28_x86_64"]
-        platform += ["--platform", "manylinux2014_x86_64", "--python-version", "3.11", "--implementation", "cp"]
+        platform = [f"--platform={name}_x86_64" for name in _MANYLINUX]
         common = ["--quiet", "--target", str(target), "--no-deps", "--only-binary", ":all:", *platform]
+        common += ["--python-version", "3.11", "--implementation", "cp"]
         _pip([*common, "--require-hashes", "-r", str(folder / "requirements-emr.lock")])
         _pip([*common, "--upgrade", str(wheel_file)])
         (target / "settings.yaml").write_bytes(code["settings.yaml"])
