@@ -14,7 +14,7 @@ PARALLEL = -n 2 --dist loadfile --no-loadscope-reorder
 .PHONY: help demo test soak bench bench-latency fmt lint setup setup-test lock check-lock clean
 
 help: ## list the targets
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
 demo: setup ## set up, run the whole lakehouse on FRUITS_IMAGES or drawn photographs, and show what is in it
 	@$(BIN)/fruits demo
