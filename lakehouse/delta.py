@@ -268,7 +268,8 @@ def rows_where(
     lake: Lake, table: Table, column: str, values: Sequence[object], columns: Sequence[str]
 ) -> list[dict[str, Any]]:
     """Some columns of the few current rows that have one of these values in a column."""
-    found = dataset(lake, table).to_table(list(columns), filter=pc.field(column).isin(values))
+    wanted = pa.array(values, arrow_schema(table).field(column).type)  # Arrow would make no values ones of type null
+    found = dataset(lake, table).to_table(list(columns), filter=pc.field(column).isin(wanted))
     return [dict(row) for row in found.to_pylist()]
 
 

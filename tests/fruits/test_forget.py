@@ -160,6 +160,17 @@ def test_photograph_in_quarantine_is_forgotten_and_an_original_is_named(workspac
     assert "Delete: file://" in told(done)
 
 
+def test_file_that_never_was_a_photograph_is_forgotten(workspace: Workspace, world: World) -> None:
+    """It has no content in any layer: there is but the row in quarantine."""
+    broken = world.photographs / "Apple" / "broken.png"
+    broken.write_bytes(b"no photograph")
+    take_through(workspace, LAYERS, lambda: ENCODER)
+    broken.unlink()
+    done = forget(workspace.settings, [str(broken)])
+    assert (done.contents, done.rows[QUARANTINE.name]) == (0, 1)
+    assert delta.count(workspace.lake, QUARANTINE) == 0
+
+
 def test_copy_under_another_name_and_a_stranger_are_refused_before_anything_changes(
     workspace: Workspace, world: World, secret: Path
 ) -> None:
