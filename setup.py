@@ -19,6 +19,7 @@ setup(
     ],
     package_dir={"lakehouse.conf": "conf", "lakehouse.bootstrap": "bootstrap"},
     package_data={
+        "fruits.app": ["*.html", "*.css", "*.js", "*.svg"],
         "lakehouse.conf": ["*.yaml", "*.properties"],
         # What a cluster needs; job.py is a module, so it comes anyway. The laptop's own locks and checks stay out.
         "lakehouse.bootstrap": ["emr.sh", "requirements-emr*.lock", "infrastructure.yaml"],
@@ -52,6 +53,9 @@ setup(
         "boto3>=1.44",
         # Photographs from S3: a tenth of boto3's time for a request, and the interpreter is free meanwhile.
         "obstore>=0.12",
+        # The page of `fruits app`; MLflow brings both anyway.
+        "fastapi>=0.165",
+        "uvicorn>=0.54",
         # Settings and the command.
         "pydantic>=2.14",
         "pyyaml>=6.0",
@@ -72,6 +76,8 @@ setup(
             "cfn-lint>=1.58",
             "moto[server]>=5.2",
             "awscli>=1.46",
+            # The page is looked at in a browser, Debian's Chromium; its tests skip where that is missing.
+            "playwright>=1.65",
         ]
     },
 )

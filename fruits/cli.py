@@ -189,6 +189,38 @@ def ui(
 
 
 @app.command()
+def identify(
+    photos: Annotated[list[str], typer.Argument(help="Photographs: paths, or s3:// URIs.")],
+    lake: LakeUri = None,
+    config: Config = None,
+    shape: Shape = Format.table,
+) -> None:
+    """Say what photographs are of, how sure that is, and which ones in the lake are nearest."""
+    from fruits.identify import identify as ask
+    from fruits.identify import print_found
+
+    found = list(ask(_settings(config, lake=lake), photos))
+    if shape == Format.json:
+        print_json(found)
+    else:
+        print_found(found)
+    raise typer.Exit(1 if any("error" in one for one in found) else 0)
+
+
+@app.command(name="app")
+def app_command(
+    host: Annotated[str, typer.Option(help="Where to listen; any but the loopback lets others in.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port there; 0: any that is free.")] = 8000,
+    lake: LakeUri = None,
+    config: Config = None,
+) -> None:
+    """Serve a page to photograph a fruit, or drop a picture of one, and see what it is."""
+    from fruits.app.serve import serve_app
+
+    serve_app(_settings(config, lake=lake), host, port)
+
+
+@app.command()
 def doctor(
     images: Images = None,
     lake: LakeUri = None,

@@ -7,13 +7,16 @@ from typing import Any, TypedDict
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from pyspark.sql import DataFrame
 
+from gold.calibration import Projector, find_calibration, to_row
 from gold.pca import Spectrum, captured, components_needed, fit_pca, fit_spectrum
 from gold.project import project
 from gold.report import write_scree_plots
-from gold.tables import EXPLAINED_VARIANCE, MODELS, PROJECTIONS, TABLES
+from gold.tables import CALIBRATIONS, EXPLAINED_VARIANCE, MODELS, PROJECTIONS, TABLES
 from lakehouse import delta
+from lakehouse.delta import Lake
 from lakehouse.errors import SettingsError
 from lakehouse.failpoint import reach
 from lakehouse.follow import bring_up, follows, mark_follows, state
@@ -26,6 +29,9 @@ from silver.tables import TABLES as SILVER_TABLES
 
 PCA = "fruits-pca"
 """The PCA's name in the model registry."""
+
+CALIBRATED = 8000
+"""Photographs that a version is calibrated on, at the most: comparing each with each takes a second."""
 
 
 class Summary(TypedDict):
@@ -75,6 +81,7 @@ def run(workspace: Workspace) -> Summary:
     if spectrum is not None:
         _record(workspace, version, spectrum, scaler)
         explained = float(version.tags["explained_variance"])
+    _calibrate(workspace, version, scaler)
     if version != champion:
         workspace.registry.set_champion(version)
         reach("gold.champion-moved")
@@ -224,6 +231,29 @@ def _record(workspace: Workspace, version: Version, spectrum: Spectrum, scaler: 
     if version.number > (delta.maximum(lake, MODELS, "pca_version") or 0):
         delta.write_small(_model_row(version, spectrum, scaler), lake, MODELS, mode="append")
     reach("gold.models-written")
+
+
+def _calibrate(workspace: Workspace, version: Version, scaler: Scaler) -> None:
+    """Log how well photographs are identified under a version, and keep what it takes, unless that is kept."""
+    lake, registry = workspace.lake, workspace.registry
+    if version.number in delta.versions(lake, CALIBRATIONS, "pca_version"):
+        return
+    rows = _sample(lake)
+    calibration, metrics = find_calibration(rows)
+    registry.log_metrics(version, metrics)
+    reach("gold.accuracy-logged")
+    pca = registry.load(version)
+    projector = Projector(*scaler.arrays, pca.mean_, pca.components_)
+    delta.write_small(to_row(version.number, projector, calibration, rows.num_rows), lake, CALIBRATIONS, mode="append")
+    reach("gold.calibrations-written")
+
+
+def _sample(lake: Lake) -> pa.Table:
+    """Label, split and components of all photographs, or of some CALIBRATED: always the same ones, by their content."""
+    share = CALIBRATED / max(delta.count(lake, PROJECTIONS), 1)
+    some = pc.field("sha256") < f"{int(share * 2**32):08x}" if share < 1 else None
+    rows = delta.dataset(lake, PROJECTIONS).to_table(["path", "label", "split", "components"], filter=some)
+    return rows.sort_by("path")
 
 
 def _spectrum_rows(version: Version, spectrum: Spectrum) -> pa.Table:

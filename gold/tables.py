@@ -2,6 +2,7 @@
 
 from pyspark.sql.types import (
     ArrayType,
+    BinaryType,
     DoubleType,
     FloatType,
     IntegerType,
@@ -71,4 +72,23 @@ MODELS = Table(
     statistics=("pca_version", "scaler_version"),
 )
 
-TABLES = (PROJECTIONS, EXPLAINED_VARIANCE, MODELS)
+# Arrays are float64, little-endian; axes is (components, features), row by row.
+CALIBRATIONS = Table(
+    name="gold.calibrations",
+    schema=StructType(
+        [
+            StructField("pca_version", LongType()),
+            StructField("photographs", LongType()),
+            StructField("kept", DoubleType()),
+            StructField("threshold", DoubleType()),
+            StructField("mean", BinaryType()),
+            StructField("scale", BinaryType()),
+            StructField("center", BinaryType()),
+            StructField("axes", BinaryType()),
+        ]
+    ),
+    key=("pca_version",),
+    statistics=("pca_version",),
+)
+
+TABLES = (PROJECTIONS, EXPLAINED_VARIANCE, MODELS, CALIBRATIONS)

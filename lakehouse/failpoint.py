@@ -30,6 +30,8 @@ POINTS = (
     "gold.projections-written",
     "gold.explained-variance-written",
     "gold.models-written",
+    "gold.accuracy-logged",
+    "gold.calibrations-written",
     "gold.champion-moved",
     "forget.rows-deleted",
     "forget.moments-updated",

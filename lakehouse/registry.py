@@ -143,6 +143,14 @@ class Registry:
         reach("registry.registered")
         return Version(name, int(registered.version), run_id, {**fit.tags, "sha256": sha256})
 
+    def log_metrics(self, version: Version, metrics: Mapping[str, float]) -> None:
+        """Add metrics to a version's run; logged again, they are what they were."""
+        from mlflow.entities import Metric
+
+        self._guard()
+        self._client.log_batch(version.run_id, [Metric(key, value, 0, 0) for key, value in metrics.items()])
+        self._store.publish()
+
     def load(self, version: Version) -> Any:
         """Load a version's scikit-learn object, if its artifact is still the one that was registered.
 

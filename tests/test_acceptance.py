@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from mlflow import MlflowClient
 from numpy.typing import NDArray
 from PIL import Image
 from pyspark.ml import feature as spark_ml
@@ -24,6 +25,7 @@ from pyspark.sql import SparkSession
 from sklearn.decomposition import PCA
 from sklearn.preprocessing import StandardScaler
 
+from bench.unknown import KNOWN, UNKNOWN, ask_about, read_photographs
 from fruits.sql import TABLES, answer
 from gold.job import PCA as PCA_NAME
 from gold.tables import EXPLAINED_VARIANCE, PROJECTIONS
@@ -248,6 +250,24 @@ def test_fit_is_spark_mls(first: Outcome, spark: SparkSession) -> None:
     vectors.unpersist()
     np.testing.assert_allclose(first.pca.explained_variance_ratio_, expected.explainedVariance.toArray(), atol=1e-6)
     np.testing.assert_allclose(first.pca.components_, signs_aside(expected.pc.toArray().T), atol=1e-6)
+
+
+def test_photographs_of_the_test_split_are_identified(first: Outcome) -> None:
+    """By those of the training split, at the fit itself: at least 99 %, and at most 2 % refused."""
+    registry = first.place.registry()
+    (version, *_) = registry.versions(PCA_NAME)
+    metrics = MlflowClient(registry.tracking_uri).get_run(version.run_id).data.metrics
+    assert metrics["accuracy_test"] >= 0.99
+    assert metrics["unknown_test"] <= 0.02
+
+
+@pytest.mark.parametrize("label", ["Apple", "Cherry", "Cocos", "Lemon", "Mango", "Raspberry"])
+def test_photographs_of_a_label_that_is_not_known_are_unknown(first: Outcome, label: str) -> None:
+    """Fitted and calibrated without it: at least 90 % of them, and at most 2 % of the others' test photographs."""
+    outcome = ask_about(read_photographs(first.place.lake), label)
+    assert outcome.told(outcome.calibration.threshold) >= UNKNOWN
+    assert outcome.refused(outcome.calibration.threshold) <= KNOWN
+    assert outcome.right >= 0.99
 
 
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)

@@ -94,7 +94,7 @@ def assert_same(found: Mapping[str, Any], expected: Mapping[str, Any]) -> None:
 
 
 def _assert_equal(value: Any, expected: Any, where: str) -> None:
-    if where.startswith("silver.moments") and isinstance(value, bytes):
+    if where.startswith(("silver.moments", "gold.calibrations")) and isinstance(value, bytes):
         value, expected = np.frombuffer(value), np.frombuffer(expected)
     if isinstance(value, list | float | np.ndarray):
         assert_allclose(value, expected, rtol=1e-6, atol=1e-6, err_msg=where)
