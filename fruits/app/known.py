@@ -1,0 +1,145 @@
+"""What the page can be told of a lake: what a photograph is, where all of them lie, and what they look like.
+
+Nothing here is called by two threads at once: LiteRT, DuckDB and Pillow's guards each serve one.
+"""
+
+import io
+import time
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from bronze.photograph import decode
+from bronze.tables import IMAGES
+from fruits.sql import connect
+from gold.identify import Identifier
+from gold.tables import PROJECTIONS
+from lakehouse import delta
+from lakehouse.delta import Lake
+from lakehouse.settings import Settings
+
+MOST_POINTS = 4000
+"""Photographs on the map: more would only lie on top of each other."""
+
+PIXELS = 192
+"""The longer side of a small picture: twice what is shown, for sharp screens; 4 kB as WebP."""
+
+_KEPT = 512  # small pictures in memory
+_UNSEEN = {"sha256": None, "at": None}  # of a photograph that is being erased
+_REST = 2.0  # seconds between two looks at the tables' versions; on S3 a look takes 0.1 s
+
+
+class KnownLake:
+    """A lake as it is now: what identifies is opened anew when the projections have changed."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Open a lake.
+
+        Raises:
+            LakehouseError: there is no lake, or it has no champion.
+        """
+        self._settings, self._lake = settings, Lake(settings.lake)
+        self._pictures: OrderedDict[str, bytes] = OrderedDict()
+        self._identifier = Identifier.open(settings)
+        self._map: dict[str, Any] | None = None
+        self._versions = self._newest()
+        self._connection = connect(self._lake)
+        self._looked = time.monotonic()
+
+    def identify(self, content: bytes) -> dict[str, Any]:
+        """What a photograph is and what is like it, as JSON.
+
+        Raises:
+            NotAPhotographError: the bytes are no photograph that can be used.
+        """
+        self._keep_up()
+        answer = self._identifier.identify(content)
+        rows = self._rows([neighbour.path for neighbour in answer.neighbours])
+        neighbours = [
+            {
+                "label": neighbour.label,
+                "distance": neighbour.distance,
+                "name": neighbour.path.rpartition("/")[2],
+                **rows.get(neighbour.path, _UNSEEN),
+            }
+            for neighbour in answer.neighbours
+        ]
+        return {
+            "label": answer.label,
+            "known": answer.known,
+            "confidence": answer.confidence,
+            "at": [float(value) for value in answer.components[:2]],
+            "neighbours": neighbours,
+            "map": self._versions[0],
+        }
+
+    def map(self) -> dict[str, Any]:
+        """Where the photographs lie among the first two components, as JSON: at most MOST_POINTS, spread evenly."""
+        self._keep_up()
+        if self._map is None:
+            self._map = self._draw()
+        return {"map": self._versions[0], "pca_version": self._identifier.pca_version, **self._map}
+
+    def _draw(self) -> dict[str, Any]:
+        pc1, pc2, labels = self._identifier.map_points
+        names, of, counts = np.unique([label or "" for label in labels], return_inverse=True, return_counts=True)
+        drawn = np.linspace(0, len(labels) - 1, min(len(labels), MOST_POINTS)).astype(int)
+        return {
+            "photographs": len(labels),
+            "labels": names.tolist(),
+            "counts": counts.tolist(),
+            "label": of[drawn].tolist(),
+            "pc1": _rounded(pc1[drawn]),
+            "pc2": _rounded(pc2[drawn]),
+        }
+
+    def picture(self, sha256: str) -> bytes | None:
+        """A small WebP of the photograph in `bronze.images` that has this SHA-256; None where there is none."""
+        self._keep_up()
+        if sha256 not in self._pictures:
+            query = "SELECT content FROM bronze.images WHERE sha256 = ? LIMIT 1"
+            found = self._connection.execute(query, [sha256]).fetchone()
+            if found is None:
+                return None
+            self._pictures[sha256] = small(found[0])
+            if len(self._pictures) > _KEPT:
+                self._pictures.popitem(last=False)
+        self._pictures.move_to_end(sha256)
+        return self._pictures[sha256]
+
+    def _rows(self, paths: Sequence[str]) -> dict[str, dict[str, Any]]:
+        query = "SELECT path, sha256, pc1, pc2 FROM gold.projections WHERE path IN (SELECT unnest(?))"
+        found = self._connection.execute(query, [list(paths)]).fetchall()
+        return {path: {"sha256": sha256, "at": [pc1, pc2]} for path, sha256, pc1, pc2 in found}
+
+    def _keep_up(self) -> None:
+        """Open anew what other rows have come for: also so that what was erased is shown no more."""
+        if time.monotonic() - self._looked < _REST:
+            return
+        newest = self._newest()
+        if newest[0] != self._versions[0]:
+            self._identifier, self._map = Identifier.open(self._settings), None
+        if newest != self._versions:
+            self._connection = connect(self._lake)
+            self._pictures.clear()
+        self._versions, self._looked = newest, time.monotonic()
+
+    def _newest(self) -> tuple[int, int]:
+        """The versions of `gold.projections` and `bronze.images`."""
+        return delta.existing(self._lake, PROJECTIONS).version(), delta.existing(self._lake, IMAGES).version()
+
+
+def small(content: bytes) -> bytes:
+    """A photograph as a WebP of at most PIXELS a side."""
+    image = decode(content)
+    image.thumbnail((PIXELS, PIXELS))
+    made = io.BytesIO()
+    image.save(made, "WEBP", quality=80, method=2)
+    return made.getvalue()
+
+
+def _rounded(values: np.ndarray[Any, Any]) -> list[float]:
+    """Three decimals, so that a map is 60 kB; nothing where there is no second component."""
+    return [round(float(value), 3) for value in np.nan_to_num(values)]

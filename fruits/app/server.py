@@ -1,0 +1,96 @@
+"""The application: a page and its three questions. Nothing is written anywhere, and no name of a file is taken."""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from importlib.resources import files
+from typing import TypeVar
+
+from fastapi import FastAPI, Request
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.responses import JSONResponse, Response
+
+from fruits.app.guard import Guard, own_host
+from fruits.app.known import KnownLake
+from fruits.app.upload import MOST_BYTES, Gate, read_upload
+from fruits.app.words import refusal, spoken
+from fruits.console import ERR
+from gold.identify import NotAPhotographError
+from lakehouse.errors import LakehouseError
+from lakehouse.settings import Settings
+
+UPLOADS = 8
+"""Photographs in memory at once; one of them is being looked at."""
+
+QUESTIONS = 64
+"""Small pictures and maps that are waited for at once."""
+
+_FILES = {"/": "page.html", "/page.css": "page.css", "/page.js": "page.js", "/icon.svg": "icon.svg"}
+_KINDS = {"html": "text/html", "css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
+T = TypeVar("T")
+
+
+def make_app(known: KnownLake, settings: Settings, host: str) -> Guard:
+    """The application over a lake, for the host that it listens on."""
+    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
+    uploads, questions = Gate(UPLOADS), Gate(QUESTIONS)
+    most = min(MOST_BYTES, settings.max_bytes)
+    # One thread for all that touches the lake, as KnownLake asks; the loop stays free to refuse.
+    thread = ThreadPoolExecutor(1, "lake")
+
+    async def asked(question: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(thread, question)
+
+    @app.post("/identify")
+    async def identify(request: Request) -> Response:
+        with uploads.enter():
+            content = await read_upload(request, most)
+            return JSONResponse(await asked(lambda: known.identify(content)))
+
+    @app.get("/map")
+    async def draw_map() -> Response:
+        with questions.enter():
+            told = await asked(known.map)
+        return JSONResponse({**told, "max_bytes": most, "formats": spoken(settings.formats)})
+
+    @app.get("/photographs/{sha256}")
+    async def photograph(sha256: str) -> Response:
+        with questions.enter():
+            picture = await asked(lambda: known.picture(sha256))
+        if picture is None:
+            raise HTTPException(404, "There is no such photograph in the lake.")
+        return Response(picture, media_type="image/webp")
+
+    @app.exception_handler(NotAPhotographError)
+    async def refuse(_: Request, error: NotAPhotographError) -> Response:
+        status, words = refusal(error.reason, settings.formats, most, settings.max_pixels)
+        return JSONResponse({"error": words, "reason": error.reason}, status)
+
+    @app.exception_handler(LakehouseError)
+    async def admit(_: Request, error: LakehouseError) -> Response:
+        ERR.print(f"Error: {error}", style="red", soft_wrap=True)  # it names places, which are nobody else's business
+        return JSONResponse(
+            {"error": "The lake cannot be asked at present. Try again in a moment; the terminal says why."}, 503
+        )
+
+    @app.exception_handler(HTTPException)
+    async def explain(_: Request, error: HTTPException) -> Response:
+        return JSONResponse({"error": error.detail}, error.status_code, error.headers)
+
+    @app.exception_handler(ClientDisconnect)
+    async def nobody_listens(_: Request, __: ClientDisconnect) -> Response:
+        return Response(status_code=400)
+
+    @app.exception_handler(Exception)
+    async def fail(_: Request, __: Exception) -> Response:  # uvicorn prints the traceback
+        return JSONResponse({"error": "That went wrong here, and not by your doing. The terminal says why."}, 500)
+
+    for path, name in _FILES.items():
+        app.add_api_route(path, _page(name))
+    return Guard(app, own_host(host))
+
+
+def _page(name: str) -> Callable[[], Response]:
+    content, kind = files("fruits.app").joinpath(name).read_bytes(), _KINDS[name.rpartition(".")[2]]
+    return lambda: Response(content, media_type=kind)
