@@ -61,6 +61,8 @@ setup(
         "pyyaml>=6.0",
         "typer>=0.29",
         "rich>=15.0",
+        # The prompt of `fruits sql`: questions of several lines, with history and completion.
+        "prompt-toolkit>=3.0.53",
     ],
     extras_require={
         "test": [

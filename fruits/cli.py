@@ -16,7 +16,7 @@ from lakehouse.errors import LakehouseError, SettingsError
 from lakehouse.settings import DEFAULT_FILE, Settings, load_settings
 
 if TYPE_CHECKING:
-    from fruits.sql import SqlFormat
+    from fruits.answers import SqlFormat
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 app.add_typer(emr, name="emr")
@@ -120,22 +120,33 @@ def rollback(
 
 @app.command()
 def sql(
-    query: Annotated[str, typer.Argument(help='For example "SELECT label, count(*) FROM gold.projections GROUP BY 1"')],
+    query: Annotated[
+        str | None,
+        typer.Argument(
+            help='For example "SELECT label, count(*) FROM gold.projections GROUP BY 1". Without one: what stdin '
+            "holds, or a prompt."
+        ),
+    ] = None,
     lake: LakeUri = None,
     config: Config = None,
-    shape: Annotated[str, typer.Option("--format", help="table, csv or json.")] = "table",
+    shape: Annotated[
+        str | None, typer.Option("--format", help="table, csv, json, or parquet with --output.  [default: table]")
+    ] = None,
+    output: Annotated[Path | None, typer.Option("--output", help="File for the answer, instead of stdout.")] = None,
+    as_of: Annotated[
+        str | None,
+        typer.Option("--as-of", help="The version of each table that is named, or a moment (ISO 8601, UTC)."),
+    ] = None,
 ) -> None:
     """Ask the tables `bronze.images` … `gold.models` a question in DuckDB's SQL."""
-    from fruits.sql import answer, print_answer
+    from fruits.ask import ask
     from lakehouse.delta import Lake
 
-    wanted = _sql_format(shape)
-    columns, rows = answer(Lake(_settings(config, lake=lake).lake), query)
-    print_answer(columns, rows, wanted)
+    ask(Lake(_settings(config, lake=lake).lake), query, shape, output, as_of)
 
 
 def _sql_format(name: str) -> "SqlFormat":
-    from fruits.sql import SqlFormat
+    from fruits.answers import SqlFormat
 
     if name not in list(SqlFormat):
         raise SettingsError(f"--format is {name!r}; it is one of {', '.join(SqlFormat)}.")

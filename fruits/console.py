@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
+from typing import TextIO
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -52,8 +53,13 @@ def bars() -> Iterator[Bars]:
 
 def print_json(value: object) -> None:
     """Print one JSON value on stdout."""
-    json.dump(value, sys.stdout, ensure_ascii=False, default=_as_json)
+    write_json(value, sys.stdout)
     sys.stdout.write("\n")
+
+
+def write_json(value: object, file: TextIO) -> None:
+    """Write one JSON value."""
+    json.dump(value, file, ensure_ascii=False, default=_as_json)
 
 
 def _as_json(value: object) -> object:

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from bronze.photograph import REASONS
+from fruits.answers import SqlFormat, print_answer
 from fruits.console import ERR, OUT, print_json, print_table
-from fruits.sql import SqlFormat, answer, print_answer
+from fruits.sql import answer
 from lakehouse.delta import Lake
 from lakehouse.errors import SettingsError
 

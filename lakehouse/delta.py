@@ -152,9 +152,9 @@ def open_table(lake: Lake, table: Table, version: int | None = None) -> DeltaTab
         raise
 
 
-def existing(lake: Lake, table: Table) -> DeltaTable:
+def existing(lake: Lake, table: Table, version: int | None = None) -> DeltaTable:
     """The delta-rs handle of a table that must exist."""
-    return DeltaTable(lake.path(table), storage_options=lake.options)
+    return DeltaTable(lake.path(table), version=version, storage_options=lake.options)
 
 
 def read(spark: SparkSession, lake: Lake, table: Table) -> DataFrame:
@@ -171,10 +171,10 @@ def read(spark: SparkSession, lake: Lake, table: Table) -> DataFrame:
     return spark.read.schema(table.schema).option("__globPaths__", "false").parquet(*files)
 
 
-def data_files(lake: Lake, table: Table) -> list[str]:
-    """The data files of the current version; empty for a table that does not exist."""
-    handle = open_table(lake, table)
-    names = pa.table(handle.get_add_actions(flatten=True)).column("path").to_pylist() if handle else []
+def data_files(lake: Lake, table: Table, version: int | None = None) -> list[str]:
+    """The data files of a version, by default the current one; empty for a table that does not exist."""
+    handle = open_table(lake, table, version)
+    names = _actions(handle).column("path").to_pylist() if handle else []
     # The log percent-encodes names, delta-rs' own list of files the lake's folder as well.
     return [f"{lake.path(table)}/{unquote(name)}" for name in names]
 
@@ -259,9 +259,9 @@ def versions(lake: Lake, table: Table, column: str) -> set[int]:
     return {*_file_statistics(lake, table, f"min.{column}"), *_file_statistics(lake, table, f"max.{column}")}
 
 
-def dataset(lake: Lake, table: Table) -> "pa.dataset.Dataset":
-    """The current rows, to be read in part: columns and rows that are not asked for stay where they are."""
-    return existing(lake, table).to_pyarrow_dataset()
+def dataset(lake: Lake, table: Table, version: int | None = None) -> "pa.dataset.Dataset":
+    """A version's rows, by default the current ones, to be read in part: what is not asked for stays where it is."""
+    return existing(lake, table, version).to_pyarrow_dataset()
 
 
 def rows_where(
@@ -311,8 +311,13 @@ def _commit_nothing(lake: Lake, table: Table, properties: CommitProperties) -> N
     write_deltalake(lake.path(table), rows, mode="append", commit_properties=properties, storage_options=lake.options)
 
 
+def _actions(handle: DeltaTable) -> pa.Table:
+    # Not `pa.table(…)`, which asks whether this is pandas', and imports it to know: 0.4 s.
+    return pa.RecordBatchReader.from_stream(handle.get_add_actions(flatten=True)).read_all()
+
+
 def _file_statistics(lake: Lake, table: Table, name: str) -> list[int]:
-    files = pa.table(existing(lake, table).get_add_actions(flatten=True))
+    files = _actions(existing(lake, table))
     if name not in files.column_names:
         return []
     return [value for value in files.column(name).to_pylist() if value is not None]

@@ -76,6 +76,11 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "fruits"
 
 
+def state_folder() -> Path:
+    """Where this user keeps what is no setting and should last: the questions that were asked."""
+    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "fruits"
+
+
 def list_folders(uri: str) -> list[str]:
     """The folders directly inside a folder, sorted.
 

@@ -11,8 +11,8 @@ import pytest
 
 from bronze.photograph import REASONS
 from bronze.tables import QUARANTINE, TABLES
+from fruits.answers import SqlFormat
 from fruits.quarantine import ADVICE, SHOWN, held_back, show_quarantine
-from fruits.sql import SqlFormat
 from lakehouse import delta
 from lakehouse.delta import Lake
 from lakehouse.errors import LakehouseError, SettingsError

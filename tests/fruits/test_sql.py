@@ -11,7 +11,8 @@ import pytest
 from pyspark.sql import SparkSession
 
 import bronze.tables
-from fruits.sql import TABLES, SqlFormat, answer, print_answer
+from fruits.answers import SqlFormat, print_answer
+from fruits.sql import TABLES, answer
 from gold.tables import EXPLAINED_VARIANCE
 from lakehouse import delta
 from lakehouse.delta import Lake
