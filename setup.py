@@ -78,7 +78,7 @@ setup(
             "cfn-lint>=1.58",
             "moto[server]>=5.2",
             "awscli>=1.46",
-            # The page is looked at in a browser, Debian's Chromium; its tests skip where that is missing.
+            # The pages are looked at in a browser, Debian's Chromium; the tests skip where that is missing.
             "playwright>=1.65",
         ]
     },

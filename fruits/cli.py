@@ -79,11 +79,25 @@ def gold(lake: LakeUri = None, refit: Refit = None, config: Config = None, shape
 
 
 @app.command()
-def models(lake: LakeUri = None, config: Config = None, shape: Shape = Format.table) -> None:
-    """List the versions of the models: components, explained variance, images, champion."""
+def models(
+    compared: Annotated[
+        tuple[int, int] | None, typer.Option("--compare", metavar="A B", help="Two versions, side by side.")
+    ] = None,
+    lake: LakeUri = None,
+    config: Config = None,
+    shape: Shape = Format.table,
+) -> None:
+    """List the versions of the models: components, explained variance, images, champion; or compare two of them."""
+    settings = _settings(config, lake=lake)
+    if compared is not None:
+        from fruits.compare import compare, show_comparison
+
+        found = compare(settings, *compared)
+        (print_json if shape == Format.json else show_comparison)(found)
+        return
     from fruits.models import list_models
 
-    rows = list_models(_settings(config, lake=lake))
+    rows = list_models(settings)
     if shape == Format.json:
         print_json(rows)
     else:
@@ -194,7 +208,7 @@ def ui(
     port: Annotated[int, typer.Option(help="Port on 127.0.0.1.")] = 5000,
 ) -> None:
     """Open MLflow's own UI on this lake's tracking store."""
-    from fruits.models import serve_ui
+    from fruits.ui import serve_ui
 
     raise typer.Exit(serve_ui(_settings(config, lake=lake), port))
 
