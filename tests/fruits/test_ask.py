@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -142,6 +143,17 @@ def test_long_table_is_cut_and_says_so(lake: Lake, capsys: pytest.CaptureFixture
     assert [line.strip() for line in said.out.splitlines() if line.strip().isdecimal()][-1] == str(SHOWN - 1)
     ask(lake, "SELECT range AS n FROM range(5000)", "csv", None, None)
     assert len(capsys.readouterr().out.splitlines()) == 5001
+
+
+def test_wide_rows_stand_upright(lake: Lake, capsys: pytest.CaptureFixture[str]) -> None:
+    """A dozen columns side by side would be two letters wide: each has a line, with its value beside it."""
+    model = dict.fromkeys(MODELS.schema.names) | {"pca_version": 7, "reason": "asked for"}
+    rows = pa.Table.from_pylist([model], schema=delta.arrow_schema(MODELS))
+    delta.write_small(rows, lake, MODELS, mode="append")
+    ask(lake, "SELECT * FROM gold.models", None, None, None)
+    shown = capsys.readouterr().out
+    assert re.search(r"pca_version +7 *\n", shown)
+    assert re.search(r"reason +asked for *\n", shown)
 
 
 # ---- tables as they were --------------------------------------------------------------------------------------------

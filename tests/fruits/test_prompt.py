@@ -144,20 +144,20 @@ class Terminal:
             env={**os.environ, "TERM": "xterm", "PROMPT_TOOLKIT_NO_CPR": "1"},
         )
         os.close(theirs)
-        self.shown = ""
+        self._shown = ""
 
     def type(self, keys: str) -> None:
         """Press keys."""
         os.write(self._ours, keys.encode())
 
     def expect(self, text: str) -> None:
-        """Wait until a text is shown that was not shown before."""
-        seen = ""
+        """Wait until a text is shown after the one that was waited for before."""
         limit = time.monotonic() + 60
-        while text not in seen:
+        while text not in self._shown:
             ready, _, _ = select([self._ours], [], [], max(0.0, limit - time.monotonic()))
-            assert ready, f"{text!r} is not shown: {seen!r}"
-            seen += os.read(self._ours, 4096).decode(errors="replace")
+            assert ready, f"{text!r} is not shown: {self._shown!r}"
+            self._shown += os.read(self._ours, 4096).decode(errors="replace")
+        self._shown = self._shown.partition(text)[2]
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from bronze.tables import IMAGES, QUARANTINE
-from fruits.sql import TABLES, answer
+from fruits.sql import TABLES, Session, answer
 from gold.pca import Spectrum, components_needed, fit_pca, fit_spectrum
 from gold.tables import EXPLAINED_VARIANCE, MODELS, PROJECTIONS
 from lakehouse import delta
@@ -181,6 +181,14 @@ def test_query_answers_the_same_in_duckdb_and_in_spark(lake: Lake, sparks: Spark
     theirs = plain([[*row.values()] for row in found.to_pylist()])
     assert rows
     assert plain(rows) == [[but_for_rounding(value) for value in row] for row in theirs]
+
+
+def test_version_is_the_same_in_both(lake: Lake, sparks: SparkSession) -> None:
+    """`--as-of 1` is Spark's `VERSION AS OF 1`: after the first of two fits."""
+    found = Session(lake, 1).ask("SELECT pca_version, images FROM gold.models")
+    assert found is not None
+    theirs = sparks.sql("SELECT pca_version, images FROM gold.models VERSION AS OF 1").collect()
+    assert list(found.rows()) == [tuple(row) for row in theirs] == [(1, 25)]
 
 
 def asked(lake: Lake, number: int) -> list[tuple[Any, ...]]:
