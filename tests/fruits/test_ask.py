@@ -215,14 +215,20 @@ def test_version_whose_files_are_gone_is_refused(lake: Lake) -> None:
     assert counted(lake, "3") == 0
 
 
-def test_session_sees_what_is_written_meanwhile(lake: Lake) -> None:
-    """Each statement looks at the tables anew, and what the session made itself stays."""
+def check_that_a_session_sees_changes(lake: Lake) -> None:
+    """Ask twice, with a commit in between."""
     session = Session(lake)
     session.ask("CREATE TEMP TABLE kept AS SELECT 7 AS n")
-    append(lake, 3)
-    found = session.ask("SELECT count(*), max(n) FROM gold.explained_variance, kept")
-    assert found is not None
-    assert list(found.rows()) == [(3, 7)]
+    for rows in (2, 3):
+        found = session.ask("SELECT count(*), max(n) FROM gold.explained_variance, kept")
+        assert found is not None
+        assert list(found.rows()) == [(rows, 7)]
+        append(lake, rows + 1)
+
+
+def test_session_sees_what_is_written_meanwhile(lake: Lake) -> None:
+    """Each statement looks at the tables anew, and what the session made itself stays."""
+    check_that_a_session_sees_changes(lake)
 
 
 def test_answer_may_be_left_half_read(lake: Lake) -> None:
@@ -253,7 +259,7 @@ def test_wrong_query_shows_where(lake: Lake, query: str) -> None:
 
 
 def test_lake_on_s3_is_asked_in_the_same_way(bucket: str, tmp_path: Path) -> None:  # noqa: F811
-    """As it is, as it was, and into a file."""
+    """As it is, as it was, into a file, and by one session."""
     lake = filled(f"s3://{bucket}/lake")
     assert [counted(lake, version) for version in "012"] == [0, 1, 2]
     assert counted(lake, commits(lake)[1].isoformat()) == 1
@@ -261,6 +267,7 @@ def test_lake_on_s3_is_asked_in_the_same_way(bucket: str, tmp_path: Path) -> Non
         counted(lake, "2001-01-01")
     ask(lake, QUERY, None, tmp_path / "answer.json", None)
     assert [row["component"] for row in json.loads((tmp_path / "answer.json").read_text())] == [1, 2]
+    check_that_a_session_sees_changes(lake)
 
 
 # ---- stdin ----------------------------------------------------------------------------------------------------------
