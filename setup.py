@@ -20,6 +20,7 @@ setup(
     package_dir={"lakehouse.conf": "conf", "lakehouse.bootstrap": "bootstrap"},
     package_data={
         "fruits.app": ["*.html", "*.css", "*.js", "*.svg"],
+        "fruits.report": ["page.css", "page.js"],
         "lakehouse.conf": ["*.yaml", "*.properties"],
         # What a cluster needs; job.py is a module, so it comes anyway. The laptop's own locks and checks stay out.
         "lakehouse.bootstrap": ["emr.sh", "requirements-emr*.lock", "infrastructure.yaml"],

@@ -29,7 +29,7 @@ def main() -> int:
     for size in SIZES:
         with tempfile.TemporaryDirectory() as folder:
             lake = Lake(str(Path(folder) / "lake"))
-            _write(lake, size)
+            write_projections(lake, size)
             begun = time.perf_counter()
             found = read_projected(lake, COMPONENTS)
             known = Labelled.of(found.rows, [label or "" for label in found.labels])
@@ -46,7 +46,8 @@ def main() -> int:
     return 0
 
 
-def _write(lake: Lake, size: int) -> None:
+def write_projections(lake: Lake, size: int) -> None:
+    """Projections of photographs that do not exist, of LABELS labels, in pieces."""
     rng = np.random.default_rng(0)
     delta.create(lake, (PROJECTIONS,))
     for first in range(0, size, BATCH):
@@ -55,7 +56,7 @@ def _write(lake: Lake, size: int) -> None:
         labels = rng.integers(0, LABELS, count)
         table = pa.table(
             {
-                "path": [f"file:///photographs/{labels[n]}/{first + n}.jpg" for n in range(count)],
+                "path": [f"file:///photographs/{first + n}.jpg" for n in range(count)],
                 "label": [f"label {label}" for label in labels],
                 "split": ["Training"] * count,
                 "sha256": [f"{first + n:064x}" for n in range(count)],

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import ExifTags, Image, PngImagePlugin, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageFile, PngImagePlugin, UnidentifiedImageError
 
 from bronze.structure import Content, ends_early, format_of, has_too_many_parts, without_metadata
 
@@ -125,6 +125,24 @@ def decode(content: Content) -> Image.Image:
         white = Image.new("RGBA", image.size, "white")
         return Image.alpha_composite(white, image).convert("RGB")
     return image.convert("RGB")
+
+
+def salvage(content: bytes, limits: Limits) -> Image.Image | None:
+    """What can be seen of a picture that is truncated or damaged, None where that is nothing; to look at, no more.
+
+    By the same parsers and within the same limits as `inspect`, and like it one call at a time in a process.
+    """
+    name = format_of(content)
+    if name is None or name not in limits.formats or has_too_many_parts(content, name):
+        return None
+    before, ImageFile.LOAD_TRUNCATED_IMAGES = ImageFile.LOAD_TRUNCATED_IMAGES, True
+    try:
+        with _pixels_guarded(limits.max_pixels):
+            return decode(content)
+    except Exception:  # noqa: BLE001 - as in `inspect`; that it is damaged is known
+        return None
+    finally:
+        ImageFile.LOAD_TRUNCATED_IMAGES = before
 
 
 @contextmanager

@@ -184,6 +184,18 @@ def quarantine(
 
 
 @app.command()
+def report(
+    output: Annotated[str, typer.Option("--output", help="The file that is written.")] = "report.html",
+    lake: LakeUri = None,
+    config: Config = None,
+) -> None:
+    """Write what is in the lake, and what its components show, as one HTML file that needs no network."""
+    from fruits.report import write_report
+
+    print(write_report(_settings(config, lake=lake), output))
+
+
+@app.command()
 def forget(
     paths: Annotated[list[str], typer.Argument(help="Paths of photographs, whether or not the files are still there.")],
     lake: LakeUri = None,

@@ -13,7 +13,7 @@ from pyspark.sql import DataFrame
 from gold.calibration import Projector, find_calibration, to_row
 from gold.pca import Spectrum, captured, components_needed, fit_pca, fit_spectrum
 from gold.project import project
-from gold.report import write_scree_plots
+from gold.report import write_label_plots, write_scree_plots
 from gold.tables import CALIBRATIONS, EXPLAINED_VARIANCE, MODELS, PROJECTIONS, TABLES
 from lakehouse import delta
 from lakehouse.delta import Lake
@@ -234,13 +234,18 @@ def _record(workspace: Workspace, version: Version, spectrum: Spectrum, scaler: 
 
 
 def _calibrate(workspace: Workspace, version: Version, scaler: Scaler) -> None:
-    """Log how well photographs are identified under a version, and keep what it takes, unless that is kept."""
+    """Log how photographs lie under a version and how well they are identified, and keep what that takes.
+
+    Nothing is done where it is kept: that is the last step, so a run that died before it does all of them again.
+    """
     lake, registry = workspace.lake, workspace.registry
     if version.number in delta.versions(lake, CALIBRATIONS, "pca_version"):
         return
     rows = _sample(lake)
     calibration, metrics = find_calibration(rows)
     registry.log_metrics(version, metrics)
+    with tempfile.TemporaryDirectory() as folder:
+        registry.log_figures(version, write_label_plots(rows, delta.count(lake, PROJECTIONS), Path(folder)))
     reach("gold.accuracy-logged")
     pca = registry.load(version)
     projector = Projector(*scaler.arrays, pca.mean_, pca.components_)
@@ -249,10 +254,12 @@ def _calibrate(workspace: Workspace, version: Version, scaler: Scaler) -> None:
 
 
 def _sample(lake: Lake) -> pa.Table:
-    """Label, split and components of all photographs, or of some CALIBRATED: always the same ones, by their content."""
+    """The projections of all photographs, or of some CALIBRATED: always the same ones, by their content."""
     share = CALIBRATED / max(delta.count(lake, PROJECTIONS), 1)
     some = pc.field("sha256") < f"{int(share * 2**32):08x}" if share < 1 else None
-    rows = delta.dataset(lake, PROJECTIONS).to_table(["path", "label", "split", "components"], filter=some)
+    rows = delta.dataset(lake, PROJECTIONS).to_table(
+        ["path", "label", "split", "pc1", "pc2", "components"], filter=some
+    )
     return rows.sort_by("path")
 
 

@@ -2,7 +2,16 @@
 
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from gold.likeness import Centroids, find_centroids
 from gold.pca import Spectrum
+
+_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#b45a93", "#b98600", "#2f9bd6", "#7a6a00", "#5f6771")  # Okabe and Ito's
+_MARKERS = "os^DvP"
+_LABELS = 30  # that a legend and a heat map have room for: those with the most photographs
 
 
 def write_scree_plots(spectrum: Spectrum, components: int, threshold: float, folder: Path) -> list[Path]:
@@ -60,4 +69,58 @@ def _page(spectrum: Spectrum, components: int, threshold: float, path: Path) -> 
         hovermode="x unified",
     )
     figure.write_html(path, include_plotlyjs=True, full_html=True)  # no network needed to look at it
+    return path
+
+
+def write_label_plots(rows: pa.Table, images: int, folder: Path) -> list[Path]:
+    """Draw how photographs and labels lie, as two pictures; returns the files, less where there is less to draw.
+
+    Args:
+        rows: `label`, `pc1`, `pc2` and `components` of some photographs.
+        images: the number of photographs that they are some of.
+        folder: where the pictures go.
+    """
+    plane = rows.num_rows and rows.column("pc2").null_count == 0  # with one component there is none
+    files = [_scatter(rows, images, folder / "pc1-pc2.png")] if plane else []
+    centroids = find_centroids(rows.filter(pc.is_valid(rows.column("label"))).to_batches()).largest(_LABELS)
+    return [*files, _heat_map(centroids, folder / "labels.png")] if len(centroids.labels) > 1 else files
+
+
+def _scatter(rows: pa.Table, images: int, path: Path) -> Path:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 6), layout="constrained")
+    axes = figure.subplots()
+    x, y = (rows.column(name).to_numpy() for name in ("pc1", "pc2"))
+    labels = np.array([label if label is not None else "(no label)" for label in rows.column("label").to_pylist()])
+    for number, label in enumerate(np.unique(labels)):
+        own = labels == label
+        colour, marker = _COLOURS[number % len(_COLOURS)], _MARKERS[number % len(_MARKERS)]
+        # A name that begins with an underscore would be left out of the legend, and $ would be mathematics.
+        name = "\u200b" + str(label).replace("$", r"\$")
+        axes.scatter(x[own], y[own], s=9, c=colour, marker=marker, alpha=0.7, linewidths=0, label=name)
+    some = f"{rows.num_rows:,} of {images:,}" if rows.num_rows < images else f"{images:,}"
+    axes.set(xlabel="PC1", ylabel="PC2", title=f"{some} photographs", aspect="equal")
+    axes.set_adjustable("datalim")
+    axes.spines[["top", "right"]].set_visible(False)
+    if len(np.unique(labels)) <= _LABELS:
+        axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False, markerscale=2)
+    figure.savefig(path, dpi=100)
+    return path
+
+
+def _heat_map(centroids: Centroids, path: Path) -> Path:
+    from matplotlib.figure import Figure
+
+    count = len(centroids.labels)
+    figure = Figure(figsize=(3 + 0.45 * count, 2 + 0.4 * count), layout="constrained")
+    axes = figure.subplots()
+    distances = np.where(np.eye(count, dtype=bool), np.nan, centroids.distances)
+    image = axes.imshow(distances, cmap="Blues_r")
+    names = [label.replace("$", r"\$") for label in centroids.labels]
+    axes.set_xticks(range(count), names, rotation=90)
+    axes.set_yticks(range(count), names)
+    axes.set_title("distance between labels' centroids")
+    figure.colorbar(image, ax=axes)
+    figure.savefig(path, dpi=100)
     return path

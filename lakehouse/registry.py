@@ -151,6 +151,12 @@ class Registry:
         self._client.log_batch(version.run_id, [Metric(key, value, 0, 0) for key, value in metrics.items()])
         self._store.publish()
 
+    def log_figures(self, version: Version, figures: Sequence[Path]) -> None:
+        """Keep more files with a version's run, in place of those of the same names."""
+        self._guard()
+        for figure in figures:
+            self._client.log_artifact(version.run_id, str(figure), "figures")
+
     def load(self, version: Version) -> Any:
         """Load a version's scikit-learn object, if its artifact is still the one that was registered.
 

@@ -121,7 +121,7 @@ def test_first_fit_is_recorded_and_projects_every_row(
     assert [point.step for point in sorted(curve, key=lambda point: point.step)] == [*range(1, 9)]
     np.testing.assert_allclose([point.value for point in sorted(curve, key=lambda point: point.step)], cumulative)
     figures = {artifact.path for artifact in client.list_artifacts(pca.run_id, "figures")}
-    assert figures == {"figures/scree.png", "figures/scree.html"}
+    assert figures == {f"figures/{name}" for name in ("scree.png", "scree.html", "pc1-pc2.png", "labels.png")}
     inputs = {one.dataset.name: one.dataset.digest for one in logged.inputs.dataset_inputs}
     assert inputs.keys() == {"silver.features", "silver.moments", "silver.scaled"}
     assert inputs["silver.scaled"] == str(delta.existing(workspace.lake, SCALED).version())

@@ -1,0 +1,21 @@
+"""`fruits report`: what a lake holds and what its components show, in one HTML file that needs no network."""
+
+from fruits.console import bars
+from fruits.report.contents import gather
+from fruits.report.page import make_page
+from lakehouse.settings import Settings
+from lakehouse.storage import absolute_uri, is_s3, local_path, write_file
+
+
+def write_report(settings: Settings, output: str) -> str:
+    """Write the report to a file, or an object on S3, that is there whole or not at all; returns its name.
+
+    Raises:
+        LakehouseError: the lake has no table.
+        StorageError: the file cannot be written.
+    """
+    uri = absolute_uri(output)
+    with bars() as progress:
+        page = make_page(gather(settings, progress))
+    write_file(uri, page.encode())
+    return uri if is_s3(uri) else str(local_path(uri))
