@@ -1,9 +1,8 @@
 """The gold job: components that explain the threshold, every image projected onto them, a record of each version."""
 
 import tempfile
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import TypedDict
 
 import numpy as np
 import pyarrow as pa
@@ -13,6 +12,7 @@ from pyspark.sql import DataFrame
 from gold.calibration import Projector, find_calibration, to_row
 from gold.pca import Spectrum, captured, components_needed, fit_pca, fit_spectrum
 from gold.project import project
+from gold.records import model_row, spectrum_rows
 from gold.report import write_label_plots, write_scree_plots
 from gold.tables import CALIBRATIONS, EXPLAINED_VARIANCE, MODELS, PROJECTIONS, TABLES
 from lakehouse import delta
@@ -226,10 +226,10 @@ def _record(workspace: Workspace, version: Version, spectrum: Spectrum, scaler: 
     """Append what a version explains, and the version, unless a run that died here has done so."""
     lake = workspace.lake
     if version.number > (delta.maximum(lake, EXPLAINED_VARIANCE, "pca_version") or 0):
-        delta.write_small(_spectrum_rows(version, spectrum), lake, EXPLAINED_VARIANCE, mode="append")
+        delta.write_small(spectrum_rows(version, spectrum), lake, EXPLAINED_VARIANCE, mode="append")
     reach("gold.explained-variance-written")
     if version.number > (delta.maximum(lake, MODELS, "pca_version") or 0):
-        delta.write_small(_model_row(version, spectrum, scaler), lake, MODELS, mode="append")
+        delta.write_small(model_row(version, spectrum, scaler), lake, MODELS, mode="append")
     reach("gold.models-written")
 
 
@@ -261,38 +261,6 @@ def _sample(lake: Lake) -> pa.Table:
         ["path", "label", "split", "pc1", "pc2", "components"], filter=some
     )
     return rows.sort_by("path")
-
-
-def _spectrum_rows(version: Version, spectrum: Spectrum) -> pa.Table:
-    size = len(spectrum.variance)
-    return pa.table(
-        {
-            "pca_version": pa.array([version.number] * size, pa.int64()),
-            "component": pa.array(range(1, size + 1), pa.int32()),
-            "variance": spectrum.variance,
-            "ratio": spectrum.ratio,
-            "cumulative": spectrum.cumulative,
-        }
-    )
-
-
-def _model_row(version: Version, spectrum: Spectrum, scaler: Scaler) -> pa.Table:
-    tags = version.tags
-    row: dict[str, Any] = {
-        "pca_version": version.number,
-        "scaler_version": scaler.version.number,
-        "run_id": version.run_id,
-        "scaler_sha256": scaler.version.sha256,
-        "pca_sha256": version.sha256,
-        "feature_version": tags["feature_version"],
-        "images": spectrum.count,
-        "components": int(tags["components"]),
-        "explained_variance": float(tags["explained_variance"]),
-        "threshold": float(tags["threshold"]),
-        "fitted_at": datetime.now(UTC),
-        "reason": tags["reason"],
-    }
-    return pa.Table.from_pylist([row], schema=delta.arrow_schema(MODELS))
 
 
 # ---- project --------------------------------------------------------------------------------------------------------

@@ -19,9 +19,9 @@ FARTHEST = 2.0
 
 _ROWS_AT_ONCE = 512  # × 1,000,000 photographs are 2 GB
 _KEPT = 0.98  # of known photographs, known again at the confidence 0.98
-_HELD_BACK = 0.01  # of photographs whose own label is held back, the least doubtful
+_HELD_BACK = 0.1  # of photographs whose own label is held back, those told from the others least
 _DOUBT = 0.2  # in ratio, from the threshold to being sure, at the least
-_WAY = 0.75  # from the ratios of known photographs to those of held-back ones
+_WAY = 0.7  # from the ratios of known photographs to those of held-back ones
 
 
 def directions(components: Float32) -> Float32:
@@ -119,8 +119,8 @@ def calibrate(known: Labelled) -> Calibration | None:
     """Find the threshold from the known photographs alone; None where there are fewer than two labels.
 
     Two distributions are at hand: the ratio of each photograph among the others, and what its ratio would be if its
-    label were not known. Between the first one's 98th percentile and the second's first, the threshold lies three
-    quarters of the way up: photographs that come later differ more from those that are there than these do from each
+    label were not known. Between the first one's 98th percentile and the second's tenth, the threshold lies seven
+    tenths of the way up: photographs that come later differ more from those that are there than these do from each
     other. Where the two overlap it is the former: what is known stays known.
     """
     if len(known.labels) < 2:

@@ -273,15 +273,6 @@ def rows_where(
     return [dict(row) for row in found.to_pylist()]
 
 
-def every(lake: Lake, table: Table, columns: Sequence[str], step: int) -> pa.Table:
-    """Some columns of the first of every `step` rows, in memory that does not grow with the rows that are left out."""
-    parts, place = [], 0
-    for batch in dataset(lake, table).to_batches(columns=list(columns), batch_size=10_000, batch_readahead=2):
-        parts.append(batch.take(pa.array(range(-place % step, batch.num_rows, step), pa.int64())))
-        place += batch.num_rows
-    return pa.Table.from_batches(parts, arrow_schema(table).empty_table().select(list(columns)).schema)
-
-
 def any_row(lake: Lake, table: Table, column: str, value: object) -> bool:
     """Whether any current row has this value in a column, which alone is read."""
     rows = dataset(lake, table)

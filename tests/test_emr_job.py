@@ -115,6 +115,7 @@ def weights() -> str | None:
 def store(s3_server: S3Server, folder: Path, weights: str) -> Iterator[None]:  # noqa: F811
     """A bucket with the photographs and the weights, to which the environment points."""
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(boto3, "DEFAULT_SESSION", None)  # which keeps the credentials that it found first
         for name, value in environment(s3_server.port).items():
             patch.setenv(name, value)
         boto3.client("s3").create_bucket(Bucket="fruits")

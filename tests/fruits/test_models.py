@@ -29,7 +29,6 @@ from tests.conftest import add_photographs, load_stub
 from tests.fruits.test_cli import call
 from tests.processes import descendants
 
-CHROMIUM = shutil.which("chromium")
 PATIENCE = 60_000  # milliseconds
 
 
@@ -135,19 +134,14 @@ def address(settings: Settings) -> Iterator[str]:
 
 
 @pytest.fixture
-def page(address: str) -> Iterator[Any]:
-    """A page of Chromium's without a window, in which nothing is asked of any other machine."""
-    playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
-    if CHROMIUM is None:
-        pytest.skip("Chromium is not installed (apt-get install chromium)")
+def page(browser: Any, address: str) -> Iterator[Any]:
+    """A page in which nothing is asked of any other machine."""
     asked: list[str] = []
-    with playwright.sync_playwright() as started:
-        browser = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        page = browser.new_page(viewport={"width": 1400, "height": 1000})
-        page.set_default_timeout(PATIENCE)
-        page.on("request", lambda request: asked.append(request.url))
-        yield page
-        browser.close()
+    page = browser.new_page(viewport={"width": 1400, "height": 1000})
+    page.set_default_timeout(PATIENCE)
+    page.on("request", lambda request: asked.append(request.url))
+    yield page
+    page.close()
     assert [url for url in asked if not url.startswith((address, "data:", f"blob:{address}"))] == []
 
 

@@ -1,6 +1,5 @@
 """The report in a real browser: opened from disk, without a network, with mouse, keyboard and a small screen."""
 
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from itertools import pairwise
@@ -16,7 +15,6 @@ from lakehouse.delta import Lake
 from lakehouse.settings import load_settings
 from tests.fruits.test_report import NASTY, add_images, add_version
 
-CHROMIUM = shutil.which("chromium")
 SIZES = {"phone": (390, 844), "desktop": (1280, 900)}
 
 
@@ -38,18 +36,6 @@ def comes_true(page: Any, condition: str) -> None:
     while not page.evaluate(condition):
         assert time.monotonic() < end, condition
         page.wait_for_timeout(20)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    """Debian's Chromium, without a window."""
-    playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
-    if CHROMIUM is None:
-        pytest.skip("Chromium is not installed (apt-get install chromium)")
-    with playwright.sync_playwright() as started:
-        opened = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield opened
-        opened.close()
 
 
 @pytest.fixture

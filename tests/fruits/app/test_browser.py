@@ -1,7 +1,6 @@
 """The page of `fruits app` in a real browser: by mouse, keyboard, drop and paste, on a desk and on a phone."""
 
 import base64
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,6 @@ from fruits.app.known import KnownLake
 from tests.bronze.corpus import png_bomb
 from tests.fruits.app.conftest import KINDS, App
 
-CHROMIUM = shutil.which("chromium")
 SIZES = {"phone": (390, 844), "desk": (1280, 900)}
 WIDER = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 GIVE = """([event, name, content]) => {
@@ -27,18 +25,6 @@ INK = """(canvas) => {
   for (let n = 0; n < pixels.length; n += 4) seen.add(pixels.slice(n, n + 4).join());
   return seen.size;
 }"""
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    """Debian's Chromium, without a window."""
-    playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
-    if CHROMIUM is None:
-        pytest.skip("Chromium is not installed (apt-get install chromium)")
-    with playwright.sync_playwright() as started:
-        opened = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield opened
-        opened.close()
 
 
 @pytest.fixture

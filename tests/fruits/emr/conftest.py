@@ -35,6 +35,7 @@ def moto_server() -> Iterator[str]:
 @pytest.fixture
 def no_stack(moto_server: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """An account with nothing in it, and credentials for no other."""
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)  # which keeps the credentials that it found first
     for name in [*os.environ]:
         if name.startswith("AWS_"):
             monkeypatch.delenv(name)

@@ -245,7 +245,7 @@ def test_serverless_job_that_fails_removes_the_application_too(
 ) -> None:
     """The job and its state are named, and where its log will be."""
     getting_on(finish_job("FAILED"))
-    with pytest.raises(StepFailedError, match=r"fruits bronze \(\w+\) failed.* logs/applications/.*SPARK_DRIVER yet"):
+    with pytest.raises(StepFailedError, match=r"fruits bronze \(\w+\) failed.*/logs/applications/.*SPARK_DRIVER yet"):
         run_serverless(load_emr_settings(), settings, pause=0.05, patience=0.2)
     assert {one.state for one in serverless_backend().applications.values()} == {"TERMINATED"}
 

@@ -1,0 +1,46 @@
+"""The rows that a version of the PCA leaves in `gold.explained_variance` and `gold.models`."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pyarrow as pa
+
+from gold.pca import Spectrum
+from gold.tables import MODELS
+from lakehouse.delta import arrow_schema
+from lakehouse.registry import Version
+from silver.fitted import Scaler
+
+
+def spectrum_rows(version: Version, spectrum: Spectrum) -> pa.Table:
+    """A row for each component there could be, from 1 on."""
+    size = len(spectrum.variance)
+    return pa.table(
+        {
+            "pca_version": pa.array([version.number] * size, pa.int64()),
+            "component": pa.array(range(1, size + 1), pa.int32()),
+            "variance": spectrum.variance,
+            "ratio": spectrum.ratio,
+            "cumulative": spectrum.cumulative,
+        }
+    )
+
+
+def model_row(version: Version, spectrum: Spectrum, scaler: Scaler) -> pa.Table:
+    """The row of a version, fitted now."""
+    tags = version.tags
+    row: dict[str, Any] = {
+        "pca_version": version.number,
+        "scaler_version": scaler.version.number,
+        "run_id": version.run_id,
+        "scaler_sha256": scaler.version.sha256,
+        "pca_sha256": version.sha256,
+        "feature_version": tags["feature_version"],
+        "images": spectrum.count,
+        "components": int(tags["components"]),
+        "explained_variance": float(tags["explained_variance"]),
+        "threshold": float(tags["threshold"]),
+        "fitted_at": datetime.now(UTC),
+        "reason": tags["reason"],
+    }
+    return pa.Table.from_pylist([row], schema=arrow_schema(MODELS))
