@@ -26,6 +26,7 @@ def identify(settings: Settings, photos: Sequence[str]) -> Iterator[Found]:
 
     Raises:
         NothingKnownError: there is nothing to compare with.
+        WeightsNotFoundError: the lake has lost its model.
     """
     identifier = Identifier.open(settings)
     for photo in photos:
@@ -38,7 +39,8 @@ def identify(settings: Settings, photos: Sequence[str]) -> Iterator[Found]:
         except NotAPhotographError as error:
             yield {"photo": photo, "error": str(error)}
         except (OSError, StorageError, ValueError) as error:
-            yield {"photo": photo, "error": f"It cannot be read: {getattr(error, 'strerror', None) or error}."}
+            why = str(getattr(error, "strerror", None) or error).rstrip(".")
+            yield {"photo": photo, "error": f"It cannot be read: {why}."}
 
 
 def print_found(found: Sequence[Found]) -> None:

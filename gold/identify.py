@@ -13,7 +13,7 @@ from gold.nearest import Calibration, Float32, Labelled, chords, directions, rat
 from gold.tables import CALIBRATIONS, MODELS, PROJECTIONS
 from lakehouse import delta
 from lakehouse.delta import Lake
-from lakehouse.errors import LakehouseError
+from lakehouse.errors import LakehouseError, WeightsNotFoundError
 from lakehouse.settings import Settings
 from lakehouse.storage import read_file
 from lakehouse.vectors import as_matrix
@@ -111,22 +111,25 @@ class Identifier:
         Takes 4 k bytes a photograph, and reads all components once.
 
         Raises:
-            NothingKnownError: there is no lake, or nothing was projected yet.
+            NothingKnownError: there is no lake, or nothing was projected or calibrated yet.
+            WeightsNotFoundError: the lake has lost the model that its features were computed with.
         """
         lake = Lake(settings.lake)
-        if any(delta.open_table(lake, table) is None for table in (PROJECTIONS, MODELS, CALIBRATIONS)):
+        if any(delta.open_table(lake, table) is None for table in (PROJECTIONS, MODELS)):
             raise NothingKnownError(
                 f"There is no lake at {settings.lake} that knows photographs: `fruits run` makes one."
             )
         version = delta.maximum(lake, PROJECTIONS, "pca_version")
         if version is None:
             raise NothingKnownError(f"No photograph has been projected in {settings.lake}: `fruits run` does it.")
-        rows = delta.rows_where(lake, CALIBRATIONS, "pca_version", [version], CALIBRATIONS.schema.names)
+        calibrated = delta.open_table(lake, CALIBRATIONS) is not None  # not in a lake that an older release made
+        names = CALIBRATIONS.schema.names
+        rows = delta.rows_where(lake, CALIBRATIONS, "pca_version", [version], names) if calibrated else []
         models = delta.rows_where(lake, MODELS, "pca_version", [version], ["feature_version"])
         if not rows or not models:
             raise NothingKnownError(f"Version {version} of the PCA is not calibrated yet: `fruits gold` does it.")
         projector, calibration = from_row(rows[0])
-        model = read_file(lake.uri_of(f"models/{models[0]['feature_version']}.tflite"))
+        model = _read_model(lake, models[0]["feature_version"])
         limits = Limits(settings.formats, settings.max_bytes, settings.max_pixels)
         return cls(
             version, read_projected(lake, len(projector.axes)), projector, calibration, load_predict(model), limits
@@ -169,6 +172,14 @@ class Identifier:
             Neighbour(self._lake.paths[int(one)].as_py(), self._lake.labels[int(one)], float(distance))
             for one, distance in zip(nearest, distances, strict=True)
         ]
+
+
+def _read_model(lake: Lake, feature_version: str) -> bytes:
+    uri = lake.uri_of(f"models/{feature_version}.tflite")
+    try:
+        return read_file(uri)
+    except FileNotFoundError:
+        raise WeightsNotFoundError(f"The converted model {uri} is not there: `fruits run` makes it anew.") from None
 
 
 def read_projected(lake: Lake, k: int) -> Projected:

@@ -1,10 +1,12 @@
 """`fruits identify`, through the command, on a lake of drawn photographs."""
 
 import json
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from pyspark.sql import SparkSession
 from typer.testing import CliRunner
@@ -12,10 +14,12 @@ from typer.testing import CliRunner
 import gold.job
 from fruits.cli import app
 from fruits.draw import draw_photograph, draw_photographs
+from fruits.rollback import roll_back, unpin
 from fruits.run import run_layers
-from gold.identify import NothingKnownError
+from gold.identify import Identifier, NothingKnownError
 from gold.tables import CALIBRATIONS
 from lakehouse import delta
+from lakehouse.errors import WeightsNotFoundError
 from lakehouse.settings import Settings, load_settings
 from lakehouse.workspace import Workspace
 
@@ -111,6 +115,26 @@ def test_lake_that_knows_nothing_says_what_to_do(tmp_path: Path, kiwi: Path) -> 
     assert not (tmp_path / "lake").exists()
 
 
+def test_model_that_is_lost_is_named_and_made_anew(settings: Settings, kiwi: Path) -> None:
+    """By the next run, which has nothing else to do."""
+    shutil.rmtree(Workspace(settings).lake.folder("models"))
+    found = CliRunner().invoke(app, ["identify", str(kiwi), "--lake", settings.lake])
+    assert isinstance(found.exception, WeightsNotFoundError)
+    assert "untrained-r1.tflite is not there: `fruits run`" in str(found.exception)
+    run_layers(settings)
+    assert ask(settings, [kiwi])[1][0]["label"] == "Kiwi"
+
+
+def test_lake_of_an_older_release_is_calibrated_by_a_run(settings: Settings, kiwi: Path) -> None:
+    """Which fits nothing anew."""
+    shutil.rmtree(Workspace(settings).lake.folder("gold/calibrations"))
+    with pytest.raises(NothingKnownError, match=r"Version 1 of the PCA is not calibrated yet: `fruits gold`"):
+        Identifier.open(settings)
+    run_layers(settings)
+    assert ask(settings, [kiwi])[1][0]["label"] == "Kiwi"
+    assert len(Workspace(settings).registry.versions(gold.job.PCA)) == 1
+
+
 def test_fit_logs_how_well_photographs_are_told(settings: Settings) -> None:
     """By split, with the version's other metrics; a second run logs and writes nothing."""
     workspace = Workspace(settings)
@@ -143,3 +167,20 @@ def test_unlabelled_photographs_are_neighbours_alone(
     status, (answer,) = ask(flat, [kiwi])
     assert (status, answer["label"], answer["known"], answer["confidence"]) == (0, None, False, 0.0)
     assert {one["label"] for one in answer["neighbours"]} == {None}
+
+
+def test_older_version_answers_after_a_rollback(settings: Settings, kiwi: Path) -> None:
+    """With its own components. The last of these tests, for it adds photographs."""
+    older = Identifier.open(settings)
+    images = Path(str(settings.images).removeprefix("file://"))
+    draw_photographs(images, views=12, kinds=("Plum",), size=48)
+    run_layers(settings.model_copy(update={"refit": "always"}))
+    newer = Identifier.open(settings)
+    roll_back(settings, older.pca_version)
+    again = Identifier.open(settings)
+    assert (older.pca_version, newer.pca_version, again.pca_version) == (1, 2, 1)
+    content = kiwi.read_bytes()
+    np.testing.assert_allclose(again.identify(content).components, older.identify(content).components, atol=1e-4)
+    assert len(again.map_points[2]) == len(newer.map_points[2])
+    assert ask(settings, [kiwi])[1][0]["label"] == "Kiwi"
+    unpin(settings)
