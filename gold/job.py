@@ -1,8 +1,10 @@
 """The gold job: components that explain the threshold, every image projected onto them, a record of each version."""
 
 import tempfile
+from collections.abc import Callable
+from functools import cache, partial
 from pathlib import Path
-from typing import TypedDict
+from typing import Any, TypedDict
 
 import numpy as np
 import pyarrow as pa
@@ -77,11 +79,12 @@ def run(workspace: Workspace) -> Summary:
         workspace.progress.say("A PCA needs at least two photographs that differ; gold waits until there are more.")
         return _nothing(workspace)
     assert version is not None
-    projected, removed = _write_projections(workspace, version)
+    pca = cache(partial(workspace.registry.load, version))
+    projected, removed = _write_projections(workspace, version, pca)
     if spectrum is not None:
         _record(workspace, version, spectrum, scaler)
         explained = float(version.tags["explained_variance"])
-    _calibrate(workspace, version, scaler)
+    _calibrate(workspace, version, scaler, pca)
     if version != champion:
         workspace.registry.set_champion(version)
         reach("gold.champion-moved")
@@ -233,7 +236,7 @@ def _record(workspace: Workspace, version: Version, spectrum: Spectrum, scaler: 
     reach("gold.models-written")
 
 
-def _calibrate(workspace: Workspace, version: Version, scaler: Scaler) -> None:
+def _calibrate(workspace: Workspace, version: Version, scaler: Scaler, pca: Callable[[], Any]) -> None:
     """Log how photographs lie under a version and how well they are identified, and keep what that takes.
 
     Nothing is done where it is kept: that is the last step, so a run that died before it does all of them again.
@@ -247,8 +250,7 @@ def _calibrate(workspace: Workspace, version: Version, scaler: Scaler) -> None:
     with tempfile.TemporaryDirectory() as folder:
         registry.log_figures(version, write_label_plots(rows, delta.count(lake, PROJECTIONS), Path(folder)))
     reach("gold.accuracy-logged")
-    pca = registry.load(version)
-    projector = Projector(*scaler.arrays, pca.mean_, pca.components_)
+    projector = Projector(*scaler.arrays, pca().mean_, pca().components_)
     delta.write_small(to_row(version.number, projector, calibration, rows.num_rows), lake, CALIBRATIONS, mode="append")
     reach("gold.calibrations-written")
 
@@ -266,7 +268,7 @@ def _sample(lake: Lake) -> pa.Table:
 # ---- project --------------------------------------------------------------------------------------------------------
 
 
-def _write_projections(workspace: Workspace, version: Version) -> tuple[int, int]:
+def _write_projections(workspace: Workspace, version: Version, pca: Callable[[], Any]) -> tuple[int, int]:
     """Bring `gold.projections` to this PCA and to `silver.scaled`; returns how many were projected, and removed."""
     lake = workspace.lake
     upstream = f"{state(lake, SCALED, FEATURES)} by {PCA} {version.number}"
@@ -276,7 +278,7 @@ def _write_projections(workspace: Workspace, version: Version) -> tuple[int, int
         delta.read(workspace.spark, lake, SCALED),
         lake,
         PROJECTIONS,
-        lambda rows: _projections(workspace, version, rows),
+        lambda rows: _projections(workspace, version, pca(), rows),
         same=["sha256", "scaler_version"],
         version=("pca_version", version.number),
     )
@@ -285,7 +287,6 @@ def _write_projections(workspace: Workspace, version: Version) -> tuple[int, int
     return made
 
 
-def _projections(workspace: Workspace, version: Version, scaled: DataFrame) -> DataFrame:
-    pca = workspace.registry.load(version)
+def _projections(workspace: Workspace, version: Version, pca: Any, scaled: DataFrame) -> DataFrame:
     features = delta.read(workspace.spark, workspace.lake, FEATURES)
     return project(scaled, features, pca.mean_, pca.components_, version.number)

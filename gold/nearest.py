@@ -7,6 +7,7 @@ one of something else is about as far from several. The ratio of the two distanc
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -64,7 +65,11 @@ class Labelled:
         return np.concatenate([self.nearest(asked[part] @ self.rows.T) for part in _parts(len(asked))])
 
     def distances_to_others(self) -> Float64:
-        """From each row to the nearest other photograph of each label, shape (n, labels). O(n² k)."""
+        """From each row to the nearest other photograph of each label, shape (n, labels). O(n² k), once."""
+        return self._to_others.copy()
+
+    @cached_property
+    def _to_others(self) -> Float64:
         found = []
         for part in _parts(len(self.rows)):
             cosines = self.rows[part] @ self.rows.T

@@ -3,7 +3,6 @@
 Nothing here is called by two threads at once: LiteRT, DuckDB and Pillow's guards each serve one.
 """
 
-import io
 import time
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -14,6 +13,7 @@ import numpy as np
 from bronze.photograph import decode
 from bronze.tables import IMAGES
 from fruits.sql import connect
+from fruits.thumbnail import shrink
 from gold.identify import Identifier
 from gold.tables import PROJECTIONS
 from lakehouse import delta
@@ -133,11 +133,7 @@ class KnownLake:
 
 def small(content: bytes) -> bytes:
     """A photograph as a WebP of at most PIXELS a side."""
-    image = decode(content)
-    image.thumbnail((PIXELS, PIXELS))
-    made = io.BytesIO()
-    image.save(made, "WEBP", quality=80, method=2)
-    return made.getvalue()
+    return shrink(decode(content), PIXELS, quality=80)
 
 
 def _rounded(values: np.ndarray[Any, Any]) -> list[float]:

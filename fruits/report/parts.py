@@ -3,6 +3,7 @@
 from fruits.report.markup import Html, element, join, text
 
 UNLABELLED = "(no label)"
+LABELS_LISTED = 200
 NO_PROJECTIONS = "There are no projections yet: `fruits run` makes them."
 
 

@@ -3,10 +3,8 @@
 from fruits.report import charts
 from fruits.report.contents import Projected, Report
 from fruits.report.markup import Html, data, element, join, table
-from fruits.report.parts import NO_PROJECTIONS, card, label_name, short_path, words_of
+from fruits.report.parts import LABELS_LISTED, NO_PROJECTIONS, card, label_name, short_path, words_of
 from fruits.report.sample import End, Sample
-
-LABELS_LISTED = 200
 
 
 def variance(report: Report) -> Html:

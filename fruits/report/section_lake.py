@@ -6,9 +6,8 @@ from fruits.report import charts
 from fruits.report.contents import Report
 from fruits.report.held import HeldFile
 from fruits.report.markup import Html, element, join, table
-from fruits.report.parts import file_name, image, key, label_name, no_picture, with_code, words_of
+from fruits.report.parts import LABELS_LISTED, file_name, image, key, label_name, no_picture, with_code, words_of
 
-LABELS_LISTED = 200
 BATCHES_LISTED = 50
 
 

@@ -1,7 +1,6 @@
 """Small pictures of photographs, in the page itself."""
 
 import base64
-import io
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +11,7 @@ from duckdb import DuckDBPyConnection, DuckDBPyRelation
 from PIL import Image
 
 from bronze.photograph import decode
+from fruits.thumbnail import shrink
 
 PIXELS = 64
 """The longer side: 0.6 kB as WebP."""
@@ -24,11 +24,7 @@ _AT_ONCE = 64
 
 def thumbnail(image: Image.Image, side: int = PIXELS) -> str:
     """A picture as the base64 of a small WebP."""
-    small = image.convert("RGB")
-    small.thumbnail((side, side))
-    content = io.BytesIO()
-    small.save(content, "WEBP", quality=60, method=2)
-    return base64.b64encode(content.getvalue()).decode()
+    return base64.b64encode(shrink(image, side, quality=60)).decode()
 
 
 def read_thumbnails(
