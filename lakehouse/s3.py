@@ -28,6 +28,8 @@ _ADVICE = {
 """What to do, by what the server or boto3 calls the error."""
 _OF_THE_OBJECT = ("AccessDenied", "NoSuchKey", "404", "403", "InvalidObjectState")
 """What S3 answers where one object cannot be read; that another can, is possible."""
+_GLOBAL_ENDPOINT = "https://s3.amazonaws.com"
+"""AWS's old name for all regions. boto3 follows its redirects to the bucket's region; the other libraries do not."""
 _lock = Lock()
 
 
@@ -112,29 +114,37 @@ def _shared(process: int, told: frozenset[tuple[str, str]]) -> Any:  # noqa: ARG
 
 
 @cache
-def _store(bucket: str, *surroundings: object) -> "S3Store":
+def _store(bucket: str, process: int, told: frozenset[tuple[str, str]]) -> "S3Store":
     from obstore.auth.boto3 import Boto3CredentialProvider
     from obstore.store import S3Store
 
-    made = _shared(*surroundings).meta
-    endpoint = None if ".amazonaws.com" in made.endpoint_url else made.endpoint_url
-    plain = bool(endpoint and endpoint.startswith("http://"))
+    endpoint = _endpoint(process, told)
+    # S3Store refuses None, so what is not known is left out.
+    known = {"endpoint": endpoint, "region": _shared(process, told).meta.region_name}
     return S3Store(
         bucket,
-        endpoint=endpoint,
-        region=made.region_name,
         credential_provider=Boto3CredentialProvider(session()),
-        client_options={"allow_http": plain},
+        client_options={"allow_http": bool(endpoint and endpoint.startswith("http://"))},
+        **{key: value for key, value in known.items() if value},
     )
+
+
+@cache
+def _endpoint(process: int, told: frozenset[tuple[str, str]]) -> str | None:
+    """The server's address; None where it is the one that every library finds by itself from the region.
+
+    Names of AWS's count, too: a VPC endpoint's, and those for FIPS and for IPv6.
+    """
+    address = str(_shared(process, told).meta.endpoint_url).rstrip("/")
+    own = client(ignore_configured_endpoint_urls=True, use_dualstack_endpoint=False, use_fips_endpoint=False)
+    return None if address in (own.meta.endpoint_url, _GLOBAL_ENDPOINT) else address
 
 
 def _found() -> tuple[Any, str | None, str | None]:
     """Credentials (frozen, or None), region and endpoint, as boto3 finds them."""
-    found = session()
-    credentials = found.get_credentials()
-    made = shared_client().meta
-    custom = None if ".amazonaws.com" in made.endpoint_url else made.endpoint_url
-    return credentials and credentials.get_frozen_credentials(), made.region_name, custom
+    credentials = session().get_credentials()
+    region = shared_client().meta.region_name
+    return credentials and credentials.get_frozen_credentials(), region, _endpoint(*_surroundings())
 
 
 def delta_options() -> dict[str, str]:
@@ -158,14 +168,14 @@ def arrow_filesystem() -> Any:
 
     credentials, region, endpoint = _found()
     scheme, _, host = (endpoint or "").partition("://")
-    return S3FileSystem(
-        access_key=credentials and credentials.access_key,
-        secret_key=credentials and credentials.secret_key,
-        session_token=credentials and credentials.token,
-        region=region,
-        endpoint_override=host or None,
-        scheme=scheme or None,
-    )
+    options = {"region": region, "endpoint_override": host, "scheme": scheme}
+    if credentials is not None:
+        options |= {
+            "access_key": credentials.access_key,
+            "secret_key": credentials.secret_key,
+            "session_token": credentials.token,
+        }
+    return S3FileSystem(**{key: value for key, value in options.items() if value})
 
 
 def hadoop_options() -> dict[str, str]:

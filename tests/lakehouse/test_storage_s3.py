@@ -1,9 +1,12 @@
 """Storage on S3: a real server, keys as they are, and errors that say what to do."""
 
+import os
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
+from deltalake import DeltaTable
 
 from bronze.tables import IMAGES
 from lakehouse import delta, storage
@@ -145,6 +148,102 @@ def test_all_libraries_are_told_the_same(s3: Any, bucket: str) -> None:
     told = client.delta_options()
     assert (told["aws_endpoint"], told["aws_allow_http"], told["aws_access_key_id"]) == (endpoint, "true", KEY)
     assert client.hadoop_options()["spark.hadoop.fs.s3a.endpoint"] == endpoint
+
+
+@pytest.fixture
+def aws(monkeypatch: pytest.MonkeyPatch) -> str:
+    """AWS's own S3 in a region, by nothing but the region and credentials, and a network that leads nowhere."""
+    for name in [*os.environ]:
+        if name.startswith("AWS_") or name.lower() in ("no_proxy", "https_proxy", "all_proxy"):
+            monkeypatch.delenv(name)
+    told = {
+        "AWS_ACCESS_KEY_ID": KEY,
+        "AWS_SECRET_ACCESS_KEY": "secret",
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "AWS_REGION": "eu-west-3",
+        "HTTPS_PROXY": "http://127.0.0.1:9",  # nobody listens there
+    }
+    for name, value in told.items():
+        monkeypatch.setenv(name, value)
+    return told["AWS_REGION"]
+
+
+def endpoints() -> dict[str, str | None]:
+    """The endpoint that each library is told, None where it is to find AWS's own; and that each takes what it is told.
+
+    Made is each of them, and for a bucket in AWS's region; none of them can get there.
+    """
+    from lakehouse import s3 as client
+
+    store, arrow = client.object_store("bkt"), client.arrow_filesystem()
+    _, (told, *_) = arrow.__reduce__()
+    assert store.config["region"] == arrow.region == "eu-west-3"
+    options, hadoop = client.delta_options(), client.hadoop_options()
+    assert (options["aws_region"], hadoop["spark.hadoop.fs.s3a.endpoint.region"]) == ("eu-west-3", "eu-west-3")
+    with pytest.raises(OSError, match="error sending request"):
+        DeltaTable("s3://bkt/table", storage_options={**options, "max_retries": "0"})
+    host = f"{told['scheme']}://{told['endpoint_override']}" if told["endpoint_override"] else None
+    hadoops = hadoop.get("spark.hadoop.fs.s3a.endpoint")
+    assert hadoop.get("spark.hadoop.fs.s3a.path.style.access") == (hadoops and "true")
+    return {
+        "obstore": store.config.get("endpoint"),
+        "pyarrow": host,
+        "delta-rs": options.get("aws_endpoint"),
+        "Hadoop": hadoops,
+    }
+
+
+@pytest.mark.parametrize(
+    "endpoint",
+    [
+        None,
+        "https://s3.eu-west-3.amazonaws.com",
+        "https://s3.eu-west-3.amazonaws.com/",
+        "https://s3.amazonaws.com",
+    ],
+)
+def test_name_that_the_region_gives_is_left_to_each_library(
+    aws: str, monkeypatch: pytest.MonkeyPatch, endpoint: str | None
+) -> None:
+    """Named or not: all can be made, and none is bound to one address."""
+    if endpoint is not None:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
+    assert set(endpoints().values()) == {None}
+
+
+@pytest.mark.parametrize(
+    "endpoint",
+    [
+        "https://bucket.vpce-0a1b2c3d-4e5f6a7b.s3.eu-west-3.vpce.amazonaws.com",
+        "https://s3.dualstack.eu-west-3.amazonaws.com",
+        "https://minio.example.org:9000",
+    ],
+)
+def test_name_that_was_chosen_is_kept_also_one_of_awss(
+    aws: str, monkeypatch: pytest.MonkeyPatch, endpoint: str
+) -> None:
+    """A VPC's endpoint is the only way there from a network without Internet."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
+    assert set(endpoints().values()) == {endpoint}
+
+
+def test_name_of_a_profile_or_for_fips_is_kept(aws: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """boto3 finds an endpoint in more places than the environment, and the others are told."""
+    monkeypatch.setenv("AWS_USE_FIPS_ENDPOINT", "true")
+    assert set(endpoints().values()) == {"https://s3-fips.eu-west-3.amazonaws.com"}
+    monkeypatch.delenv("AWS_USE_FIPS_ENDPOINT")
+    profile = tmp_path / "config"
+    profile.write_text("[default]\nendpoint_url = https://minio.example.org\n")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(profile))
+    assert set(endpoints().values()) == {"https://minio.example.org"}
+
+
+def test_photograph_on_aws_that_is_out_of_reach_is_the_networks_fault(aws: str) -> None:
+    """Not this program's: the quick client can be made for AWS's own S3."""
+    with pytest.raises(StorageError, match=r"s3://bkt/a\.png is out of reach: .* Check the network"):
+        storage.read_file("s3://bkt/a.png", 100)
 
 
 def test_server_that_asks_for_patience_gets_it(proxy: Proxy, bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
