@@ -26,6 +26,8 @@ from lakehouse.errors import ForeignTableError
 from lakehouse.storage import absolute_uri, is_s3, list_files, local_path
 
 LAYOUT = "1"
+_GLOB_SYNTAX = "{}*"
+"""What a lake's folder may have in its name, and Hadoop reads as a pattern; `?` and brackets it may not have."""
 READ_ERRORS = (PySparkException, Py4JJavaError)
 """What reading versions whose files or log are gone raises: Spark's own error, or what py4j could not translate."""
 
@@ -164,19 +166,20 @@ def read(spark: SparkSession, lake: Lake, table: Table) -> DataFrame:
     column mapping, no partitions (`create` refuses others). Spark's own reading of a log takes seconds in a process
     that has just begun, for each table, before the first row.
     """
-    files = data_files(lake, table)
-    if not files:
+    handle = open_table(lake, table)
+    files = _data_files(lake, table, handle)
+    if handle is None or not files:
         return spark.createDataFrame([], table.schema)
-    # The names are names: a lake's folder may have brackets or stars in its own.
+    folder = lake.path(table)
+    if any(character in folder for character in _GLOB_SYNTAX):
+        # Of n files under such a name Spark's own reader reads each n times, `__globPaths__` or not; Delta's does not.
+        return spark.read.format("delta").option("versionAsOf", handle.version()).load(folder)
     return spark.read.schema(table.schema).option("__globPaths__", "false").parquet(*files)
 
 
 def data_files(lake: Lake, table: Table, version: int | None = None) -> list[str]:
     """The data files of a version, by default the current one; empty for a table that does not exist."""
-    handle = open_table(lake, table, version)
-    names = _actions(handle).column("path").to_pylist() if handle else []
-    # The log percent-encodes names, delta-rs' own list of files the lake's folder as well.
-    return [f"{lake.path(table)}/{unquote(name)}" for name in names]
+    return _data_files(lake, table, open_table(lake, table, version))
 
 
 def read_changes(spark: SparkSession, lake: Lake, table: Table, first: int, last: int) -> DataFrame:
@@ -292,6 +295,12 @@ def count(lake: Lake, table: Table) -> int:
 def _named(location: str) -> str:
     """A table's folder by Spark's name for it, as `Lake.path` names it."""
     return str(Path(location.removeprefix("file:"))) if location.startswith("file:") else absolute_uri(location)
+
+
+def _data_files(lake: Lake, table: Table, handle: DeltaTable | None) -> list[str]:
+    names = _actions(handle).column("path").to_pylist() if handle else []
+    # The log percent-encodes names, delta-rs' own list of files the lake's folder as well.
+    return [f"{lake.path(table)}/{unquote(name)}" for name in names]
 
 
 def _look_at(lake: Lake) -> None:

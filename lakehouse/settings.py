@@ -13,13 +13,16 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from lakehouse.errors import SettingsError
-from lakehouse.storage import absolute_uri, is_s3
+from lakehouse.storage import absolute_uri, is_s3, local_path
 
 Refit = Literal["auto", "always", "never"]
 Format = Literal["JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF"]
 Share = Annotated[float, Field(gt=0, le=1)]
 DEFAULT_FILE = "conf/local.yaml"
 Model = TypeVar("Model", bound=BaseModel)
+_URL_SYNTAX = "%#?\\[]"
+"""What delta-rs reads as an escape, a query, a separator or an address, or panics at, in the name of a lake."""
+_URL_SYNTAX_BEHIND_LINKS = "%\\[]"
 
 
 class Settings(BaseModel):
@@ -62,11 +65,11 @@ class Settings(BaseModel):
 
     @field_validator("lake")
     @classmethod
-    def _without_escapes(cls, value: str) -> str:
-        if found := [character for character in "%#?\\" if character in value]:
-            raise ValueError(
-                f"a lake's folder is named without {' '.join(found)}, which delta-rs reads as part of a URL."
-            )
+    def _without_url_syntax(cls, value: str) -> str:
+        _check_characters(value, _URL_SYNTAX)
+        if not is_s3(value):
+            # delta-rs follows links itself, and makes a URL of where they lead.
+            _check_characters(os.path.realpath(local_path(value)), _URL_SYNTAX_BEHIND_LINKS, "leads to {}, and ")
         return value
 
     @property
@@ -158,6 +161,14 @@ def _read_yaml(path: Path) -> dict[str, Any]:
 def _from_environment(environment: Mapping[str, str]) -> dict[str, tuple[object, str]]:
     names = {f"FRUITS_{key.upper()}": key for key in Settings.model_fields} | {"MLFLOW_TRACKING_URI": "tracking_uri"}
     return {key: (environment[name], name) for name, key in names.items() if environment.get(name)}
+
+
+def _check_characters(folder: str, refused: str, where: str = "") -> None:
+    if found := [character for character in refused if character in folder]:
+        raise ValueError(
+            f"a lake's folder {where.format(repr(folder))}is named without {' '.join(found)}, which delta-rs reads as "
+            "part of a URL. Name another folder."
+        )
 
 
 def _explain(error: ValidationError, sources: Mapping[str, str], model: type[BaseModel]) -> str:

@@ -1,6 +1,8 @@
 """One writer a lake: a second run is refused before it writes, and a run that has lost its lease commits no more."""
 
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -8,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+from pyspark.sql import SparkSession
 
 from bronze.tables import IMAGES
 from fruits.run import LAYERS, run_layers, take_through
@@ -16,9 +19,14 @@ from gold.tables import PROJECTIONS
 from lakehouse import delta
 from lakehouse.errors import LeaseHeldError, LeaseLostError
 from lakehouse.lease import open_lease
+from lakehouse.settings import load_settings
 from lakehouse.workspace import Workspace
 from silver.featurize import Encoder, Predict
+from silver.tables import FEATURES, SCALED
 from tests.conftest import add_photographs
+from tests.fruits.test_cli import call
+
+PER_PHOTOGRAPH = (IMAGES, FEATURES, SCALED, PROJECTIONS)
 
 HOLD = """
 import sys, time
@@ -78,3 +86,34 @@ def test_spark_is_stopped_while_it_works_for_a_lost_lease(
     with pytest.raises(LeaseLostError, match="run again"), writing(workspace.settings) as held:
         take_through(held, ["silver"], lambda: Encoder("slow-r1", 8, rob_and_sleep))
     assert time.monotonic() - begun < 60
+
+
+@pytest.mark.parametrize("name", ["best {of} 2024/lake", "a*b/lake"])
+def test_every_photograph_is_one_row_also_in_a_lake_whose_name_looks_like_a_pattern(
+    spark: SparkSession, tmp_path: Path, photographs: Path, tracking_store: Path, encoder: Encoder, name: str
+) -> None:
+    """After the first run, a second one, and an increment."""
+    workspace = Workspace(load_settings(images=str(photographs), lake=str(tmp_path / name), weights="untrained"))
+    folder = Path(workspace.lake.folder("mlflow"))
+    folder.mkdir(parents=True)
+    shutil.copy(tracking_store, folder)
+    for added, total in ((12, 12), (0, 12), (3, 15)):
+        add_photographs(photographs, "Apple", range(total - added, total))
+        take_through(workspace, LAYERS, lambda: encoder)
+        held = {one.name: len(delta.existing(workspace.lake, one).to_pyarrow_table()) for one in PER_PHOTOGRAPH}
+        assert held == dict.fromkeys(held, total)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([name.removesuffix("/lake"), "photographs"])
+
+
+def test_lake_with_brackets_in_its_name_is_refused_before_anything_is_made(
+    tmp_path: Path, photographs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Exit status 2, and the characters are named; the photographs' folder may have them."""
+    add_photographs(photographs, "Apple [red]", range(1))
+    (tmp_path / "[real]").mkdir()
+    (tmp_path / "link").symlink_to("[real]")
+    for folder in ("[2024]", "link"):
+        assert call("run", "--images", photographs, "--lake", tmp_path / folder / "lake") == 2
+        assert re.search(r"is named without \[ \], which delta-rs reads", capsys.readouterr().err)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["[real]", "link", "photographs"]
+    assert not list((tmp_path / "[real]").iterdir())

@@ -139,8 +139,31 @@ def test_photographs_nobody_named_are_asked_for_with_the_three_ways_to_name_them
         _ = load_settings().source
 
 
-@pytest.mark.parametrize("name", ["a%20b", "a#b", "a?b", "a\\b"])
+@pytest.mark.parametrize("name", ["a%20b", "a#b", "a?b", "a\\b", "[2024]", "a]b"])
 def test_lake_is_refused_a_name_that_delta_reads_as_a_url(tmp_path: Path, name: str) -> None:
     """What an engine would take for an escape or the end of a URL is refused before anything is written."""
     with pytest.raises(SettingsError, match=r"`lake` in --lake .* is named without"):
         load_settings(lake=str(tmp_path / name))
+
+
+@pytest.mark.parametrize("name", ["[2024]", "a%20b"])
+def test_lake_is_refused_a_link_to_such_a_name(tmp_path: Path, name: str) -> None:
+    """delta-rs follows links, also those above the lake; nothing is made there."""
+    (tmp_path / name).mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / name)
+    with pytest.raises(SettingsError, match=r"leads to '.*(2024|20b).*', and is named without (\[ \]|%), which"):
+        load_settings(lake=str(tmp_path / "link" / "not yet" / "lake"))
+    assert list((tmp_path / name).iterdir()) == []
+
+
+def test_lake_on_s3_is_refused_brackets_as_well() -> None:
+    """They are the same to delta-rs there."""
+    with pytest.raises(SettingsError, match=r"`lake` in --lake .* is named without \[ \], which delta-rs"):
+        load_settings(lake="s3://bucket/[2024]/lake")
+
+
+@pytest.mark.parametrize("name", ["best {of} 2024", "a*b", "it's", "a+b:c"])
+def test_lake_may_have_any_other_name(tmp_path: Path, name: str) -> None:
+    """Also where photographs lie, brackets and all."""
+    settings = load_settings(lake=str(tmp_path / name / "lake"), images=str(tmp_path / "a[1]%20#?"))
+    assert (settings.lake, settings.images) == (f"file://{tmp_path}/{name}/lake", f"file://{tmp_path}/a[1]%20#?")
