@@ -24,30 +24,36 @@ def spark_session(settings: Settings, java_options: str = "") -> SparkSession:
     """Start Spark with Delta, or return the session that runs.
 
     Args:
-        settings: `spark` is passed on as it stands; `packages` are put on the driver's class path.
+        settings: `spark` goes over all that is set here; `packages` are put on the driver's class path.
         java_options: more options for the driver's Java machine.
 
     Raises:
         LakehouseError: there is no Java to start.
     """
-    under_spark_submit = "PYSPARK_GATEWAY_PORT" in os.environ
+    under_spark_submit = _under_spark_submit()
     if not under_spark_submit:
         _need_java()
         # Workers run this interpreter, whatever `python3` is on the path.
         os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     builder = SparkSession.builder.appName("fruits")
-    options = {**_DELTA, **settings.spark}
-    if region := os.environ.get("AWS_REGION"):
-        options["spark.executorEnv.AWS_REGION"] = region
+    options = session_options(settings)
     if settings.packages and not under_spark_submit:
         options |= _class_path(settings, java_options)
-        if is_s3(settings.lake):
-            from lakehouse.s3 import hadoop_options
-
-            options |= hadoop_options()
     for key, value in options.items():
         builder = builder.config(key, value)
     return builder.getOrCreate()
+
+
+def session_options(settings: Settings) -> dict[str, str | bool | int | float]:
+    """What Spark is told, but for the class path: Delta, how to get to S3, and over both what the settings say."""
+    options: dict[str, str | bool | int | float] = {**_DELTA}
+    if region := os.environ.get("AWS_REGION"):
+        options["spark.executorEnv.AWS_REGION"] = region
+    if settings.packages and not _under_spark_submit() and is_s3(settings.lake):
+        from lakehouse.s3 import hadoop_options
+
+        options |= hadoop_options()
+    return options | settings.spark
 
 
 def prepare(settings: Settings, warm_up: str) -> Path:
@@ -85,6 +91,10 @@ def _class_path(settings: Settings, java_options: str) -> dict[str, str]:
         "spark.driver.extraClassPath": os.pathsep.join(str(jar) for jar in jars),
         "spark.driver.extraJavaOptions": options.strip(),
     }
+
+
+def _under_spark_submit() -> bool:
+    return "PYSPARK_GATEWAY_PORT" in os.environ
 
 
 def _need_java() -> None:

@@ -110,6 +110,9 @@ def load(
 ) -> Model:
     """Read settings of any kind, as `load_settings` does.
 
+    A mapping is merged with the one below it key by key, one level deep, and null removes a key. Any other value
+    replaces the one below it.
+
     Args:
         model: what they are.
         default_file: the file of that name that is shipped holds every key, the one under the working directory some.
@@ -123,13 +126,24 @@ def load(
     values = {key: (value, f"the shipped {default_file}") for key, value in shipped(default_file).items()}
     path = Path(file) if file is not None else Path(default_file)
     if file is not None or path.is_file():
-        values |= {key: (value, str(path)) for key, value in _read_yaml(path).items()}
-    values |= environment or {}
-    values |= {key: (value, f"--{key.replace('_', '-')}") for key, value in options.items() if value is not None}
+        _lay_over(values, {key: (value, str(path)) for key, value in _read_yaml(path).items()})
+    _lay_over(values, environment or {})
+    given = {key: (value, f"--{key.replace('_', '-')}") for key, value in options.items() if value is not None}
+    _lay_over(values, given)
     try:
         return model.model_validate({key: value for key, (value, _) in values.items()})
     except ValidationError as error:
         raise SettingsError(_explain(error, {key: source for key, (_, source) in values.items()}, model)) from error
+
+
+def _lay_over(values: dict[str, tuple[Any, str]], upper: Mapping[str, tuple[object, str]]) -> None:
+    for key, (value, source) in upper.items():
+        lower, _ = values.get(key, (None, ""))
+        if isinstance(lower, Mapping) and isinstance(value, Mapping):
+            merged = {**lower, **value}
+            values[key] = {name: one for name, one in merged.items() if one is not None}, source
+        else:
+            values[key] = value, source
 
 
 def shipped(file: str) -> dict[str, Any]:

@@ -6,7 +6,8 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from lakehouse.errors import SettingsError
-from lakehouse.settings import Settings, load, to_yaml
+from lakehouse.settings import DEFAULT_FILE as SHIPPED
+from lakehouse.settings import Settings, load, shipped, to_yaml
 from lakehouse.storage import is_s3
 
 DEFAULT_FILE = "conf/emr.yaml"
@@ -123,6 +124,8 @@ def on_cluster(settings: Settings, emr: EmrSettings) -> str:
             raise SettingsError(f"`{key}` is {uri}, which a cluster cannot reach. Name an s3:// URI.")
     if settings.images is None:
         settings.source  # noqa: B018 - says that no folder was named
-    spark = {key: value for key, value in settings.spark.items() if not key.startswith(_LOCAL)}
+    # The file is laid over the shipped one on the cluster: what shall not count there is null.
+    spark: dict[str, object] = dict.fromkeys(shipped(SHIPPED)["spark"])
+    spark |= {key: value for key, value in settings.spark.items() if not key.startswith(_LOCAL)}
     changed = {"packages": [], "s3_packages": [], "spark": spark, "region": emr.region, "register_tables": emr.glue}
     return to_yaml({**settings.model_dump(mode="json"), **changed})

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from lakehouse.errors import SettingsError
-from lakehouse.settings import Settings, load_settings
+from lakehouse.settings import Settings, load_settings, to_yaml
 
 
 @pytest.fixture(autouse=True)
@@ -29,13 +29,35 @@ def test_shipped_defaults_set_every_key() -> None:
     assert (settings.images, settings.removed_images, settings.refit) == (None, "keep", "auto")
 
 
-def test_file_replaces_the_keys_it_names_as_a_whole_and_no_other(tmp_path: Path) -> None:
-    """A list or mapping of the file is not merged with the default; keys it leaves out keep theirs."""
-    file = write(tmp_path / "mine.yaml", "threshold: 0.9\nsplits: [lesson]\nspark: {spark.master: 'local[1]'}\n")
+def test_file_replaces_the_values_and_lists_it_names_and_no_other(tmp_path: Path) -> None:
+    """A list of the file is not merged with the default; keys it leaves out keep theirs."""
+    file = write(tmp_path / "mine.yaml", "threshold: 0.9\nsplits: [lesson]\n")
     settings, defaults = load_settings(file), load_settings()
-    assert (settings.threshold, settings.splits, settings.spark) == (0.9, ["lesson"], {"spark.master": "local[1]"})
-    changed = {"threshold", "splits", "spark"}
+    assert (settings.threshold, settings.splits) == (0.9, ["lesson"])
+    changed = {"threshold", "splits"}
     assert settings.model_dump(exclude=changed) == defaults.model_dump(exclude=changed)
+
+
+def test_mapping_is_merged_key_by_key_and_null_removes_a_key(tmp_path: Path) -> None:
+    """One key under `spark:` leaves the others as they are; options go over the file in the same way."""
+    text = "spark: {spark.driver.memory: 6g, spark.ui.enabled: null, spark.mine: 1, spark.unknown: null}\n"
+    expected = {**load_settings().spark, "spark.driver.memory": "6g", "spark.mine": 1}
+    del expected["spark.ui.enabled"]
+    file = write(tmp_path / "mine.yaml", text)
+    assert load_settings(file).spark == expected
+    del expected["spark.mine"]
+    assert load_settings(file, spark={"spark.mine": None, "spark.driver.memory": "8g"}).spark == {
+        **expected,
+        "spark.driver.memory": "8g",
+    }
+    assert load_settings(write(tmp_path / "empty.yaml", "spark: {}\n")).spark == load_settings().spark
+
+
+def test_written_settings_are_read_back(tmp_path: Path) -> None:
+    """As they are."""
+    settings = load_settings(spark={"spark.driver.memory": "6g"}, images=str(tmp_path))
+    file = write(tmp_path / "written.yaml", to_yaml(settings.model_dump(mode="json")))
+    assert load_settings(file) == settings
 
 
 def test_empty_file_changes_nothing(tmp_path: Path) -> None:
@@ -74,6 +96,8 @@ def test_option_goes_over_environment_goes_over_file(tmp_path: Path, monkeypatch
         ("formats: [JPEG, HEIC]", r"`formats\.1` in .*mine\.yaml is 'HEIC': .*'JPEG', 'PNG'.*'TIFF'"),
         ("formats: []", r"`formats` in .*mine\.yaml is \[\]: .*at least 1"),
         ("splits: train", r"`splits` in .*mine\.yaml is 'train': .*list"),
+        ("spark:", r"`spark` in .*mine\.yaml is None: .*dictionary"),
+        ("spark: {spark.x: [1]}", r"`spark\.spark\.x\.str` in .*mine\.yaml is \[1\]"),
         ("spark: [a]", r"`spark` in .*mine\.yaml is \['a'\]: .*dictionary"),
         ("scaler_variance_range: [1.1, 0.9]", r"`scaler_variance_range\.0` in .*mine\.yaml is 1\.1: .*less than 1"),
         ("images: https://example.org", r"`images` in .*mine\.yaml is 'https:.*the scheme https:// is not supported"),

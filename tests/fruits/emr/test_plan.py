@@ -6,7 +6,6 @@ from typing import Any
 
 import botocore.session  # type: ignore[import-untyped]
 import pytest
-import yaml
 from botocore.validate import ParamValidator  # type: ignore[import-untyped]
 from typer.testing import CliRunner
 
@@ -127,13 +126,14 @@ def test_wrong_setting_is_named_with_its_file(tmp_path: Path) -> None:
 
 def test_settings_for_the_cluster_leave_the_laptop_behind(tmp_path: Path) -> None:
     """No master, no memory, no jars: the platform's. What is about the data stays, and the file is a settings file."""
-    run = load_settings(images="s3://b/photographs", lake="s3a://b/lake", threshold=0.9)
+    own = {"spark.executor.memory": "9g", "spark.python.daemon.module": None}
+    run = load_settings(images="s3://b/photographs", lake="s3a://b/lake", threshold=0.9, spark=own)
     text = on_cluster(run, load_emr_settings(glue=True))
-    found = yaml.safe_load(text)
-    assert not [key for key in found["spark"] if key.startswith(("spark.master", "spark.driver", "spark.sql.codegen"))]
-    assert found["spark"]["spark.sql.session.timeZone"] == "UTC"
     (tmp_path / "settings.yaml").write_text(text)
     again = load_settings(tmp_path / "settings.yaml")
+    assert not [key for key in again.spark if key.startswith(("spark.master", "spark.driver", "spark.sql.codegen"))]
+    assert again.spark["spark.sql.session.timeZone"] == "UTC"
+    assert (again.spark["spark.executor.memory"], "spark.python.daemon.module" in again.spark) == ("9g", False)
     assert (again.packages, again.jars, again.register_tables, again.region) == ([], [], True, "eu-west-3")
     assert (again.lake, again.threshold) == ("s3://b/lake", 0.9)
 
