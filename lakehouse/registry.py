@@ -77,7 +77,7 @@ class Registry:
         `guard` is called before each write that others see, and raises where it must not be made.
         """
         self._guard = guard
-        self._store = open_store(tracking_uri, folder)
+        self._store = open_store(tracking_uri, folder, make_database)
         self.tracking_uri, self.artifacts = self._store.uri, self._store.artifacts
         self._experiment = experiment
         self._client = _open_client(self.tracking_uri)
@@ -221,18 +221,32 @@ def check_sha256(version: Version, actual: str, recorded: str) -> None:
         )
 
 
+def make_database(path: Path) -> None:
+    """Make MLflow's empty database, a file that is not there yet; no connection to it is left."""
+    _prepare_mlflow()
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    # The place of artifacts is MLflow's word for "a server's": it would make a local folder at once.
+    SqlAlchemyStore(f"sqlite:///{path}", "mlflow-artifacts:/").engine.dispose()
+
+
 def _open_client(tracking_uri: str) -> "MlflowClient":
+    _prepare_mlflow()
+    import mlflow
+
+    _use(tracking_uri)
+    return mlflow.MlflowClient(tracking_uri=tracking_uri)
+
+
+def _prepare_mlflow() -> None:
     # MLflow reports its use over the network unless told not to: not with somebody else's photographs.
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")  # for files of a few kilobytes
-    import mlflow
-    import mlflow.sklearn
+    import mlflow.sklearn  # noqa: F401 - here, where others wait for it, and not at its first use
 
     # That tables are made, and that a scaler does not predict, is no news; MLflow's errors are exceptions.
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.ERROR)
-    _use(tracking_uri)
-    return mlflow.MlflowClient(tracking_uri=tracking_uri)
 
 
 def _use(tracking_uri: str) -> None:

@@ -12,6 +12,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, Protocol
 
+from lakehouse.database import Make, provide
 from lakehouse.errors import LeaseLostError
 from lakehouse.storage import is_s3, local_path
 
@@ -33,11 +34,14 @@ class TrackingStore(Protocol):
         """Let others see what was changed."""
 
 
-def open_store(tracking_uri: str | None, folder: str) -> TrackingStore:
-    """The store that is named, or the one in a lake's folder, a path or URI; made where there is none."""
+def open_store(tracking_uri: str | None, folder: str, make: Make) -> TrackingStore:
+    """The store that is named, or the one in a lake's folder, a path or URI; made where there is none.
+
+    `make` makes an empty database of MLflow's.
+    """
     if tracking_uri is not None:
         return _Named(tracking_uri)
-    return _OnS3(folder) if is_s3(folder) else _OnDisk(folder)
+    return _OnS3(folder) if is_s3(folder) else _OnDisk(folder, make)
 
 
 class _Named:
@@ -50,11 +54,11 @@ class _Named:
 
 
 class _OnDisk(_Named):
-    def __init__(self, folder: str) -> None:
+    def __init__(self, folder: str, make: Make) -> None:
         path = local_path(folder)
-        path.mkdir(parents=True, exist_ok=True)
         super().__init__(f"sqlite:///{path}/{_DATABASE}")
         self.artifacts = f"{path}/artifacts"
+        provide(path / _DATABASE, self.artifacts, make)
 
 
 class _OnS3(_Named):

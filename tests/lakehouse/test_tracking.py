@@ -7,7 +7,7 @@ import pytest
 from sklearn.preprocessing import StandardScaler  # type: ignore[import-untyped]
 
 from lakehouse.errors import LeaseLostError, StorageError
-from lakehouse.registry import Fit, Registry
+from lakehouse.registry import Fit, Registry, make_database
 from lakehouse.tracking import open_store
 
 MODEL = "fruits-scaler"
@@ -73,7 +73,7 @@ def test_run_that_dies_before_it_publishes_has_changed_nothing(
 
 def test_copy_is_removed_with_the_store(folder: str) -> None:
     """Nothing of the registry stays on this machine."""
-    store = open_store(None, folder)
+    store = open_store(None, folder, make_database)
     copy = Path(store.uri.removeprefix("sqlite:///"))
     assert copy.is_file()
     del store
@@ -85,4 +85,4 @@ def test_bucket_that_is_not_there_is_named(s3: Any) -> None:
     with pytest.raises(
         StorageError, match=r"no-such-bucket/lake/mlflow/mlflow\.db are out of reach.* Create the bucket"
     ):
-        open_store(None, "s3://no-such-bucket/lake/mlflow")
+        open_store(None, "s3://no-such-bucket/lake/mlflow", make_database)
