@@ -66,7 +66,7 @@ def write_projections(lake: Lake, size: int) -> None:
                 "pca_version": np.ones(count, np.int64),
             }
         )
-        delta.write_small(table.cast(delta.arrow_schema(PROJECTIONS)), lake, PROJECTIONS, mode="append")
+        delta.write_small(table.cast(PROJECTIONS.schema), lake, PROJECTIONS, mode="append")
 
 
 if __name__ == "__main__":

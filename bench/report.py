@@ -65,7 +65,7 @@ def _write_images(lake: Lake) -> None:
                 "content": [made.getvalue()] * BATCH,
             }
         )
-        delta.write_small(table.cast(delta.arrow_schema(IMAGES)), lake, IMAGES, mode="append")
+        delta.write_small(table.cast(IMAGES.schema), lake, IMAGES, mode="append")
 
 
 def _write_model(lake: Lake) -> None:
@@ -77,14 +77,14 @@ def _write_model(lake: Lake) -> None:
         "ratio": ratio,
         "cumulative": np.cumsum(ratio),
     }
-    rows = pa.table(curve).cast(delta.arrow_schema(EXPLAINED_VARIANCE))
+    rows = pa.table(curve).cast(EXPLAINED_VARIANCE.schema)
     delta.write_small(rows, lake, EXPLAINED_VARIANCE, mode="append")
     model = {
         **{"pca_version": 1, "scaler_version": 1, "run_id": "none", "scaler_sha256": "", "pca_sha256": ""},
         **{"feature_version": "none", "images": SIZE, "components": COMPONENTS, "explained_variance": 0.8},
         **{"threshold": 0.8, "fitted_at": datetime.now(UTC), "reason": "first fit"},
     }
-    delta.write_small(pa.Table.from_pylist([model], delta.arrow_schema(MODELS)), lake, MODELS, mode="append")
+    delta.write_small(pa.Table.from_pylist([model], MODELS.schema), lake, MODELS, mode="append")
 
 
 if __name__ == "__main__":

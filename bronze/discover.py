@@ -1,30 +1,34 @@
-"""What is there: the files under a folder, with label and split, as a DataFrame that is never whole in one place."""
+"""What is there: the files under a folder, with label and split, and how they differ from what the tables hold."""
 
 import hashlib
 import os
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from itertools import islice
 
 import pyarrow as pa
-from pyspark.sql import Column, DataFrame, SparkSession
-from pyspark.sql import functions as F
 
+from lakehouse.engine.port import Batches, Engine, Given, Rows
 from lakehouse.storage import list_files, list_folders
+from lakehouse.table import INSTANT
 
-LISTING = "path string, label string, split string, length long, modification_time timestamp, rule string"
-_ARROW = pa.schema(
+FOLDERS = pa.schema([("folder", pa.binary()), ("deep", pa.bool_())])
+"""Folders to list: their URIs as bytes, for a name may be no UTF-8, and whether to go below them."""
+
+LISTING = pa.schema(
     [
         ("path", pa.string()),
         ("label", pa.string()),
         ("split", pa.string()),
         ("length", pa.int64()),
-        ("modification_time", pa.timestamp("us", "UTC")),
+        ("modification_time", INSTANT),
         ("rule", pa.string()),
+        ("fingerprint", pa.int64()),
     ]
 )
+"""Files: `rule` says why one is passed over, and is null for a candidate; `fingerprint` is of all the other columns."""
 _ROWS_A_BATCH = 10_000
 
 _Row = tuple[str, str | None, str | None, int, int, str | None]
@@ -73,61 +77,76 @@ class Rules:
 
 
 @dataclass(frozen=True)
-class Survey:
-    """A listing in short: its files, how many a rule passes over, and digits that another listing does not have."""
+class Listing:
+    """From FOLDERS to LISTING: the files in folders, several folders at once.
 
-    files: int = 0
-    skipped: int = 0
-    digits: int = 0
-
-    def __add__(self, other: "Survey") -> "Survey":
-        """Both listings, in any order."""
-        digits = (self.digits + other.digits) % (1 << 128)
-        return Survey(self.files + other.files, self.skipped + other.skipped, digits)
-
-
-def survey(root: str, rules: Rules, threads: int) -> Survey:
-    """Sum up the files under `root`, holding none of them: so that nothing is started where nothing is new."""
-
-    def surveyed(item: tuple[str, bool]) -> Survey:
-        return sum((_survey_of(row) for row in _rows(*item, root, rules)), Survey())
-
-    with ThreadPoolExecutor(threads) as pool:
-        return sum(pool.map(surveyed, work_items(root, threads)), Survey())
-
-
-def list_photographs(spark: SparkSession, root: str, rules: Rules, parallelism: int) -> DataFrame:
-    """The files under `root`, one row each: path, label, split, length, modification_time, rule.
-
-    `rule` says why a file is passed over, and is null for a candidate. Folders are shared out among tasks.
+    Attributes:
+        root: the folder that was asked for.
+        rules: how files are taken.
+        threads: folders listed at once; what counts on S3, where each answer waits.
     """
-    # As bytes, because a folder's name may be no UTF-8.
-    items = [(bytearray(os.fsencode(folder)), deep) for folder, deep in work_items(root, 4 * parallelism)]
-    tasks = min(len(items), 4 * parallelism)
-    folders = spark.createDataFrame(items, "folder binary, deep boolean").repartition(tasks)
 
-    def listing(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        for batch in batches:
-            for item in batch.to_pylist():
-                found = _rows(os.fsdecode(item["folder"]), item["deep"], root, rules)
-                while rows := list(islice(found, _ROWS_A_BATCH)):
-                    yield _to_batch(rows)
+    root: str
+    rules: Rules
+    threads: int
 
-    return folders.mapInArrow(listing, LISTING)
+    def __call__(self, folders: Given) -> Batches:
+        """List the folders, as they come."""
+        items = [(os.fsdecode(row["folder"]), row["deep"]) for batch in folders for row in batch.to_pylist()]
+        with ThreadPoolExecutor(self.threads) as pool:
+            for batches in pool.map(self._listed, items):
+                yield from batches
+
+    def _listed(self, item: tuple[str, bool]) -> list[pa.RecordBatch]:
+        found, batches = _rows(*item, self.root, self.rules), []
+        while rows := list(islice(found, _ROWS_A_BATCH)):
+            batches.append(_to_batch(rows))
+        return batches
+
+
+def list_photographs(engine: Engine, root: str, rules: Rules, threads: int, folders: int) -> Rows:
+    """The files under `root`, as LISTING; some `folders` are shared out, as far as there are so many."""
+    items = [(os.fsencode(folder), deep) for folder, deep in work_items(root, folders)]
+    columns = [pa.array(values, field.type) for values, field in zip(zip(*items, strict=True), FOLDERS, strict=True)]
+    return engine.map(engine.of(pa.table(columns, schema=FOLDERS)), Listing(root, rules, threads), LISTING)
+
+
+@dataclass(frozen=True)
+class Survey:
+    """A listing in short: its files, how many a rule passes over, and a number that another listing does not have."""
+
+    files: int
+    skipped: int
+    fingerprint: int
+
+
+def survey(engine: Engine, listing: Rows) -> Survey:
+    """Sum up a listing, in whatever order it comes."""
+    summed = engine.sql(
+        """
+        SELECT count(*) AS files, count(rule) AS skipped, coalesce(bit_xor(fingerprint), 0) AS fingerprint
+        FROM listing
+        """,
+        listing=listing,
+    )
+    return Survey(**engine.arrow(summed).to_pylist()[0])
 
 
 def difference_of_files(
-    listing: DataFrame, images: DataFrame, quarantine: DataFrame, clauses: Mapping[str, str]
-) -> DataFrame:
+    engine: Engine, listing: Rows, images: Rows, quarantine: Rows, root: str, clauses: Mapping[str, str]
+) -> Rows:
     """What must be read: the candidates whose length and modification time no table holds.
 
     A path stands in `quarantine` when its newest content could not be read; that row then speaks for it, and the row in
-    `images`, if any, is of older content.
+    `images`, if any, is of older content. A held-back file is tried again as it is where the reason lay outside it, or
+    in limits that are no more.
 
     Args:
+        engine: whose rows they are.
         listing: as `list_photographs` returns it.
-        images: rows of `bronze.images` under the same root.
-        quarantine: rows of `bronze.quarantine` under the same root.
+        images: path, length and modification_time of `bronze.images`.
+        quarantine: the same of `bronze.quarantine`, with reason and detail.
+        root: the folder that was listed; rows that are not under it are left out.
         clauses: by reason, the words that a detail has which was written under the limits of now.
 
     Returns:
@@ -135,44 +154,41 @@ def difference_of_files(
         change: new | changed | unchanged | skipped | gone,
         in_images, in_quarantine: whether that table holds the path.
     """
-    held = quarantine.select(
-        "path", _retried(clauses).alias("retried"), *_aliases("quarantined"), F.lit(True).alias("in_quarantine")
+    retried = [f"(reason = '{reason}' AND NOT contains(detail, :{reason}))" for reason in clauses]
+    below = root.rstrip("/") + "/"
+    return engine.sql(
+        f"""
+        WITH held AS (
+            SELECT path, length, modification_time, {" OR ".join(["reason = 'unreadable'", *retried])} AS retried
+            FROM quarantine WHERE substr(path, 1, :length) = :below
+        ), kept AS (
+            SELECT path, length, modification_time FROM images WHERE substr(path, 1, :length) = :below
+        ), known AS (
+            SELECT coalesce(held.path, kept.path) AS path,
+                   coalesce(held.retried, false) AS retried,
+                   kept.path IS NOT NULL AS in_images,
+                   held.path IS NOT NULL AS in_quarantine,
+                   coalesce(held.length, kept.length) AS length,
+                   coalesce(held.modification_time, kept.modification_time) AS modification_time
+            FROM kept FULL OUTER JOIN held ON kept.path = held.path
+        )
+        SELECT coalesce(listing.path, known.path) AS path,
+               listing.label, listing.split, listing.length, listing.modification_time, listing.rule,
+               CASE WHEN listing.path IS NULL THEN 'gone'
+                    WHEN listing.rule IS NOT NULL THEN 'skipped'
+                    WHEN known.path IS NULL THEN 'new'
+                    WHEN listing.length = known.length AND listing.modification_time = known.modification_time
+                         AND NOT known.retried THEN 'unchanged'
+                    ELSE 'changed' END AS change,
+               coalesce(known.in_images, false) AS in_images,
+               coalesce(known.in_quarantine, false) AS in_quarantine
+        FROM listing FULL OUTER JOIN known ON listing.path = known.path
+        """,
+        {**clauses, "below": below, "length": len(below)},
+        listing=listing,
+        images=images,
+        quarantine=quarantine,
     )
-    kept = images.select("path", *_aliases("ingested"), F.lit(True).alias("in_images"))
-    known = kept.join(held, on="path", how="full_outer").select(
-        "path",
-        F.coalesce("retried", F.lit(False)).alias("retried"),
-        F.coalesce("in_images", F.lit(False)).alias("in_images"),
-        F.coalesce("in_quarantine", F.lit(False)).alias("in_quarantine"),
-        F.coalesce("quarantined_length", "ingested_length").alias("known_length"),
-        F.coalesce("quarantined_time", "ingested_time").alias("known_time"),
-    )
-    untouched = (F.col("length") == F.col("known_length")) & (F.col("modification_time") == F.col("known_time"))
-    change = (
-        F.when(F.col("length").isNull(), "gone")
-        .when(F.col("rule").isNotNull(), "skipped")
-        .when(F.col("known_length").isNull(), "new")
-        .when(untouched & ~F.col("retried"), "unchanged")
-        .otherwise("changed")
-    )
-    return listing.join(known, on="path", how="full_outer").select(
-        *("path", "label", "split", "length", "modification_time", "rule"),
-        change.alias("change"),
-        F.coalesce("in_images", F.lit(False)).alias("in_images"),
-        F.coalesce("in_quarantine", F.lit(False)).alias("in_quarantine"),
-    )
-
-
-def _retried(clauses: Mapping[str, str]) -> Column:
-    """Whether a held-back file is tried again as it is: the reason lay outside it, or in limits that are no more."""
-    retried = F.col("reason") == "unreadable"
-    for reason, clause in clauses.items():
-        retried = retried | ((F.col("reason") == reason) & ~F.col("detail").contains(clause))
-    return retried
-
-
-def _aliases(name: str) -> tuple[Column, Column]:
-    return F.col("length").alias(f"{name}_length"), F.col("modification_time").alias(f"{name}_time")
 
 
 def _rows(folder: str, deep: bool, root: str, rules: Rules) -> Iterator[_Row]:
@@ -183,14 +199,15 @@ def _rows(folder: str, deep: bool, root: str, rules: Rules) -> Iterator[_Row]:
         yield file.path, label, split, file.length, file.modified, rule
 
 
-def _survey_of(row: _Row) -> Survey:
-    digest = hashlib.blake2b(repr(row).encode(), digest_size=16).digest()
-    return Survey(files=1, skipped=int(row[-1] is not None), digits=int.from_bytes(digest))
-
-
 def _to_batch(rows: Sequence[_Row]) -> pa.RecordBatch:
-    columns = [pa.array(values, type=field.type) for values, field in zip(zip(*rows, strict=True), _ARROW, strict=True)]
-    return pa.RecordBatch.from_arrays(columns, schema=_ARROW)
+    columns = [*zip(*rows, strict=True), [_fingerprint(row) for row in rows]]
+    return pa.RecordBatch.from_arrays(
+        [pa.array(values, field.type) for values, field in zip(columns, LISTING, strict=True)], schema=LISTING
+    )
+
+
+def _fingerprint(row: _Row) -> int:
+    return int.from_bytes(hashlib.blake2b(repr(row).encode(), digest_size=8).digest(), signed=True)
 
 
 def _skip_rule(path: str, skip: Sequence[str]) -> str | None:

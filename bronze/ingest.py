@@ -1,82 +1,88 @@
-"""Read candidates and judge them: one row each, a photograph or a reason."""
+"""Read candidates and judge them: a photograph, or a reason why it is none."""
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import pyarrow as pa
-from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
 
-from bronze.photograph import Limits, Photograph, Problem, inspect
+from bronze.photograph import KILLS_THE_READER, Limits, Photograph, Problem, inspect
 from bronze.tables import IMAGES, QUARANTINE
+from lakehouse.engine.port import Batches, Given
 from lakehouse.storage import read_file
 
-READING = (
-    "path string, label string, split string, format string, width int, height int, length long, "
-    "modification_time timestamp, sha256 string, content binary, reason string, detail string"
-)
-_ARROW = pa.schema(
-    [
-        ("path", pa.string()),
-        ("label", pa.string()),
-        ("split", pa.string()),
-        ("format", pa.string()),
-        ("width", pa.int32()),
-        ("height", pa.int32()),
-        ("length", pa.int64()),
-        ("modification_time", pa.timestamp("us", "UTC")),
-        ("sha256", pa.string()),
-        ("content", pa.binary()),
-        ("reason", pa.string()),
-        ("detail", pa.string()),
-    ]
-)
+CANDIDATE = ("path", "label", "split", "length", "modification_time")
+"""The columns of a candidate: all that is known of a file before it is read."""
 _BYTES_A_BATCH = 32 << 20
 
 
-def read_photographs(candidates: DataFrame, limits: Limits, readers: int, count: Callable[[int], None]) -> DataFrame:
-    """Read and judge each candidate; `reason` is null for a photograph.
+@dataclass(frozen=True)
+class Reader:
+    """Reads and judges candidates.
 
-    A task holds at most 32 MiB of content, or one file, at a time, and reads with `readers` threads: against a store
-    that answers late, the waiting is what takes the time.
+    It holds at most 32 MiB of content, or one file, at a time, and reads with several threads: against a store that
+    answers late, the waiting is what takes the time.
 
-    Args:
-        candidates: path, label, split, length, modification_time.
+    Attributes:
         limits: what is taken.
-        readers: files read at once by a task.
-        count: told how many were read, as they are read.
+        threads: files read at once.
+        batch: the number of the ingest.
+        now: when it began.
     """
 
-    def reading(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        with ThreadPoolExecutor(readers) as pool:
-            for batch in batches:
-                for rows in _bounded(batch.to_pylist(), limits.max_bytes):
+    limits: Limits
+    threads: int
+    batch: int
+    now: datetime
+
+    def judged(self, candidates: Given) -> Iterator[list[dict[str, Any]]]:
+        """Candidates as rows of both bronze tables, some at a time; `reason` is None for a photograph."""
+        known = {"batch": self.batch, "ingested_at": self.now, "quarantined_at": self.now}
+        with ThreadPoolExecutor(self.threads) as pool:
+            for batch in candidates:
+                for rows in _bounded(batch.to_pylist(), self.limits.max_bytes):
                     # Decoded here, one at a time, while the pool reads ahead: pictures take more memory than files.
-                    contents = pool.map(lambda row: _read(row, limits), rows)
-                    judged = [{**row, **_judge(found, limits)} for row, found in zip(rows, contents, strict=True)]
-                    count(len(judged))
-                    yield pa.RecordBatch.from_pylist(judged, schema=_ARROW)
-
-    columns = ("path", "label", "split", "length", "modification_time")
-    return candidates.select(*columns).mapInArrow(reading, READING)
+                    contents = pool.map(lambda row: _read(row, self.limits), rows)
+                    yield [
+                        {**row, **known, **_judge(found, self.limits)}
+                        for row, found in zip(rows, contents, strict=True)
+                    ]
 
 
-def photographs(judged: DataFrame, batch: int) -> DataFrame:
-    """The rows for `bronze.images` among what `read_photographs` returned."""
-    rows = judged.where(F.col("reason").isNull())
-    return rows.withColumns({"batch": F.lit(batch).cast("long"), "ingested_at": F.current_timestamp()}).select(
-        *IMAGES.schema.names
-    )
+@dataclass(frozen=True)
+class Photographs(Reader):
+    """From candidates to rows of `bronze.images`: those that are photographs."""
+
+    def __call__(self, candidates: Given) -> Batches:
+        """Read the candidates, and leave out what is no photograph."""
+        for rows in self.judged(candidates):
+            yield pa.RecordBatch.from_pylist([row for row in rows if row["reason"] is None], schema=IMAGES.schema)
 
 
-def quarantined(judged: DataFrame, batch: int) -> DataFrame:
-    """The rows for `bronze.quarantine` among what `read_photographs` returned."""
-    rows = judged.where(F.col("reason").isNotNull())
-    return rows.withColumns({"batch": F.lit(batch).cast("long"), "quarantined_at": F.current_timestamp()}).select(
-        *QUARANTINE.schema.names
-    )
+@dataclass(frozen=True)
+class HeldBack(Reader):
+    """From candidates to rows of `bronze.quarantine`: those that are no photographs."""
+
+    def __call__(self, candidates: Given) -> Batches:
+        """Read the candidates, and leave out what is a photograph by now."""
+        for rows in self.judged(candidates):
+            yield pa.RecordBatch.from_pylist([row for row in rows if row["reason"]], schema=QUARANTINE.schema)
+
+
+def killing(files: pa.Table, batch: int, now: datetime) -> pa.Table:
+    """The rows of `bronze.quarantine` for files that have killed each process that read them.
+
+    Args:
+        files: with the columns of a candidate.
+        batch: the number of the ingest.
+        now: when it began.
+    """
+    detail = "Each process that read it ended: there was not enough memory, or its decoder crashed."
+    held = {"reason": KILLS_THE_READER, "detail": detail, "batch": batch, "quarantined_at": now}
+    return pa.Table.from_pylist([{**row, **held} for row in files.to_pylist()], schema=QUARANTINE.schema)
 
 
 def _bounded(rows: list[dict[str, Any]], max_bytes: int) -> Iterator[list[dict[str, Any]]]:
@@ -111,7 +117,7 @@ def _judge(found: bytes | Problem, limits: Limits) -> dict[str, Any]:
     if isinstance(verdict, Problem):
         return {"reason": verdict.reason, "detail": verdict.detail}
     assert isinstance(found, bytes)
-    return _photograph(verdict, found)
+    return {"reason": None, **_photograph(verdict, found)}
 
 
 def _photograph(photograph: Photograph, content: bytes) -> dict[str, Any]:

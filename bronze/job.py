@@ -1,25 +1,24 @@
 """The bronze job: what lies under the images folder and no table holds yet is read, judged and kept."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TypedDict
 
-from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
+import pyarrow as pa
 
 from bronze.discover import Rules, Survey, difference_of_files, list_photographs, survey
-from bronze.ingest import photographs, quarantined, read_photographs
+from bronze.ingest import CANDIDATE, HeldBack, Photographs, killing
 from bronze.photograph import Limits
 from bronze.tables import IMAGES, QUARANTINE, TABLES
 from lakehouse import delta
+from lakehouse.engine.port import Rows, Work
 from lakehouse.errors import StorageError
 from lakehouse.failpoint import reach
 from lakehouse.follow import follows, mark_follows, state
-from lakehouse.progress import counted
 from lakehouse.workspace import Workspace
 
 _BATCH = "fruits.batch"  # the log's transaction that numbers complete ingests
-_BYTES_A_TASK = 64 << 20
+_FOLDERS = 64  # listed side by side, as far as there are so many
 
 
 class Summary(TypedDict):
@@ -42,7 +41,7 @@ class Summary(TypedDict):
 class _Found:
     """The files of one run: the difference, and how many rows it has of each kind."""
 
-    files: DataFrame
+    files: Rows
     counts: dict[tuple[str, bool, bool], int]
     bytes: int
 
@@ -53,13 +52,19 @@ class _Found:
             if change in changes and images in (None, in_images) and quarantine in (None, in_quarantine)
         )
 
-    @property
-    def candidates(self) -> DataFrame:
-        return self.files.where(F.col("change").isin("new", "changed"))
+
+@dataclass(frozen=True)
+class _Ingest:
+    """One ingest: its number, when it began, and the files that ended each process that read them."""
+
+    batch: int
+    now: datetime
+    killing: list[pa.RecordBatch]
 
     @property
-    def gone(self) -> DataFrame:
-        return self.files.where(F.col("change") == "gone")
+    def killing_files(self) -> pa.Table:
+        columns = pa.schema([IMAGES.schema.field(name) for name in CANDIDATE])
+        return pa.Table.from_batches([batch.select(list(CANDIDATE)) for batch in self.killing], columns)
 
 
 def run(workspace: Workspace) -> Summary:
@@ -70,18 +75,16 @@ def run(workspace: Workspace) -> Summary:
         StorageError: the folder cannot be listed, or is empty while rows are to be removed with it.
         ForeignTableError: a bronze table has another layout.
     """
-    lake, settings = workspace.lake, workspace.settings
+    lake, settings, engine = workspace.lake, workspace.settings, workspace.engine
     delta.create(lake, TABLES)
-    seen = survey(settings.source, _rules(workspace), settings.readers)
-    upstream = f"{settings.source}: {seen.files} files {seen.digits:x}; {_judgement(workspace)}"
-    if follows(lake, QUARANTINE, f"{upstream}; {state(lake, IMAGES)}"):
-        return _nothing_new(workspace, seen)
-    found = _find(workspace)
-    reach("bronze.found")
-    try:
-        summary = _ingest(workspace, found)
-    finally:
-        found.files.unpersist()
+    rules = Rules(settings.splits, settings.skip)
+    with engine.kept(list_photographs(engine, settings.source, rules, settings.readers, _FOLDERS)) as listing:
+        seen = survey(engine, listing)
+        upstream = f"{settings.source}: {seen.files} files {seen.fingerprint:x}; {_judgement(workspace)}"
+        if follows(lake, QUARANTINE, f"{upstream}; {state(lake, IMAGES)}"):
+            return _nothing_new(workspace, seen)
+        engine.prepare(seen.files - delta.count(lake, IMAGES))
+        summary = _take(workspace, listing)
     # What could not be read, for a reason outside the file, is tried again though the listing stays the same.
     if summary["skipped"] == seen.skipped and not delta.any_row(lake, QUARANTINE, "reason", "unreadable"):
         mark_follows(lake, QUARANTINE, f"{upstream}; {state(lake, IMAGES)}")
@@ -101,10 +104,6 @@ def _nothing_new(workspace: Workspace, seen: Survey) -> Summary:
     )
 
 
-def _rules(workspace: Workspace) -> Rules:
-    return Rules(workspace.settings.splits, workspace.settings.skip)
-
-
 def _limits(workspace: Workspace) -> Limits:
     settings = workspace.settings
     return Limits(settings.formats, settings.max_bytes, settings.max_pixels)
@@ -116,37 +115,54 @@ def _judgement(workspace: Workspace) -> str:
     return "; ".join([*clauses, f"removed: {workspace.settings.removed_images}"])
 
 
-def _find(workspace: Workspace) -> _Found:
-    settings, spark, lake = workspace.settings, workspace.spark, workspace.lake
-    root = settings.source
-    listing = list_photographs(spark, root, _rules(workspace), spark.sparkContext.defaultParallelism)
-    below = F.col("path").startswith(root.rstrip("/") + "/")
-    images, quarantine = (delta.read(spark, lake, table).where(below) for table in TABLES)
-    files = difference_of_files(listing, images, quarantine, _limits(workspace).clauses).persist()
-    rows = files.groupBy("change", "in_images", "in_quarantine").agg(F.count("*"), F.sum("length")).collect()
-    counts = {(change, images, quarantine): int(n) for change, images, quarantine, n, _ in rows}
-    size = sum(int(length or 0) for change, _, _, _, length in rows if change in ("new", "changed"))
-    found = _Found(files, counts, size)
+def _take(workspace: Workspace, listing: Rows) -> Summary:
+    """Find the difference between a listing and the tables, and work it off."""
+    engine, root = workspace.engine, workspace.settings.source
+    files = difference_of_files(
+        engine,
+        listing,
+        engine.rows(IMAGES, ["path", "length", "modification_time"]),
+        engine.rows(QUARANTINE, ["path", "length", "modification_time", "reason", "detail"]),
+        root,
+        _limits(workspace).clauses,
+    )
+    with engine.kept(files) as kept:
+        found = _counted(workspace, kept)
+        reach("bronze.found")
+        return _ingest(workspace, found)
+
+
+def _counted(workspace: Workspace, files: Rows) -> _Found:
+    engine, settings = workspace.engine, workspace.settings
+    counted = engine.sql(
+        """
+        SELECT change, in_images, in_quarantine, count(*) AS files, CAST(coalesce(sum(length), 0) AS BIGINT) AS bytes
+        FROM files GROUP BY change, in_images, in_quarantine
+        """,
+        files=files,
+    )
+    rows = engine.arrow(counted).to_pylist()
+    counts = {(row["change"], row["in_images"], row["in_quarantine"]): row["files"] for row in rows}
+    found = _Found(files, counts, sum(row["bytes"] for row in rows if row["change"] in ("new", "changed")))
     if settings.removed_images == "delete" and not found.count("new", "changed", "unchanged") and found.count("gone"):
         raise StorageError(
-            f"{root} holds no photographs, while the lake holds {found.count('gone')} from there and `removed_images: "
-            "delete` would erase them all. If that is meant, use `removed_images: keep` and `fruits forget`."
+            f"{settings.source} holds no photographs, while the lake holds {found.count('gone')} from there and "
+            "`removed_images: delete` would erase them all. If that is meant, use `removed_images: keep` and `fruits "
+            "forget`."
         )
     return found
 
 
 def _ingest(workspace: Workspace, found: _Found) -> Summary:
     lake, candidates = workspace.lake, found.count("new", "changed")
-    batch = delta.transaction_version(lake, IMAGES, _BATCH) + 1
-    inserted, replaced = _write_images(workspace, found, batch) if candidates else (0, 0)
+    ingest = _Ingest(delta.transaction_version(lake, IMAGES, _BATCH) + 1, datetime.now(UTC), [])
+    inserted, replaced = _write_images(workspace, found, ingest)
     reach("bronze.images-written")
-    unread = _unread(workspace, found).persist() if inserted < candidates else None
-    held_back = unread.count() if unread is not None else 0
-    broken = _write_quarantine(workspace, found, unread, batch) if unread is not None and held_back else 0
+    held_back, broken = _hold_back(workspace, found, ingest) if inserted < candidates else (0, 0)
     reach("bronze.quarantine-written")
     removed = _remove(workspace, found)
     reach("bronze.removed")
-    _finish_batch(workspace, batch)
+    _finish_batch(workspace, ingest.batch)
     reach("bronze.batch-numbered")
     return Summary(
         discovered=found.count("new", "changed", "unchanged", "skipped"),
@@ -162,65 +178,111 @@ def _ingest(workspace: Workspace, found: _Found) -> Summary:
     )
 
 
-def _read(workspace: Workspace, files: DataFrame, size: int, count: Callable[[int], None]) -> DataFrame:
-    tasks = max(2 * workspace.spark.sparkContext.defaultParallelism, size // _BYTES_A_TASK)
-    return read_photographs(files.repartition(tasks, "path"), _limits(workspace), workspace.settings.readers, count)
+# ---- photographs ----------------------------------------------------------------------------------------------------
 
 
-def _write_images(workspace: Workspace, found: _Found, batch: int) -> tuple[int, int]:
+def _write_images(workspace: Workspace, found: _Found, ingest: _Ingest) -> tuple[int, int]:
     """Write the candidates that are photographs; returns how many were new, and how many replaced other content."""
-    spark, lake = workspace.spark, workspace.lake
-    total = found.count("new", "changed")
-    with counted(spark, workspace.progress, "photographs read", total) as count:
-        rows = photographs(_read(workspace, found.candidates, found.bytes, count), batch)
-        if not found.count("new", "changed", images=True):
-            return delta.append(rows, lake, IMAGES), 0
-        kept = {"length": "new.length", "modification_time": "new.modification_time"}
-        before = delta.existing(lake, IMAGES).version()
-        inserted = delta.merge(rows, lake, IMAGES, touch=kept)
-    version = delta.existing(lake, IMAGES).version()
-    if version == before:
-        return 0, 0
-    changes = delta.read_changes(spark, lake, IMAGES, version, version)
-    replaced = changes.where((F.col("_change_type") == "update_postimage") & (F.col("batch") == batch)).count()
+    engine = workspace.engine
+    inserted = replaced = 0
+    if new := found.count("new"):
+        inserted = engine.append(_photographs(workspace, found, "new", new, ingest), IMAGES)
+    if changed := found.count("changed"):
+        before = delta.existing(workspace.lake, IMAGES).version()
+        rows = _photographs(workspace, found, "changed", changed, ingest)
+        inserted += engine.merge(rows, IMAGES, touch=["length", "modification_time"]).inserted
+        if found.count("changed", images=True):
+            replaced = _count_replaced(workspace, found, before)
     return inserted, replaced
 
 
-def _unread(workspace: Workspace, found: _Found) -> DataFrame:
-    """The candidates that did not get into `bronze.images`."""
-    there = delta.read(workspace.spark, workspace.lake, IMAGES).select("path", "length", "modification_time")
-    return found.candidates.join(there, on=["path", "length", "modification_time"], how="left_anti")
+def _photographs(workspace: Workspace, found: _Found, change: str, count: int, ingest: _Ingest) -> Rows:
+    engine, settings = workspace.engine, workspace.settings
+    chosen = f"SELECT {', '.join(CANDIDATE)} FROM files WHERE change = :change"
+    candidates = engine.sql(chosen, {"change": change}, files=found.files)
+    read = Photographs(_limits(workspace), settings.readers, ingest.batch, ingest.now)
+    work = Work("photographs read", count, found.bytes, "length", ingest.killing.append)
+    return engine.map(candidates, read, IMAGES.schema, work)
 
 
-def _write_quarantine(workspace: Workspace, found: _Found, unread: DataFrame, batch: int) -> int:
-    """Read again what could not be read, for its reason; returns how many are held back.
+def _count_replaced(workspace: Workspace, found: _Found, before: int) -> int:
+    """How many candidates have other content than in an older version; with the same bytes one was touched alone."""
+    engine = workspace.engine
+    paths = engine.sql("SELECT path FROM files WHERE change = 'changed' AND in_images", files=found.files)
+    with engine.kept(paths) as changed:
+        count = engine.sql(
+            """
+            SELECT count(*) AS n FROM old JOIN new ON old.path = new.path WHERE old.sha256 IS DISTINCT FROM new.sha256
+            """,
+            old=engine.rows(IMAGES, ["path", "sha256"], before, among=changed),
+            new=engine.rows(IMAGES, ["path", "sha256"], among=changed),
+        )
+        return int(engine.arrow(count)["n"][0].as_py())
+
+
+# ---- quarantine -----------------------------------------------------------------------------------------------------
+
+
+def _hold_back(workspace: Workspace, found: _Found, ingest: _Ingest) -> tuple[int, int]:
+    """Read again what could not be read, for its reason; returns how many did not get in, and how many are held back.
 
     Read twice, because two tables cannot be written in one pass, and the broken ones are few.
     """
-    lake = workspace.lake
-    rows = quarantined(_read(workspace, unread, 0, _uncounted), batch).persist()
-    try:
-        if workspace.settings.removed_images == "delete" and found.count("changed", images=True):
-            delta.delete(rows, lake, IMAGES)
-        broken = rows.count()
-        delta.merge(rows, lake, QUARANTINE)
-        return broken
-    finally:
-        rows.unpersist()
+    engine = workspace.engine
+    unread = engine.sql(
+        f"""
+        SELECT {", ".join(f"files.{name}" for name in CANDIDATE)}
+        FROM files LEFT JOIN images ON files.path = images.path
+             AND files.length = images.length AND files.modification_time = images.modification_time
+        WHERE files.change IN ('new', 'changed') AND images.path IS NULL
+        """,
+        files=found.files,
+        images=engine.rows(IMAGES, ["path", "length", "modification_time"]),
+    )
+    with engine.kept(unread) as rest:
+        count = int(engine.arrow(engine.sql("SELECT count(*) AS n FROM rest", rest=rest))["n"][0].as_py())
+        if not count:
+            return 0, 0
+        with engine.kept(_broken(workspace, rest, count, ingest)) as broken:
+            if workspace.settings.removed_images == "delete" and found.count("changed", images=True):
+                engine.delete(broken, IMAGES)
+            held = engine.arrow(engine.sql("SELECT count(*) AS n FROM broken", broken=broken))["n"][0].as_py()
+            engine.merge(broken, QUARANTINE)
+            return count, int(held)
+
+
+def _broken(workspace: Workspace, rest: Rows, count: int, ingest: _Ingest) -> Rows:
+    """The rows of `bronze.quarantine`, those first that nobody can read and live."""
+    engine, settings = workspace.engine, workspace.settings
+    killed = killing(ingest.killing_files, ingest.batch, ingest.now)
+    candidates = engine.sql(
+        f"SELECT {', '.join(CANDIDATE)} FROM rest WHERE path NOT IN (SELECT path FROM killed)",
+        rest=rest,
+        killed=engine.of(killed.select(["path"])),
+    )
+    judge = HeldBack(_limits(workspace), settings.readers, ingest.batch, ingest.now)
+    judged = engine.map(candidates, judge, QUARANTINE.schema, Work("read again", count, 0, "length"))
+    return engine.sql("SELECT * FROM judged UNION ALL SELECT * FROM killed", judged=judged, killed=engine.of(killed))
 
 
 def _remove(workspace: Workspace, found: _Found) -> int:
     """Remove what has been repaired or is gone from quarantine, and what is gone from images where that is wanted."""
-    spark, lake = workspace.spark, workspace.lake
+    engine = workspace.engine
     if found.count("new", "changed", "gone", quarantine=True):
-        there = delta.read(spark, lake, IMAGES).select("path", "length", "modification_time")
-        repaired = found.candidates.where("in_quarantine").join(
-            there, on=["path", "length", "modification_time"], how="left_semi"
+        resolved = engine.sql(
+            """
+            SELECT files.path FROM files LEFT JOIN images ON files.path = images.path
+                   AND files.length = images.length AND files.modification_time = images.modification_time
+            WHERE files.in_quarantine
+                  AND (files.change = 'gone' OR (files.change IN ('new', 'changed') AND images.path IS NOT NULL))
+            """,
+            files=found.files,
+            images=engine.rows(IMAGES, ["path", "length", "modification_time"]),
         )
-        resolved = repaired.select("path").unionByName(found.gone.where("in_quarantine").select("path"))
-        delta.delete(resolved, lake, QUARANTINE)
+        engine.delete(resolved, QUARANTINE)
     if workspace.settings.removed_images == "delete" and found.count("gone", images=True):
-        return delta.delete(found.gone.where("in_images"), lake, IMAGES)
+        gone = engine.sql("SELECT path FROM files WHERE change = 'gone' AND in_images", files=found.files)
+        return engine.delete(gone, IMAGES)
     return 0
 
 
@@ -229,7 +291,3 @@ def _finish_batch(workspace: Workspace, batch: int) -> None:
     newest = max(delta.maximum(workspace.lake, table, "batch") or 0 for table in TABLES)
     if newest >= batch:
         delta.mark_transaction(workspace.lake, IMAGES, _BATCH, batch)
-
-
-def _uncounted(images: int) -> None:
-    """Count nothing."""

@@ -22,6 +22,7 @@ from bronze.structure import Content, ends_early, format_of, has_too_many_parts,
 Image.MAX_IMAGE_PIXELS = None  # a limit of today's is not asked of a picture that was taken under another
 PngImagePlugin.MAX_TEXT_CHUNK = 16 << 20  # colour profiles of more than Pillow's 1 MiB are large, and no bombs
 
+KILLS_THE_READER = "kills_the_reader"
 REASONS = (
     "empty",
     "not_an_image",
@@ -31,6 +32,7 @@ REASONS = (
     "too_many_pixels",
     "unsupported_format",
     "unreadable",
+    KILLS_THE_READER,
 )
 """The vocabulary of `bronze.quarantine.reason`."""
 

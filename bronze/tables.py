@@ -1,25 +1,25 @@
 """The tables of the bronze layer."""
 
-from pyspark.sql.types import BinaryType, IntegerType, LongType, StringType, StructField, StructType, TimestampType
+import pyarrow as pa
 
-from lakehouse.delta import Table
+from lakehouse.table import INSTANT, Table
 
 IMAGES = Table(
     name="bronze.images",
-    schema=StructType(
+    schema=pa.schema(
         [
-            StructField("path", StringType()),
-            StructField("label", StringType()),
-            StructField("split", StringType()),
-            StructField("format", StringType()),
-            StructField("width", IntegerType()),
-            StructField("height", IntegerType()),
-            StructField("length", LongType()),
-            StructField("modification_time", TimestampType()),
-            StructField("sha256", StringType()),
-            StructField("batch", LongType()),
-            StructField("ingested_at", TimestampType()),
-            StructField("content", BinaryType()),
+            pa.field("path", pa.string()),
+            pa.field("label", pa.string()),
+            pa.field("split", pa.string()),
+            pa.field("format", pa.string()),
+            pa.field("width", pa.int32()),
+            pa.field("height", pa.int32()),
+            pa.field("length", pa.int64()),
+            pa.field("modification_time", INSTANT),
+            pa.field("sha256", pa.string()),
+            pa.field("batch", pa.int64()),
+            pa.field("ingested_at", INSTANT),
+            pa.field("content", pa.binary()),
         ]
     ),
     key=("path",),
@@ -28,16 +28,16 @@ IMAGES = Table(
 
 QUARANTINE = Table(
     name="bronze.quarantine",
-    schema=StructType(
+    schema=pa.schema(
         [
-            StructField("path", StringType()),
-            StructField("label", StringType()),
-            StructField("length", LongType()),
-            StructField("modification_time", TimestampType()),
-            StructField("reason", StringType()),
-            StructField("detail", StringType()),
-            StructField("batch", LongType()),
-            StructField("quarantined_at", TimestampType()),
+            pa.field("path", pa.string()),
+            pa.field("label", pa.string()),
+            pa.field("length", pa.int64()),
+            pa.field("modification_time", INSTANT),
+            pa.field("reason", pa.string()),
+            pa.field("detail", pa.string()),
+            pa.field("batch", pa.int64()),
+            pa.field("quarantined_at", INSTANT),
         ]
     ),
     key=("path",),

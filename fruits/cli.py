@@ -25,6 +25,9 @@ Config = Annotated[Path | None, typer.Option("--config", help=f"Settings file.  
 LakeUri = Annotated[str | None, typer.Option("--lake", help="Folder of the lakehouse.")]
 Images = Annotated[str | None, typer.Option("--images", help="Folder with the photographs.")]
 Refit = Annotated[str | None, typer.Option("--refit", help="When to fit the models anew: auto, always or never.")]
+EngineOption = Annotated[
+    str | None, typer.Option("--engine", help="Where rows are computed: auto, local (no Java) or spark.")
+]
 Shape = Annotated[Format, typer.Option("--format", help="How the result is printed on stdout.")]
 
 
@@ -53,29 +56,52 @@ def _run(settings: Settings, shape: Format, *layers: str) -> None:
 
 @app.command()
 def run(
-    images: Images = None, lake: LakeUri = None, refit: Refit = None, config: Config = None, shape: Shape = Format.table
+    images: Images = None,
+    lake: LakeUri = None,
+    refit: Refit = None,
+    engine: EngineOption = None,
+    config: Config = None,
+    shape: Shape = Format.table,
 ) -> None:
     """Take everything that is new through all layers."""
-    settings = _settings(config, images=images, lake=lake, refit=refit)
+    settings = _settings(config, images=images, lake=lake, refit=refit, engine=engine)
     _run(settings, shape, "bronze", "silver", "gold")
 
 
 @app.command()
-def bronze(images: Images = None, lake: LakeUri = None, config: Config = None, shape: Shape = Format.table) -> None:
+def bronze(
+    images: Images = None,
+    lake: LakeUri = None,
+    engine: EngineOption = None,
+    config: Config = None,
+    shape: Shape = Format.table,
+) -> None:
     """Ingest new, replaced and moved photographs."""
-    _run(_settings(config, images=images, lake=lake), shape, "bronze")
+    _run(_settings(config, images=images, lake=lake, engine=engine), shape, "bronze")
 
 
 @app.command()
-def silver(lake: LakeUri = None, refit: Refit = None, config: Config = None, shape: Shape = Format.table) -> None:
+def silver(
+    lake: LakeUri = None,
+    refit: Refit = None,
+    engine: EngineOption = None,
+    config: Config = None,
+    shape: Shape = Format.table,
+) -> None:
     """Compute the features that are missing, and scale them."""
-    _run(_settings(config, lake=lake, refit=refit), shape, "silver")
+    _run(_settings(config, lake=lake, refit=refit, engine=engine), shape, "silver")
 
 
 @app.command()
-def gold(lake: LakeUri = None, refit: Refit = None, config: Config = None, shape: Shape = Format.table) -> None:
+def gold(
+    lake: LakeUri = None,
+    refit: Refit = None,
+    engine: EngineOption = None,
+    config: Config = None,
+    shape: Shape = Format.table,
+) -> None:
     """Project what is new onto the principal components."""
-    _run(_settings(config, lake=lake, refit=refit), shape, "gold")
+    _run(_settings(config, lake=lake, refit=refit, engine=engine), shape, "gold")
 
 
 @app.command()
@@ -116,6 +142,7 @@ def rollback(
         bool, typer.Option("--unpin", help="Let the next run decide again which version is best.")
     ] = False,
     lake: LakeUri = None,
+    engine: EngineOption = None,
     config: Config = None,
     shape: Shape = Format.table,
 ) -> None:
@@ -124,7 +151,7 @@ def rollback(
 
     if (version is None) != unpin:
         raise SettingsError("Name either the version to go back to or --unpin.")
-    settings = _settings(config, lake=lake)
+    settings = _settings(config, lake=lake, engine=engine)
     summary = {"released": rolling.unpin(settings)} if version is None else rolling.roll_back(settings, version)
     if shape == Format.json:
         print_json(summary)
@@ -199,6 +226,7 @@ def report(
 def forget(
     paths: Annotated[list[str], typer.Argument(help="Paths of photographs, whether or not the files are still there.")],
     lake: LakeUri = None,
+    engine: EngineOption = None,
     config: Config = None,
     shape: Shape = Format.table,
 ) -> None:
@@ -206,7 +234,7 @@ def forget(
     from fruits.forget import forget as erase
     from fruits.forget import told
 
-    done = erase(_settings(config, lake=lake), paths)
+    done = erase(_settings(config, lake=lake, engine=engine), paths)
     if shape == Format.json:
         print_json(vars(done))
     else:
@@ -261,6 +289,7 @@ def app_command(
 def doctor(
     images: Images = None,
     lake: LakeUri = None,
+    engine: EngineOption = None,
     config: Config = None,
     shape: Shape = Format.table,
     repair: Annotated[bool, typer.Option("--repair", help="Mend what can be mended without photographs.")] = False,
@@ -269,7 +298,7 @@ def doctor(
     from fruits import health
     from fruits.doctor import examine
 
-    settings = _settings(config, images=images, lake=lake)
+    settings = _settings(config, images=images, lake=lake, engine=engine)
     for sentence in health.repair(settings) if repair else []:
         ERR.print(sentence)
     findings = examine(settings)
@@ -282,16 +311,20 @@ def doctor(
 
 
 @app.command()
-def setup(lake: LakeUri = None, config: Config = None) -> None:
-    """Fetch the jars, write Java's class archive and convert the model, once, so that runs begin at once.
+def setup(lake: LakeUri = None, engine: EngineOption = None, config: Config = None) -> None:
+    """Convert the model, once, so that runs begin at once; with --engine spark fetch its jars, too.
 
-    For a lake on S3 (--lake s3://…) the jars are more, and so is the archive.
+    For a lake on S3 (--lake s3://…) the jars are more.
     """
-    from lakehouse.session import prepare
+    from lakehouse.engine import chosen_engine
     from silver.mobilenet import convert_ahead
 
-    settings = _settings(config, lake=lake)
-    print(prepare(settings, "fruits.warmup"))
+    settings = _settings(config, lake=lake, engine=engine)
+    if chosen_engine(settings) == "spark":
+        from lakehouse.engine.spark import jars
+
+        jars.need_java()
+        ERR.print(f"{len(jars.jars(settings.jars))} jars for Spark are ready.")
     if not convert_ahead(settings.weights):
         ERR.print("MobileNetV2's weights are not here yet: the first run fetches and converts them.")
 
@@ -301,12 +334,13 @@ def demo(
     folder: Annotated[Path, typer.Option(help="Where photographs are drawn, and the lake is made.")] = Path("demo"),
     images: Images = None,
     lake: LakeUri = None,
+    engine: EngineOption = None,
     config: Config = None,
 ) -> None:
     """Run the whole lakehouse once, on drawn photographs unless some are named, and show what is in it."""
     from fruits.demo import run_demo
 
-    run_demo(_settings(config, images=images, lake=lake or str(folder / "lake")), folder)
+    run_demo(_settings(config, images=images, lake=lake or str(folder / "lake"), engine=engine), folder)
 
 
 def main() -> None:
@@ -314,16 +348,11 @@ def main() -> None:
     try:
         app()
     except SettingsError as error:
-        ERR.print(f"Error: {error}", style="red", soft_wrap=True)
-        sys.exit(2)
+        _fail(error, 2)
     except LakehouseError as error:
-        ERR.print(f"Error: {error}", style="red", soft_wrap=True)
-        sys.exit(1)
-    except Exception as error:
-        from fruits.failure import explain  # imports Spark, which most commands do without
+        _fail(error, 1)
 
-        told = explain(error)
-        if told is None:
-            raise
-        ERR.print(f"Error: {told}", style="red", soft_wrap=True)
-        sys.exit(1)
+
+def _fail(error: LakehouseError, status: int) -> None:
+    ERR.print(f"Error: {error}", style="red", soft_wrap=True)
+    sys.exit(status)

@@ -5,7 +5,7 @@ import sys
 from importlib.metadata import version
 
 from fruits.health import Finding, examine_lake, look
-from lakehouse import jvm
+from lakehouse.engine import chosen_engine
 from lakehouse.settings import Settings
 from lakehouse.storage import absolute_uri, cache_folder, exists, list_folders
 from silver.mobilenet import UNTRAINED, keras_weights
@@ -15,7 +15,8 @@ _TRIPLE = {"pyspark": "4.1.1", "delta-spark": "4.2.0"}
 
 def examine(settings: Settings) -> list[Finding]:
     """Look at everything a run needs; each finding says what was found."""
-    return look(settings, _python, _versions, _java, _jars, _weights, _images) + examine_lake(settings)
+    spark = (_java, _jars) if chosen_engine(settings) == "spark" else ()
+    return look(settings, _python, _versions, _engine, *spark, _weights, _images) + examine_lake(settings)
 
 
 def _python(settings: Settings) -> Finding:
@@ -30,21 +31,27 @@ def _versions(settings: Settings) -> Finding:
     return Finding("versions", not wrong, ", ".join(f"{name} {number}" for name, number in found.items()), advice)
 
 
+def _engine(settings: Settings) -> Finding:
+    chosen = chosen_engine(settings)
+    needs = {"local": "this machine, no Java", "spark": "Spark"}
+    return Finding("engine", True, f"{chosen} ({needs[chosen]})")
+
+
 def _java(settings: Settings) -> Finding:
-    found = jvm.java_version()
-    good = found is not None and int(found.partition(".")[0]) >= 17
+    from lakehouse.engine.spark import jars
+
+    found = jars.java_version()
+    good = found is not None and int(found.partition(".")[0]) >= jars.OLDEST_JAVA
     advice = "Install Java 17 or newer (Debian, Ubuntu: openjdk-17-jre-headless), or set JAVA_HOME to it."
     return Finding("java", good, found or "none", "" if good else advice)
 
 
 def _jars(settings: Settings) -> Finding:
+    from lakehouse.engine.spark import jars
+
     if not settings.packages:
         return Finding("jars", True, "the platform's own")
-    jars = jvm.jars(settings.jars)
-    archive = jvm.class_archive(jars)
-    if archive.exists():
-        return Finding("jars", True, f"{len(jars)} jars and a class archive in {cache_folder()}")
-    return Finding("jars", True, f"{len(jars)} jars, no class archive: `fruits setup` halves Spark's start")
+    return Finding("jars", True, f"{len(jars.jars(settings.jars))} jars in {cache_folder()}")
 
 
 def _weights(settings: Settings) -> Finding:

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import pyarrow as pa
+
 import silver.job
 from bronze.tables import IMAGES, QUARANTINE
 from fruits.writing import writing
@@ -112,8 +114,8 @@ def _delete_rows(workspace: Workspace, done: Forgotten) -> None:
             continue
         done.rows[table.name] = 0
         if delta.rows_where(lake, table, "path", done.paths, columns=["path"]):
-            keys = workspace.spark.createDataFrame([(path,) for path in done.paths], "path string")
-            done.rows[table.name] = delta.delete(keys, lake, table)
+            keys = workspace.engine.of(pa.table({"path": pa.array(done.paths, pa.string())}))
+            done.rows[table.name] = workspace.engine.delete(keys, table)
 
 
 def _update_moments(workspace: Workspace) -> None:

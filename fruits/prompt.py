@@ -13,9 +13,9 @@ from fruits.answers import SqlFormat, show_answer
 from fruits.console import ERR, OUT, print_table
 from fruits.sql import TABLES, Session, statements
 from lakehouse import delta
-from lakehouse.delta import Table
 from lakehouse.errors import LakehouseError, SettingsError
 from lakehouse.storage import state_folder
+from lakehouse.table import Table
 
 HELP = """\
 A query ends with `;` and may take several lines. Tab completes tables,
@@ -127,7 +127,7 @@ def _table(name: str) -> Table:
 
 
 def _print_columns(tables: Iterable[Table]) -> None:
-    rows = [[table.name, field.name, field.dataType.simpleString()] for table in tables for field in table.schema]
+    rows = [[table.name, field.name, str(field.type)] for table in tables for field in table.schema]
     print_table(["table", "column", "type"], rows)
 
 

@@ -23,6 +23,7 @@ ADVICE = {
     "too_many_pixels": "Scale the picture down, or raise `max_pixels`.",
     "unsupported_format": "Convert it to JPEG or PNG, or name its format in `formats`.",
     "unreadable": "Mend its permissions or its disk; every run tries it again by itself.",
+    "kills_the_reader": "It ended each process that read it: replace it, or let fewer `processes` run at once.",
 }
 _FILES = "path, label, reason, detail, length, quarantined_at AS since"
 

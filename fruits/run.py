@@ -12,7 +12,6 @@ import silver.job
 import silver.tables
 from fruits.writing import writing
 from gold.job import PCA
-from lakehouse import delta
 from lakehouse.settings import Settings
 from lakehouse.workspace import Workspace
 from silver.featurize import Encoder
@@ -31,7 +30,7 @@ def run_layers(settings: Settings, layers: Sequence[str] = LAYERS) -> Summary:
     if "bronze" in layers:
         settings.source  # noqa: B018 - says that no folder was named before anything is started
     with writing(settings) as workspace:
-        # MLflow's import and the model's conversion go on while photographs are found and Java starts.
+        # The model's conversion, and MLflow's import where it is needed, go on while photographs are found.
         if "silver" in layers:
             model = silver.job.prepare_model(workspace)
         if "silver" in layers or "gold" in layers:
@@ -41,11 +40,12 @@ def run_layers(settings: Settings, layers: Sequence[str] = LAYERS) -> Summary:
 
 def take_through(workspace: Workspace, layers: Sequence[str], encoder: Callable[[], Encoder]) -> Summary:
     """Run layers in a workspace; `encoder` is asked for when silver begins."""
-    started, already = time.perf_counter(), workspace.spark_seconds
+    engine = workspace.engine
+    started, already = time.perf_counter(), engine.start_seconds
     seconds: dict[str, float] = {}
     summary: Summary = {}
     for layer in layers:
-        begun, spark = time.perf_counter(), workspace.spark_seconds
+        begun, start = time.perf_counter(), engine.start_seconds
         if layer == "bronze":
             summary[layer] = bronze.job.run(workspace)
         elif layer == "silver":
@@ -54,9 +54,9 @@ def take_through(workspace: Workspace, layers: Sequence[str], encoder: Callable[
             pinned_scaler(workspace)
             summary[layer] = gold.job.run(workspace)
         if workspace.settings.register_tables:
-            delta.register(workspace.spark, workspace.lake, _TABLES[layer])
-        seconds[layer] = time.perf_counter() - begun - (workspace.spark_seconds - spark)
-    seconds = {"spark": workspace.spark_seconds - already, **seconds, "total": time.perf_counter() - started}
+            engine.register(_TABLES[layer])
+        seconds[layer] = time.perf_counter() - begun - (engine.start_seconds - start)
+    seconds = {"start": engine.start_seconds - already, **seconds, "total": time.perf_counter() - started}
     summary["seconds"] = {key: round(value, 2) for key, value in seconds.items()}
     return summary
 

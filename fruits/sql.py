@@ -9,16 +9,16 @@ from typing import TypeVar
 
 import duckdb
 import pyarrow as pa
-from pyspark.sql.types import TimestampType
 
 import bronze.tables
 import gold.tables
 import silver.tables
 from lakehouse import delta
-from lakehouse.delta import Lake, Table
+from lakehouse.delta import Lake
 from lakehouse.errors import LakehouseError, SettingsError
 from lakehouse.history import AsOf, check_readable, version_as_of
 from lakehouse.storage import is_s3
+from lakehouse.table import Table
 
 TABLES = (*bronze.tables.TABLES, *silver.tables.TABLES, *gold.tables.TABLES)
 _ROWS = 2048  # a batch; of photographs' content that is a few megabytes
@@ -57,6 +57,8 @@ class Session:
         self.lake, self._as_of = lake, as_of
         # A name in a query is a table's, never that of a variable here.
         self.connection = duckdb.connect(config={"python_enable_replacements": False})
+        # Of two files one may say that its instants are UTC and the other say nothing: then it is UTC, too.
+        self.connection.execute("SET TimeZone = 'UTC'")
         self._thread = ThreadPoolExecutor(1)
         self._reader: pa.RecordBatchReader | None = None
 
@@ -172,7 +174,7 @@ def show(connection: duckdb.DuckDBPyConnection, lake: Lake, table: Table, as_of:
     else:
         # On S3 through delta-rs: DuckDB's own way there is an extension that it would have to fetch.
         source = f"_{schema}_{name}"
-        rows = delta.dataset(lake, table, version) if files else delta.arrow_schema(table).empty_table()
+        rows = delta.dataset(lake, table, version) if files else table.schema.empty_table()
         connection.register(source, rows)
     connection.execute(f"CREATE OR REPLACE VIEW {schema}.{name} AS SELECT {_columns(table)} FROM {source}")
 
@@ -198,7 +200,7 @@ def _columns(table: Table) -> str:
 
     DuckDB computes with zones only where its extension is at hand.
     """
-    times = {field.name for field in table.schema if isinstance(field.dataType, TimestampType)}
+    times = {field.name for field in table.schema if pa.types.is_timestamp(field.type)}
     return ", ".join(f"make_timestamp(epoch_us({n})) AS {n}" if n in times else n for n in table.schema.names)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from fruits.console import bars
-from lakehouse.delta import READ_ERRORS
+from lakehouse.engine.port import CancelledError
 from lakehouse.failpoint import reach
 from lakehouse.lease import open_lease
 from lakehouse.settings import Settings
@@ -26,6 +26,8 @@ def writing(settings: Settings) -> Iterator[Workspace]:
             reach("run.lease-held")
             try:
                 yield workspace
-            except READ_ERRORS:
+            except CancelledError:
                 lease.check()  # what was cancelled because the lease is lost is told as that
                 raise
+            finally:
+                workspace.close()

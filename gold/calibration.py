@@ -15,7 +15,6 @@ import pyarrow.compute as pc
 
 from gold.nearest import Calibration, Float32, Float64, Labelled, calibrate, directions, measure, measure_among_others
 from gold.tables import CALIBRATIONS
-from lakehouse.delta import arrow_schema
 from lakehouse.vectors import as_matrix
 
 _BYTES = np.dtype("<f8")
@@ -88,7 +87,7 @@ def to_row(version: int, projector: Projector, calibration: Calibration | None, 
         "center": _packed(projector.center),
         "axes": _packed(projector.axes),
     }
-    return pa.Table.from_pylist([row], schema=arrow_schema(CALIBRATIONS))
+    return pa.Table.from_pylist([row], schema=CALIBRATIONS.schema)
 
 
 def from_row(row: Mapping[str, Any]) -> tuple[Projector, Calibration | None]:

@@ -1,27 +1,25 @@
 """The gold job: components that explain the threshold, every image projected onto them, a record of each version."""
 
 import tempfile
-from collections.abc import Callable
-from functools import cache, partial
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import TypedDict
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from pyspark.sql import DataFrame
 
 from gold.calibration import Projector, find_calibration, to_row
 from gold.pca import Spectrum, captured, components_needed, fit_pca, fit_spectrum
-from gold.project import project
+from gold.project import PROJECTED, SCALED_VECTOR, Projecting
 from gold.records import model_row, spectrum_rows
 from gold.report import write_label_plots, write_scree_plots
 from gold.tables import CALIBRATIONS, EXPLAINED_VARIANCE, MODELS, PROJECTIONS, TABLES
 from lakehouse import delta
 from lakehouse.delta import Lake
+from lakehouse.engine.port import Rows
 from lakehouse.errors import SettingsError
 from lakehouse.failpoint import reach
-from lakehouse.follow import bring_up, follows, mark_follows, state
+from lakehouse.follow import bring_up, follows, state
 from lakehouse.registry import Fit, Version, check_sha256
 from lakehouse.workspace import Workspace
 from silver.fitted import SCALER, Covered, Scaler, read_moments, registered_scaler
@@ -34,6 +32,9 @@ PCA = "fruits-pca"
 
 CALIBRATED = 8000
 """Photographs that a version is calibrated on, at the most: comparing each with each takes a second."""
+
+
+_COLUMNS = PROJECTIONS.schema.names
 
 
 class Summary(TypedDict):
@@ -79,12 +80,11 @@ def run(workspace: Workspace) -> Summary:
         workspace.progress.say("A PCA needs at least two photographs that differ; gold waits until there are more.")
         return _nothing(workspace)
     assert version is not None
-    pca = cache(partial(workspace.registry.load, version))
-    projected, removed = _write_projections(workspace, version, pca)
+    projected, removed = _write_projections(workspace, version)
     if spectrum is not None:
         _record(workspace, version, spectrum, scaler)
         explained = float(version.tags["explained_variance"])
-    _calibrate(workspace, version, scaler, pca)
+    _calibrate(workspace, version, scaler)
     if version != champion:
         workspace.registry.set_champion(version)
         reach("gold.champion-moved")
@@ -104,7 +104,7 @@ def _nothing(workspace: Workspace) -> Summary:
     lake, champion = workspace.lake, workspace.registry.champion(PCA)
     removed = 0 if delta.count(lake, SCALED) else delta.count(lake, PROJECTIONS)
     if removed:
-        delta.replace(workspace.spark.createDataFrame([], PROJECTIONS.schema), lake, PROJECTIONS)
+        workspace.engine.replace(workspace.engine.of(PROJECTIONS.schema.empty_table()), PROJECTIONS)
     return Summary(
         projected=0,
         removed=removed,
@@ -144,7 +144,7 @@ def _explained(workspace: Workspace, champion: Version, scaler: Scaler, covered:
     """The share of all images' variance that the champion captures under the scaler."""
     if _fitted_on(scaler, covered).items() <= champion.tags.items():
         return float(champion.tags["explained_variance"])  # by construction: there is nothing to load
-    return captured(covered.moments.under(*scaler.arrays), workspace.registry.load(champion).components_)
+    return captured(covered.moments.under(*scaler.arrays), workspace.registry.arrays(champion)["components"])
 
 
 def _why_refit(workspace: Workspace, champion: Version | None, scaler: Scaler, explained: float) -> str | None:
@@ -236,7 +236,7 @@ def _record(workspace: Workspace, version: Version, spectrum: Spectrum, scaler: 
     reach("gold.models-written")
 
 
-def _calibrate(workspace: Workspace, version: Version, scaler: Scaler, pca: Callable[[], Any]) -> None:
+def _calibrate(workspace: Workspace, version: Version, scaler: Scaler) -> None:
     """Log how photographs lie under a version and how well they are identified, and keep what that takes.
 
     Nothing is done where it is kept: that is the last step, so a run that died before it does all of them again.
@@ -250,7 +250,8 @@ def _calibrate(workspace: Workspace, version: Version, scaler: Scaler, pca: Call
     with tempfile.TemporaryDirectory() as folder:
         registry.log_figures(version, write_label_plots(rows, delta.count(lake, PROJECTIONS), Path(folder)))
     reach("gold.accuracy-logged")
-    projector = Projector(*scaler.arrays, pca().mean_, pca().components_)
+    pca = registry.arrays(version)
+    projector = Projector(*scaler.arrays, pca["mean"], pca["components"])
     delta.write_small(to_row(version.number, projector, calibration, rows.num_rows), lake, CALIBRATIONS, mode="append")
     reach("gold.calibrations-written")
 
@@ -268,25 +269,25 @@ def _sample(lake: Lake) -> pa.Table:
 # ---- project --------------------------------------------------------------------------------------------------------
 
 
-def _write_projections(workspace: Workspace, version: Version, pca: Callable[[], Any]) -> tuple[int, int]:
+def _write_projections(workspace: Workspace, version: Version) -> tuple[int, int]:
     """Bring `gold.projections` to this PCA and to `silver.scaled`; returns how many were projected, and removed."""
-    lake = workspace.lake
+    lake, engine = workspace.lake, workspace.engine
     upstream = f"{state(lake, SCALED, FEATURES)} by {PCA} {version.number}"
     if follows(lake, PROJECTIONS, upstream):
         return 0, 0
-    made = bring_up(
-        delta.read(workspace.spark, lake, SCALED),
-        lake,
-        PROJECTIONS,
-        lambda rows: _projections(workspace, version, pca(), rows),
-        same=["sha256", "scaler_version"],
-        version=("pca_version", version.number),
-    )
+    pca = workspace.registry.arrays(version)
+
+    def projected(among: Rows | None) -> Rows:
+        projecting = Projecting(pca["mean"], pca["components"], version.number)
+        rows = engine.map(engine.rows(SCALED, SCALED_VECTOR, among=among), projecting, PROJECTED)
+        columns = ", ".join(f"{'features' if name in ('label', 'split') else 'projected'}.{name}" for name in _COLUMNS)
+        return engine.sql(
+            f"SELECT {columns} FROM projected JOIN features ON projected.path = features.path",
+            projected=rows,
+            features=engine.rows(FEATURES, ["path", "label", "split"]),
+        )
+
+    same, number = ["sha256", "scaler_version"], ("pca_version", version.number)
+    made = bring_up(engine, lake, PROJECTIONS, SCALED, projected, same=same, version=number, follows=upstream)
     reach("gold.projections-written")
-    mark_follows(lake, PROJECTIONS, upstream)
     return made
-
-
-def _projections(workspace: Workspace, version: Version, pca: Any, scaled: DataFrame) -> DataFrame:
-    features = delta.read(workspace.spark, workspace.lake, FEATURES)
-    return project(scaled, features, pca.mean_, pca.components_, version.number)

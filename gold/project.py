@@ -1,40 +1,58 @@
 """Scaled vectors onto principal components."""
 
-from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
+import numpy as np
 import pyarrow as pa
-from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
 
-from gold.tables import PROJECTIONS
+from lakehouse.engine.port import Batches, Given
 from lakehouse.vectors import as_column, as_matrix
 from silver.moments import Float64
 
+SCALED_VECTOR = ("path", "sha256", "scaler_version", "scaled")
+"""The columns of `silver.scaled` that are projected, or go along."""
+_LEADING = ("pc1", "pc2", "pc3")
 
-def project(scaled: DataFrame, features: DataFrame, mean: Float64, components: Float64, pca_version: int) -> DataFrame:
-    """The rows of `gold.projections`: (scaled − mean) · componentsᵀ, computed in float64, kept in float32.
+PROJECTED = pa.schema(
+    [
+        ("path", pa.string()),
+        ("sha256", pa.string()),
+        *((name, pa.float32()) for name in _LEADING),
+        ("components", pa.list_(pa.field("element", pa.float32()))),
+        ("scaler_version", pa.int64()),
+        ("pca_version", pa.int64()),
+    ]
+)
+"""The columns of `gold.projections` but for label and split."""
 
-    Args:
-        scaled: rows of `silver.scaled`.
-        features: rows of `silver.features`, for label and split; joined after projecting, when rows are narrow.
+
+@dataclass(frozen=True, eq=False)
+class Projecting:
+    """From rows of `silver.scaled` to PROJECTED: (scaled − mean) · componentsᵀ, in float64, kept in float32.
+
+    Attributes:
         mean: shape (d,).
         components: shape (k, d).
         pca_version: the version of the PCA that these are of.
     """
-    loadings = components.T
 
-    def projecting(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        for batch in batches:
+    mean: Float64
+    components: Float64
+    pca_version: int
+
+    def __call__(self, scaled: Given) -> Batches:
+        """Project the rows, a batch at a time."""
+        for batch in scaled:
             if batch.num_rows:
-                coordinates = as_column((as_matrix(batch.column("scaled")) - mean) @ loadings)
-                yield batch.select(["path", "sha256", "scaler_version"]).append_column("components", coordinates)
+                yield self._projected(batch)
 
-    narrow = scaled.select("path", "sha256", "scaler_version", "scaled").mapInArrow(
-        projecting, "path string, sha256 string, scaler_version long, components array<float>"
-    )
-    leading = {f"pc{i}": F.try_element_at("components", F.lit(i)) for i in (1, 2, 3)}  # null where k is less
-    return (
-        narrow.join(features.select("path", "label", "split"), on="path", how="inner")
-        .withColumns({**leading, "pca_version": F.lit(pca_version).cast("long")})
-        .select(*PROJECTIONS.schema.names)
-    )
+    def _projected(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        coordinates = ((as_matrix(batch.column("scaled")) - self.mean) @ self.components.T).astype(np.float32)
+        columns = {name: batch.column(name) for name in ("path", "sha256", "scaler_version")}
+        for at, name in enumerate(_LEADING):
+            there = at < coordinates.shape[1]
+            columns[name] = pa.array(coordinates[:, at]) if there else pa.nulls(len(coordinates), pa.float32())
+        columns["components"] = as_column(coordinates)
+        columns["pca_version"] = pa.array([self.pca_version] * len(coordinates), pa.int64())
+        arrays = [columns[name].cast(PROJECTED.field(name).type) for name in PROJECTED.names]
+        return pa.RecordBatch.from_arrays(arrays, schema=PROJECTED)

@@ -7,7 +7,6 @@ import pyarrow as pa
 
 from gold.pca import Spectrum
 from gold.tables import MODELS
-from lakehouse.delta import arrow_schema
 from lakehouse.registry import Version
 from silver.fitted import Scaler
 
@@ -43,4 +42,4 @@ def model_row(version: Version, spectrum: Spectrum, scaler: Scaler) -> pa.Table:
         "fitted_at": datetime.now(UTC),
         "reason": tags["reason"],
     }
-    return pa.Table.from_pylist([row], schema=arrow_schema(MODELS))
+    return pa.Table.from_pylist([row], schema=MODELS.schema)

@@ -1,34 +1,23 @@
 """The tables of the gold layer."""
 
-from pyspark.sql.types import (
-    ArrayType,
-    BinaryType,
-    DoubleType,
-    FloatType,
-    IntegerType,
-    LongType,
-    StringType,
-    StructField,
-    StructType,
-    TimestampType,
-)
+import pyarrow as pa
 
-from lakehouse.delta import Table
+from lakehouse.table import INSTANT, VECTOR, Table
 
 PROJECTIONS = Table(
     name="gold.projections",
-    schema=StructType(
+    schema=pa.schema(
         [
-            StructField("path", StringType()),
-            StructField("label", StringType()),
-            StructField("split", StringType()),
-            StructField("sha256", StringType()),
-            StructField("pc1", FloatType()),
-            StructField("pc2", FloatType()),
-            StructField("pc3", FloatType()),
-            StructField("components", ArrayType(FloatType())),
-            StructField("scaler_version", LongType()),
-            StructField("pca_version", LongType()),
+            pa.field("path", pa.string()),
+            pa.field("label", pa.string()),
+            pa.field("split", pa.string()),
+            pa.field("sha256", pa.string()),
+            pa.field("pc1", pa.float32()),
+            pa.field("pc2", pa.float32()),
+            pa.field("pc3", pa.float32()),
+            pa.field("components", VECTOR),
+            pa.field("scaler_version", pa.int64()),
+            pa.field("pca_version", pa.int64()),
         ]
     ),
     key=("path",),
@@ -37,13 +26,13 @@ PROJECTIONS = Table(
 
 EXPLAINED_VARIANCE = Table(
     name="gold.explained_variance",
-    schema=StructType(
+    schema=pa.schema(
         [
-            StructField("pca_version", LongType()),
-            StructField("component", IntegerType()),
-            StructField("variance", DoubleType()),
-            StructField("ratio", DoubleType()),
-            StructField("cumulative", DoubleType()),
+            pa.field("pca_version", pa.int64()),
+            pa.field("component", pa.int32()),
+            pa.field("variance", pa.float64()),
+            pa.field("ratio", pa.float64()),
+            pa.field("cumulative", pa.float64()),
         ]
     ),
     key=("pca_version", "component"),
@@ -52,20 +41,20 @@ EXPLAINED_VARIANCE = Table(
 
 MODELS = Table(
     name="gold.models",
-    schema=StructType(
+    schema=pa.schema(
         [
-            StructField("pca_version", LongType()),
-            StructField("scaler_version", LongType()),
-            StructField("run_id", StringType()),
-            StructField("scaler_sha256", StringType()),
-            StructField("pca_sha256", StringType()),
-            StructField("feature_version", StringType()),
-            StructField("images", LongType()),
-            StructField("components", IntegerType()),
-            StructField("explained_variance", DoubleType()),
-            StructField("threshold", DoubleType()),
-            StructField("fitted_at", TimestampType()),
-            StructField("reason", StringType()),
+            pa.field("pca_version", pa.int64()),
+            pa.field("scaler_version", pa.int64()),
+            pa.field("run_id", pa.string()),
+            pa.field("scaler_sha256", pa.string()),
+            pa.field("pca_sha256", pa.string()),
+            pa.field("feature_version", pa.string()),
+            pa.field("images", pa.int64()),
+            pa.field("components", pa.int32()),
+            pa.field("explained_variance", pa.float64()),
+            pa.field("threshold", pa.float64()),
+            pa.field("fitted_at", INSTANT),
+            pa.field("reason", pa.string()),
         ]
     ),
     key=("pca_version",),
@@ -75,16 +64,16 @@ MODELS = Table(
 # Arrays are float64, little-endian; axes is (components, features), row by row.
 CALIBRATIONS = Table(
     name="gold.calibrations",
-    schema=StructType(
+    schema=pa.schema(
         [
-            StructField("pca_version", LongType()),
-            StructField("photographs", LongType()),
-            StructField("kept", DoubleType()),
-            StructField("threshold", DoubleType()),
-            StructField("mean", BinaryType()),
-            StructField("scale", BinaryType()),
-            StructField("center", BinaryType()),
-            StructField("axes", BinaryType()),
+            pa.field("pca_version", pa.int64()),
+            pa.field("photographs", pa.int64()),
+            pa.field("kept", pa.float64()),
+            pa.field("threshold", pa.float64()),
+            pa.field("mean", pa.binary()),
+            pa.field("scale", pa.binary()),
+            pa.field("center", pa.binary()),
+            pa.field("axes", pa.binary()),
         ]
     ),
     key=("pca_version",),

@@ -1,61 +1,30 @@
-"""All Delta I/O: create, read, append, merge, replace, delete.
+"""Delta tables by their logs: versions, statistics of files, marks, and tables of few rows.
 
-Rows go through Spark. What is small and one (versions, statistics of files, a table of one row) goes through delta-rs,
-which answers in milliseconds and needs no Java.
+All through delta-rs, which answers in milliseconds and needs no Java, whatever engine computes the rows.
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from delta.tables import DeltaTable as SparkDeltaTable
-from deltalake import CommitProperties, DeltaTable, Schema, Transaction, write_deltalake
+from deltalake import CommitProperties, DeltaTable, Schema, Transaction
 from deltalake.exceptions import DeltaError, TableNotFoundError
-from py4j.protocol import Py4JJavaError
-from pyspark.errors import PySparkException
-from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql.types import StructType
+from deltalake.transaction import AddAction, RemoveAction
 
 from lakehouse import s3
 from lakehouse.errors import ForeignTableError
-from lakehouse.storage import absolute_uri, is_s3, list_files, local_path
+from lakehouse.staged import StagedFiles
+from lakehouse.storage import is_s3, list_files, local_path
+from lakehouse.table import LAYOUT, DataFile, Table
 
-LAYOUT = "1"
-_GLOB_SYNTAX = "{}*"
-"""What a lake's folder may have in its name, and Hadoop reads as a pattern; `?` and brackets it may not have."""
-READ_ERRORS = (PySparkException, Py4JJavaError)
-"""What reading versions whose files or log are gone raises: Spark's own error, or what py4j could not translate."""
-
-
-@dataclass(frozen=True)
-class Table:
-    """A Delta table as data.
-
-    Attributes:
-        name: `<layer>.<table>`, its name in SQL; it lies under `<lake>/<layer>/<table>`.
-        schema: plain Spark types, so that every reader of Delta reads them.
-        key: the columns that make a row one.
-        statistics: the columns whose minimum and maximum the log keeps for each file.
-    """
-
-    name: str
-    schema: StructType
-    key: tuple[str, ...]
-    statistics: tuple[str, ...]
-
-    @property
-    def properties(self) -> dict[str, str]:
-        """The Delta table properties."""
-        return {
-            "delta.enableChangeDataFeed": "true",
-            "delta.dataSkippingStatsColumns": ",".join(self.statistics),
-            "fruits.layout": LAYOUT,
-        }
+USER_METADATA = "userMetadata"
+"""Where Spark's Delta lets a commit say something; `metadata` finds it there too."""
 
 
 def unguarded() -> None:
@@ -113,7 +82,7 @@ def create(lake: Lake, tables: Sequence[Table]) -> None:
         lake.guard()
         DeltaTable.create(
             lake.path(table),
-            Schema.from_json(table.schema.json()),
+            Schema.from_arrow(table.schema),
             mode="ignore",
             name=table.name,
             # delta-rs refuses properties that it does not know unless told that they are meant.
@@ -121,26 +90,6 @@ def create(lake: Lake, tables: Sequence[Table]) -> None:
             raise_if_key_not_exists=False,
             storage_options=lake.options,
         )
-
-
-def register(spark: SparkSession, lake: Lake, tables: Sequence[Table]) -> None:
-    """Make tables known to Spark's catalog as `<layer>.<table>`; the catalog keeps names and folders, nothing else.
-
-    Raises:
-        ForeignTableError: the catalog knows the name as a table elsewhere, which was left as it is.
-    """
-    for table in tables:
-        layer, _, _ = table.name.partition(".")
-        folder = lake.path(table)
-        # A folder of its own: `DROP DATABASE … CASCADE` removes the database's folder with all that is in it.
-        spark.sql(f"CREATE DATABASE IF NOT EXISTS {layer} LOCATION {_quoted(lake.folder(f'catalog/{layer}'))}")
-        spark.sql(f"CREATE TABLE IF NOT EXISTS {table.name} USING delta LOCATION {_quoted(folder)}")
-        found = SparkDeltaTable.forName(spark, table.name).detail().head()
-        if found is None or _named(found["location"]) != folder:
-            raise ForeignTableError(
-                f"Spark's catalog has {table.name} at {found and found['location']}, not at {folder}. Use another "
-                f"catalog for this lake, or drop that entry (`DROP TABLE {table.name}` leaves its files)."
-            )
 
 
 def open_table(lake: Lake, table: Table, version: int | None = None) -> DeltaTable | None:
@@ -159,73 +108,79 @@ def existing(lake: Lake, table: Table, version: int | None = None) -> DeltaTable
     return DeltaTable(lake.path(table), version=version, storage_options=lake.options)
 
 
-def read(spark: SparkSession, lake: Lake, table: Table) -> DataFrame:
-    """The current rows of a table: of the version that is the newest now, whatever is written later.
-
-    delta-rs reads the log and Spark the data files that it names, which our tables allow: no deletion vectors, no
-    column mapping, no partitions (`create` refuses others). Spark's own reading of a log takes seconds in a process
-    that has just begun, for each table, before the first row.
-    """
-    handle = open_table(lake, table)
-    files = _data_files(lake, table, handle)
-    if handle is None or not files:
-        return spark.createDataFrame([], table.schema)
-    folder = lake.path(table)
-    if any(character in folder for character in _GLOB_SYNTAX):
-        # Of n files under such a name Spark's own reader reads each n times, `__globPaths__` or not; Delta's does not.
-        return spark.read.format("delta").option("versionAsOf", handle.version()).load(folder)
-    return spark.read.schema(table.schema).option("__globPaths__", "false").parquet(*files)
+def snapshot(lake: Lake, table: Table, version: int | None = None) -> list[DataFile]:
+    """The data files of a version, by default the current one, with what the log tells of each."""
+    handle = open_table(lake, table, version)
+    found = actions(handle).to_pylist() if handle else []
+    return [
+        DataFile(
+            f"{lake.path(table)}/{unquote(action['path'])}",
+            action["size_bytes"],
+            action.get("num_records"),
+            {name: action[f"min.{name}"] for name in table.statistics if action.get(f"min.{name}") is not None},
+            {name: action[f"max.{name}"] for name in table.statistics if action.get(f"max.{name}") is not None},
+        )
+        for action in found
+    ]
 
 
 def data_files(lake: Lake, table: Table, version: int | None = None) -> list[str]:
     """The data files of a version, by default the current one; empty for a table that does not exist."""
-    return _data_files(lake, table, open_table(lake, table, version))
+    handle = open_table(lake, table, version)
+    names = actions(handle).column("path").to_pylist() if handle else []
+    # The log percent-encodes names, delta-rs' own list of files the lake's folder as well.
+    return [f"{lake.path(table)}/{unquote(name)}" for name in names]
 
 
-def read_changes(spark: SparkSession, lake: Lake, table: Table, first: int, last: int) -> DataFrame:
-    """The change feed between two versions of a table, both included."""
-    reader = spark.read.format("delta").option("readChangeFeed", "true")
-    return reader.option("startingVersion", first).option("endingVersion", last).load(lake.path(table))
-
-
-def append(rows: DataFrame, lake: Lake, table: Table) -> int:
-    """Append rows in one commit; returns how many."""
-    writer = rows.write.format("delta").mode("append")
-    return _committed(lambda: writer.save(lake.path(table)), lake, table, "numOutputRows")
-
-
-def replace(rows: DataFrame, lake: Lake, table: Table) -> int:
-    """Replace all rows in one commit; returns how many there are now."""
-    writer = rows.write.format("delta").mode("overwrite")
-    return _committed(lambda: writer.save(lake.path(table)), lake, table, "numOutputRows")
-
-
-def merge(rows: DataFrame, lake: Lake, table: Table, touch: Mapping[str, str] | None = None) -> int:
-    """Insert the rows whose key is new and update the others, in one commit; returns how many were inserted.
+def commit(
+    lake: Lake,
+    table: Table,
+    added: Sequence[AddAction] = (),
+    removed: Sequence[DataFile] = (),
+    *,
+    replace: bool = False,
+    marks: Mapping[str, str] | None = None,
+    transaction: tuple[str, int] | None = None,
+) -> None:
+    """Make files a part of a table, and others none any more, in one commit, if the lake's guard lets it pass.
 
     Args:
-        rows: the rows, each key once.
         lake: where the table is.
         table: the table.
-        touch: columns to update, as SQL over `new`, where the content (`sha256`) is the same; None: all of them.
+        added: files in its folder that are complete.
+        removed: files of its newest version. Where one is gone by now, somebody else has written: an error.
+        replace: remove all files of the newest version instead.
+        marks: words for the commit's entry in the table's history.
+        transaction: an application and its number, as `transaction_version` reads it.
     """
-    merging = _merge_into(rows, lake, table)
-    if touch is not None:
-        merging = merging.whenMatchedUpdate("old.sha256 <=> new.sha256", set=dict(touch))
-    merging = merging.whenMatchedUpdateAll().whenNotMatchedInsertAll()
-    return _committed(merging.execute, lake, table, "numTargetRowsInserted")
-
-
-def delete(keys: DataFrame, lake: Lake, table: Table) -> int:
-    """Delete the rows with these keys in one commit; returns how many."""
-    merging = _merge_into(keys.select(*table.key), lake, table).whenMatchedDelete()
-    return _committed(merging.execute, lake, table, "numTargetRowsDeleted")
+    handle, now = existing(lake, table), int(time.time() * 1000)
+    gone = [RemoveAction(file.name.rpartition("/")[2], True, now, file.size, {}) for file in removed]
+    properties = CommitProperties(
+        custom_metadata=dict(marks) if marks else None,
+        app_transactions=[Transaction(*transaction)] if transaction else None,
+    )
+    lake.guard()
+    mode = "overwrite" if replace else "append"
+    handle.create_write_transaction([*gone, *added], mode, handle.schema(), commit_properties=properties)
 
 
 def write_small(rows: pa.Table, lake: Lake, table: Table, *, mode: str) -> None:
-    """Append or overwrite (`mode`) a table of few rows in one commit, without Spark."""
-    lake.guard()
-    write_deltalake(lake.path(table), rows, mode=mode, storage_options=lake.options)  # type: ignore[call-overload]
+    """Append or overwrite (`mode`) a table of few rows in one commit, whatever engine computes the others."""
+    with staging(lake, table) as staged:
+        staged.write(rows.to_batches())
+        staged.close()
+        commit(lake, table, staged.added, replace=mode == "overwrite")
+
+
+@contextmanager
+def staging(lake: Lake, table: Table) -> Iterator[StagedFiles]:
+    """Files that are to be committed in the block; after an error they are removed."""
+    staged = StagedFiles(lake.path(table), table)
+    try:
+        yield staged
+    except BaseException:
+        staged.discard()
+        raise
 
 
 def transaction_version(lake: Lake, table: Table, application: str) -> int:
@@ -233,22 +188,24 @@ def transaction_version(lake: Lake, table: Table, application: str) -> int:
     return existing(lake, table).transaction_version(application) or 0
 
 
-def mark_transaction(
-    lake: Lake, table: Table, application: str, number: int, metadata: Mapping[str, str] | None = None
-) -> None:
-    """Write a number into the table's log, in a commit without data; `metadata` as `write_metadata` does."""
-    marks = CommitProperties(app_transactions=[Transaction(application, number)], custom_metadata=dict(metadata or {}))
-    _commit_nothing(lake, table, marks)
+def mark_transaction(lake: Lake, table: Table, application: str, number: int) -> None:
+    """Write a number into the table's log, in a commit without data."""
+    commit(lake, table, transaction=(application, number))
 
 
 def metadata(lake: Lake, table: Table) -> Mapping[str, Any]:
-    """What the newest commit's entry in the table's history says."""
-    return existing(lake, table).history(1)[0]
+    """What the newest commit's entry in the table's history says, the marks among it."""
+    commit = existing(lake, table).history(1)[0]
+    try:
+        marks = json.loads(commit.get(USER_METADATA) or "{}")
+    except ValueError:  # somebody else's words
+        return commit
+    return {**commit, **marks} if isinstance(marks, dict) else commit
 
 
 def write_metadata(lake: Lake, table: Table, metadata: Mapping[str, str]) -> None:
     """Write words into the table's history, in a commit without data."""
-    _commit_nothing(lake, table, CommitProperties(custom_metadata=dict(metadata)))
+    commit(lake, table, marks=metadata)
 
 
 def maximum(lake: Lake, table: Table, column: str) -> int | None:
@@ -271,7 +228,7 @@ def rows_where(
     lake: Lake, table: Table, column: str, values: Sequence[object], columns: Sequence[str]
 ) -> list[dict[str, Any]]:
     """Some columns of the few current rows that have one of these values in a column."""
-    wanted = pa.array(values, arrow_schema(table).field(column).type)  # Arrow would make no values ones of type null
+    wanted = pa.array(values, table.schema.field(column).type)  # Arrow would make no values ones of type null
     found = dataset(lake, table).to_table(list(columns), filter=pc.field(column).isin(wanted))
     return [dict(row) for row in found.to_pylist()]
 
@@ -282,25 +239,9 @@ def any_row(lake: Lake, table: Table, column: str, value: object) -> bool:
     return bool(rows.head(1, columns=[column], filter=pc.field(column) == value).num_rows)
 
 
-def arrow_schema(table: Table) -> pa.Schema:
-    """The columns of a table, as Arrow types."""
-    return pa.schema(Schema.from_json(table.schema.json()).to_arrow())
-
-
 def count(lake: Lake, table: Table) -> int:
     """The number of rows by the log's statistics, reading no data."""
     return sum(_file_statistics(lake, table, "num_records"))
-
-
-def _named(location: str) -> str:
-    """A table's folder by Spark's name for it, as `Lake.path` names it."""
-    return str(Path(location.removeprefix("file:"))) if location.startswith("file:") else absolute_uri(location)
-
-
-def _data_files(lake: Lake, table: Table, handle: DeltaTable | None) -> list[str]:
-    names = _actions(handle).column("path").to_pylist() if handle else []
-    # The log percent-encodes names, delta-rs' own list of files the lake's folder as well.
-    return [f"{lake.path(table)}/{unquote(name)}" for name in names]
 
 
 def _look_at(lake: Lake) -> None:
@@ -310,49 +251,25 @@ def _look_at(lake: Lake) -> None:
         s3.check_region(lake.uri)
 
 
-def _quoted(text: str) -> str:
-    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
-
-
-def _commit_nothing(lake: Lake, table: Table, properties: CommitProperties) -> None:
-    lake.guard()
-    rows = arrow_schema(table).empty_table()
-    write_deltalake(lake.path(table), rows, mode="append", commit_properties=properties, storage_options=lake.options)
-
-
-def _actions(handle: DeltaTable) -> pa.Table:
+def actions(handle: DeltaTable) -> pa.Table:
+    """The data files of a snapshot as the log describes them: path, size_bytes, num_records, min.<column>, …."""
     # Not `pa.table(…)`, which asks whether this is pandas', and imports it to know: 0.4 s.
     return pa.RecordBatchReader.from_stream(handle.get_add_actions(flatten=True)).read_all()
 
 
 def _file_statistics(lake: Lake, table: Table, name: str) -> list[int]:
-    files = _actions(existing(lake, table))
+    files = actions(existing(lake, table))
     if name not in files.column_names:
         return []
     return [value for value in files.column(name).to_pylist() if value is not None]
 
 
-def _merge_into(rows: DataFrame, lake: Lake, table: Table):  # type: ignore[no-untyped-def]
-    target = SparkDeltaTable.forPath(rows.sparkSession, lake.path(table)).alias("old")
-    return target.merge(rows.alias("new"), " AND ".join(f"old.{key} = new.{key}" for key in table.key))
-
-
-def _committed(write: Callable[[], object], lake: Lake, table: Table, metric: str) -> int:
-    """Write, and return a count that Spark noted in the commit; 0 where there was nothing to commit."""
-    before = existing(lake, table).version()
-    lake.guard()
-    write()
-    handle = existing(lake, table)
-    return int(handle.history(1)[0]["operationMetrics"][metric]) if handle.version() > before else 0
-
-
 def _check_layout(table: Table, found: DeltaTable) -> None:
     layout = found.metadata().configuration.get("fruits.layout")
-    actual = StructType.fromJson(json.loads(found.schema().to_json()))
     plain = found.protocol().min_reader_version == 1 and not found.metadata().partition_columns
-    if layout != LAYOUT or actual != table.schema or not plain:
+    if layout != LAYOUT or found.schema() != Schema.from_arrow(table.schema) or not plain:
+        columns = ", ".join(column.name for column in found.schema().fields)
         raise ForeignTableError(
             f"The table {table.name} has another layout (fruits.layout={layout}, this version writes {LAYOUT}; "
-            f"columns: {', '.join(actual.names)}). It was not touched. Use the version of fruits that wrote it, or "
-            "another lake."
+            f"columns: {columns}). It was not touched. Use the version of fruits that wrote it, or another lake."
         )

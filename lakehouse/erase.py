@@ -12,8 +12,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from lakehouse import delta
-from lakehouse.delta import Lake, Table
+from lakehouse.delta import Lake
 from lakehouse.storage import absolute_uri, list_files, open_file, remove_file
+from lakehouse.table import Table
 
 _KEYS = ("path", "sha256")
 

@@ -5,20 +5,20 @@
 
 from collections.abc import Callable, Sequence
 
-from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
-
 from lakehouse import delta
-from lakehouse.delta import Lake, Table
+from lakehouse.delta import Lake
+from lakehouse.engine.port import Engine, Rows
+from lakehouse.table import Table
 
 FOLLOWS = "fruits.follows"
 """Where a commit's entry in the history says which upstream the table follows."""
 
 
-def difference(upstream: DataFrame, downstream: DataFrame, key: str, same: Sequence[str]) -> DataFrame:
+def difference(engine: Engine, upstream: Rows, downstream: Rows, key: str, same: Sequence[str]) -> Rows:
     """Which keys the downstream must insert, update or delete to follow its upstream.
 
     Args:
+        engine: whose rows they are.
         upstream: the rows that should be there; `key` is unique.
         downstream: the rows that are there; `key` is unique.
         key: the column that both have.
@@ -27,61 +27,68 @@ def difference(upstream: DataFrame, downstream: DataFrame, key: str, same: Seque
     Returns:
         `key`, the upstream's other columns, and `change`: insert, update or delete.
     """
-    there = downstream.select(key, *(F.col(column).alias(f"_{column}") for column in same), F.lit(True).alias("_there"))
-    changed = F.lit(False)
-    for column in same:
-        changed = changed | ~F.col(column).eqNullSafe(F.col(f"_{column}"))
-    return (
-        upstream.withColumn("_here", F.lit(True))
-        .join(there, on=key, how="full_outer")
-        .withColumn(
-            "change",
-            F.when(F.col("_there").isNull(), "insert").when(F.col("_here").isNull(), "delete").when(changed, "update"),
-        )
-        .where(F.col("change").isNotNull())
-        .select(key, *(column for column in upstream.columns if column != key), "change")
+    others = "".join(f"up.{column}, " for column in upstream.columns if column != key)
+    differs = " OR ".join([f"up.{column} IS DISTINCT FROM down.{column}" for column in same] or ["false"])
+    return engine.sql(
+        f"""
+        SELECT coalesce(up.{key}, down.{key}) AS {key}, {others}
+               CASE WHEN down.{key} IS NULL THEN 'insert'
+                    WHEN up.{key} IS NULL THEN 'delete'
+                    ELSE 'update' END AS change
+        FROM up FULL OUTER JOIN down ON up.{key} = down.{key}
+        WHERE up.{key} IS NULL OR down.{key} IS NULL OR {differs}
+        """,
+        up=upstream,
+        down=downstream,
     )
 
 
 def bring_up(
-    upstream: DataFrame,
+    engine: Engine,
     lake: Lake,
     table: Table,
-    make: Callable[[DataFrame], DataFrame],
+    upstream: Table,
+    make: Callable[[Rows | None], Rows],
     *,
     same: Sequence[str],
     version: tuple[str, int],
+    follows: str,
 ) -> tuple[int, int]:
     """Bring a table to its upstream under one model; returns how many rows were made, and removed.
 
     Every snapshot of the table holds one model version: where the table holds another, all rows are replaced in one
-    commit, and else the difference is merged and deleted.
+    commit, and else the difference is added, merged and deleted. The last commit says what the table follows now.
 
     Args:
-        upstream: the rows that `make` takes; the table's key is unique.
-        lake: where the table is.
+        engine: what computes.
+        lake: where the tables are.
         table: the table, of a key of one column.
-        make: from rows of the upstream to rows of the table.
+        upstream: the table that it is made from, with the same key.
+        make: makes rows of the table from those rows of the upstream whose keys are among the given ones; None: all.
         same: the columns of both whose equality makes a row current.
         version: the table's column that names the model version, and the version wanted.
+        follows: what `follows` is to find there when this is done.
     """
     column, number = version
+    marks = {FOLLOWS: follows}
     if delta.versions(lake, table, column) != {number}:
-        return delta.replace(make(upstream), lake, table), 0
+        return engine.replace(make(None), table, marks), 0
     (key,) = table.key
-    there = delta.read(upstream.sparkSession, lake, table).select(key, *same)
-    changes = difference(upstream.select(key, *same), there, key, same).persist()
-    try:
-        counts = {change: int(rows) for change, rows in changes.groupBy("change").count().collect()}
-        made = counts.get("insert", 0) + counts.get("update", 0)
-        if made:
-            keys = changes.where("change != 'delete'").select(key)
-            # MERGE, for it conflicts with a replacement that another writer makes.
-            delta.merge(make(upstream.join(keys, on=key, how="left_semi")), lake, table)
-        gone = changes.where("change = 'delete'")
-        return made, delta.delete(gone, lake, table) if counts.get("delete") else 0
-    finally:
-        changes.unpersist()
+    found, there = (engine.rows(one, [key, *same]) for one in (upstream, table))
+    with engine.kept(difference(engine, found, there, key, same)) as changes:
+        counted = engine.arrow(engine.sql("SELECT change, count(*) AS n FROM changes GROUP BY change", changes=changes))
+        counts = {row["change"]: row["n"] for row in counted.to_pylist()}
+        inserts, updates, deletes = (counts.get(change, 0) for change in ("insert", "update", "delete"))
+        if inserts or updates:
+            keys = engine.sql(f"SELECT {key} FROM changes WHERE change <> 'delete'", changes=changes)
+            write = engine.merge if updates else engine.append
+            write(make(keys), table, None if deletes else marks)
+        removed = 0
+        if deletes:
+            gone = engine.sql(f"SELECT {key} FROM changes WHERE change = 'delete'", changes=changes)
+            removed = engine.delete(gone, table, marks)
+    mark_follows(lake, table, follows)
+    return inserts + updates, removed
 
 
 def state(lake: Lake, *tables: Table) -> str:

@@ -5,9 +5,10 @@ from datetime import UTC, datetime
 from deltalake.exceptions import DeltaError
 
 from lakehouse import delta
-from lakehouse.delta import Lake, Table
+from lakehouse.delta import Lake
 from lakehouse.errors import SettingsError
 from lakehouse.storage import list_files
+from lakehouse.table import Table
 
 AsOf = int | datetime
 """A table's version, or a moment with a time zone."""

@@ -1,11 +1,7 @@
 """How long work says how far it is: what a job tells, whoever shows it."""
 
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Protocol
-
-from pyspark.sql import SparkSession
 
 
 class Progress(Protocol):
@@ -27,27 +23,3 @@ class Silence:
 
     def say(self, message: str) -> None:
         """Say nothing."""
-
-
-@contextmanager
-def counted(spark: SparkSession, progress: Progress, name: str, total: int) -> Iterator[Callable[[int], None]]:
-    """Show a Spark job's progress: yields the function by which tasks count their images.
-
-    For the eye only: a task that runs twice counts twice.
-    """
-    done = spark.sparkContext.accumulator(0)
-    show = progress.stage(name, total)
-    over = threading.Event()
-
-    def follow() -> None:
-        while not over.wait(0.2):
-            show(min(done.value, total))
-
-    thread = threading.Thread(target=follow, daemon=True)
-    thread.start()
-    try:
-        yield done.add
-        show(total)
-    finally:
-        over.set()
-        thread.join()

@@ -172,6 +172,13 @@ class Registry:
             check_sha256(version, _sha256(folder), version.sha256)
             return mlflow.sklearn.load_model(str(folder))
 
+    def arrays(self, version: Version) -> Any:
+        """The numbers of a model."""
+        model = self.load(version)
+        if hasattr(model, "components_"):
+            return {"mean": model.mean_, "components": model.components_}
+        return {"mean": model.mean_, "scale": model.scale_}
+
     def _register(self, name: str, uri: str, run_id: str, tags: Mapping[str, str]) -> Any:
         if not self._client.search_registered_models(f"name = '{name}'"):
             self._client.create_registered_model(name)

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from lakehouse.errors import SettingsError
 from lakehouse.storage import absolute_uri, is_s3, local_path
 
+EngineName = Literal["auto", "local", "spark"]
 Refit = Literal["auto", "always", "never"]
 Format = Literal["JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF"]
 Share = Annotated[float, Field(gt=0, le=1)]
@@ -45,7 +46,6 @@ class Settings(BaseModel):
     skip: list[str]
     readers: Annotated[int, Field(ge=1, le=256)]
 
-    images_per_task: Annotated[int, Field(ge=1)]
     scaler_mean_limit: Annotated[float, Field(gt=0)]
     scaler_variance_range: tuple[Annotated[float, Field(gt=0, lt=1)], Annotated[float, Field(gt=1)]]
 
@@ -53,10 +53,13 @@ class Settings(BaseModel):
     threshold_slack: Annotated[float, Field(ge=0, lt=1)]
     refit: Refit
 
+    engine: EngineName
+    processes: Annotated[int, Field(ge=1, le=1024)] | None
     register_tables: bool
     packages: list[str]
     s3_packages: list[str]
     spark: dict[str, str | bool | int | float]
+    spark_local: dict[str, str | bool | int | float]
 
     @field_validator("images", "lake")
     @classmethod

@@ -37,6 +37,7 @@ class Storage(Protocol):
     def list_files(self, uri: str, *, recursive: bool) -> Iterator[FileStatus]: ...  # noqa: D102
     def exists(self, uri: str) -> bool: ...  # noqa: D102
     def open_file(self, uri: str) -> BinaryIO: ...  # noqa: D102
+    def create_file(self, uri: str) -> BinaryIO: ...  # noqa: D102
     def read_file(self, uri: str, limit: int) -> bytes: ...  # noqa: D102
     def write_file(self, uri: str, content: bytes) -> None: ...  # noqa: D102
     def remove_file(self, uri: str) -> None: ...  # noqa: D102
@@ -107,6 +108,11 @@ def exists(uri: str) -> bool:
 def open_file(uri: str) -> BinaryIO:
     """A file to read in any order; OSError where it cannot be read."""
     return _storage(uri).open_file(uri)
+
+
+def create_file(uri: str) -> BinaryIO:
+    """A new file to write from its start to its end; it may be seen before it is closed. OSError where it fails."""
+    return _storage(uri).create_file(uri)
 
 
 def read_file(uri: str, limit: int = -1) -> bytes:

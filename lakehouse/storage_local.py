@@ -37,6 +37,10 @@ class LocalStorage:
         """See `storage.open_file`."""
         return local_path(uri).open("rb")
 
+    def create_file(self, uri: str) -> BinaryIO:
+        """See `storage.create_file`."""
+        return local_path(uri).open("xb")
+
     def read_file(self, uri: str, limit: int) -> bytes:
         """See `storage.read_file`."""
         with self.open_file(uri) as file:

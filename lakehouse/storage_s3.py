@@ -49,6 +49,11 @@ class S3Storage:
         file: BinaryIO = s3.arrow_filesystem().open_input_file("/".join(s3.split(uri)))
         return file
 
+    def create_file(self, uri: str) -> BinaryIO:
+        """See `storage.create_file`; the object is there when it is closed."""
+        file: BinaryIO = s3.arrow_filesystem().open_output_stream("/".join(s3.split(uri)))
+        return file
+
     def read_file(self, uri: str, limit: int) -> bytes:
         """See `storage.read_file`."""
         with suppress(BaseError, FileNotFoundError, ValueError):  # boto3 knows more of what fails, and says it

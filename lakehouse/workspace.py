@@ -1,17 +1,15 @@
-"""What a job works with: settings, the lake, Spark, the model registry, and somebody to tell."""
+"""What a job works with: settings, the lake, the engine, the model registry, and somebody to tell."""
 
 import threading
-import time
 from collections.abc import Callable
 from functools import cached_property
 from typing import Generic, TypeVar
 
-from pyspark.sql import SparkSession
-
 from lakehouse.delta import Lake, unguarded
+from lakehouse.engine import open_engine
+from lakehouse.engine.port import Engine
 from lakehouse.progress import Progress, Silence
 from lakehouse.registry import Registry
-from lakehouse.session import spark_session
 from lakehouse.settings import Settings
 
 T = TypeVar("T")
@@ -50,21 +48,21 @@ class Workspace:
         self.settings = settings
         self.progress = progress or Silence()
         self.lake = Lake(settings.lake, guard)
-        self.spark_seconds = 0.0
-        """What Spark's start took; 0 as long as nothing has needed it."""
 
     @cached_property
-    def spark(self) -> SparkSession:
-        """The Spark session, started by the first call: a run without news never needs it."""
-        begun = time.perf_counter()
-        session = spark_session(self.settings)
-        self.spark_seconds = time.perf_counter() - begun
-        return session
+    def engine(self) -> Engine:
+        """What computes rows and commits them; it starts nothing before it is used."""
+        return open_engine(self.settings, self.lake, self.progress)
 
     def cancel(self) -> None:
-        """End Spark's jobs, if any runs; whoever waits for them gets an error."""
-        if "spark" in self.__dict__:
-            self.spark.sparkContext.cancelAllJobs()
+        """End what is being computed; whoever waits for it gets an error."""
+        if "engine" in self.__dict__:
+            self.engine.cancel()
+
+    def close(self) -> None:
+        """End the processes that were started."""
+        if "engine" in self.__dict__:
+            self.engine.close()
 
     @property
     def registry(self) -> Registry:

@@ -1,28 +1,27 @@
 """The silver job: images without features get them, moments follow, and all features stand on one scale."""
 
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import TypedDict
 
-from pyspark.sql import DataFrame, Window
-from pyspark.sql import functions as F
+import pyarrow as pa
 
-from bronze.tables import IMAGES
+from bronze.ingest import CANDIDATE, killing
+from bronze.tables import IMAGES, QUARANTINE
 from bronze.tables import TABLES as BRONZE_TABLES
 from lakehouse import delta
+from lakehouse.engine.port import Engine, HistoryLostError, Rows, Work
 from lakehouse.errors import SettingsError
 from lakehouse.failpoint import reach
 from lakehouse.follow import bring_up, difference, follows, mark_follows, state
-from lakehouse.progress import counted
 from lakehouse.registry import Fit, Version
 from lakehouse.workspace import Background, Workspace
-from silver.featurize import Encoder, copy_features, featurize
+from silver.featurize import IMAGE, Encoder, Encoding
 from silver.fitted import SCALER, Covered, Scaler, read_moments, registered_scaler, write_moments
 from silver.mobilenet import converted_model, encoder
-from silver.moments import Moments, merge_moments, partial_moments
-from silver.scale import fit_scaler, scale, standardness
+from silver.moments import CombinedMoments, Moments, PartialMoments, merge_moments
+from silver.scale import FEATURE, Scaling, fit_scaler, standardness
 from silver.tables import FEATURES, MOMENTS, SCALED, TABLES
-
-_PARTIALS = 32  # bounds what the driver gathers: 32 × 13 MB
 
 
 class Summary(TypedDict):
@@ -41,24 +40,21 @@ class Summary(TypedDict):
 class _Work:
     """The difference between images and features, with what each row needs: compute, copy or delete."""
 
-    rows: DataFrame
+    rows: Rows
     counts: dict[tuple[str, str], int]
-    batches: list[int]
+    bytes: int
 
     def count(self, action: str, change: str | None = None) -> int:
         return sum(n for (one, kind), n in self.counts.items() if one == action and change in (None, kind))
 
-    def paths(self, action: str) -> DataFrame:
-        return self.rows.where(F.col("action") == action).select("path")
 
-
-def prepare_model(workspace: Workspace) -> Background[tuple[str, bytes]]:
+def prepare_model(workspace: Workspace) -> Background[tuple[str, str]]:
     """Begin to convert the model, if the lake has none, while other work goes on."""
     settings, folder = workspace.settings, workspace.lake.uri_of("models")
     return Background(lambda: converted_model(settings.weights, folder))
 
 
-def mobilenet(model: Background[tuple[str, bytes]]) -> Encoder:
+def mobilenet(model: Background[tuple[str, str]]) -> Encoder:
     """The MobileNetV2 encoder of a run."""
     return encoder(*model.get())
 
@@ -118,73 +114,137 @@ def _follow_images(workspace: Workspace, encoder: Encoder) -> tuple[int, int, in
     upstream = f"{state(lake, IMAGES)} as {encoder.feature_version}"
     if follows(lake, FEATURES, upstream):
         return 0, 0, 0
-    work = _find(workspace, encoder)
-    reach("silver.found")
-    try:
-        _write_features(workspace, encoder, work)
-    finally:
-        work.rows.unpersist()
-    mark_follows(lake, FEATURES, upstream)
-    return work.count("compute"), work.count("copy"), work.count("delete")
+    engine = workspace.engine
+    changes = difference(engine, _wanted(engine, encoder), _there(engine), "path", ["sha256", "feature_version"])
+    with engine.kept(changes) as changed, engine.kept(with_action(engine, changed, _there(engine), encoder)) as rows:
+        work = _counted(engine, rows)
+        reach("silver.found")
+        computed = _write_features(workspace, encoder, work)
+    if computed == work.count("compute"):  # else images were held back, which is another upstream
+        mark_follows(lake, FEATURES, upstream)
+    return computed, work.count("copy"), work.count("delete")
 
 
-def _find(workspace: Workspace, encoder: Encoder) -> _Work:
-    spark, lake = workspace.spark, workspace.lake
-    features = delta.read(spark, lake, FEATURES).select("path", "sha256", "feature_version")
-    images = delta.read(spark, lake, IMAGES).select("path", "sha256", "batch")
-    wanted = images.withColumn("feature_version", F.lit(encoder.feature_version))
-    changes = difference(wanted, features, "path", ["sha256", "feature_version"])
-    rows = with_action(changes, features, encoder).persist()
-    found = rows.groupBy("action", "change", "batch").count().collect()
-    counts: dict[tuple[str, str], int] = {}
-    for action, change, _, n in found:
-        counts[action, change] = counts.get((action, change), 0) + n
-    return _Work(rows, counts, sorted({batch for action, _, batch, _ in found if action != "delete"}))
+def _wanted(engine: Engine, encoder: Encoder) -> Rows:
+    """The features that there should be: of each image, by this encoder."""
+    return engine.sql(
+        "SELECT path, sha256, length, batch, :version AS feature_version FROM images",
+        {"version": encoder.feature_version},
+        images=engine.rows(IMAGES, ["path", "sha256", "length", "batch"]),
+    )
 
 
-def with_action(changes: DataFrame, features: DataFrame, encoder: Encoder) -> DataFrame:
+def _there(engine: Engine) -> Rows:
+    return engine.rows(FEATURES, ["path", "sha256", "feature_version"])
+
+
+def with_action(engine: Engine, changes: Rows, features: Rows, encoder: Encoder) -> Rows:
     """What each change needs: one image of each content that is not known is computed, the others are copies.
 
     Args:
-        changes: path, sha256, batch, change, as `difference` returns them.
+        engine: whose rows they are.
+        changes: path, sha256, length, batch, change, as `difference` returns them.
         features: path, sha256, feature_version of the rows that are there.
         encoder: whose features count.
+
+    Returns:
+        path, sha256, length, batch, change, and action: compute, copy or delete.
     """
-    known = features.where(F.col("feature_version") == encoder.feature_version).select("sha256").distinct()
-    first = F.row_number().over(Window.partitionBy("sha256").orderBy("path")) == 1
-    action = (
-        F.when(F.col("change") == "delete", "delete")
-        .when(F.col("known") | ~F.col("first"), "copy")
-        .otherwise("compute")
-    )
-    return (
-        changes.join(known.withColumn("known", F.lit(True)), on="sha256", how="left")
-        .withColumns({"known": F.coalesce("known", F.lit(False)), "first": first})
-        .select("path", "sha256", "batch", "change", action.alias("action"))
+    return engine.sql(
+        """
+        WITH known AS (SELECT DISTINCT sha256 FROM features WHERE feature_version = :version),
+        ranked AS (
+            SELECT path, sha256, length, batch, change, row_number() OVER (PARTITION BY sha256 ORDER BY path) AS place
+            FROM changes WHERE change <> 'delete'
+        )
+        SELECT ranked.path, ranked.sha256, ranked.length, ranked.batch, ranked.change,
+               CASE WHEN known.sha256 IS NOT NULL OR ranked.place > 1 THEN 'copy' ELSE 'compute' END AS action
+        FROM ranked LEFT JOIN known ON ranked.sha256 = known.sha256
+        UNION ALL
+        SELECT path, sha256, length, batch, change, 'delete' AS action FROM changes WHERE change = 'delete'
+        """,
+        {"version": encoder.feature_version},
+        changes=changes,
+        features=features,
     )
 
 
-def _write_features(workspace: Workspace, encoder: Encoder, work: _Work) -> None:
-    spark, lake, compute = workspace.spark, workspace.lake, work.count("compute")
-    # The batches are named so that the files of other batches are passed over.
-    images = delta.read(spark, lake, IMAGES).where(F.col("batch").isin(work.batches))
-    if compute:
-        with counted(spark, workspace.progress, "features computed", compute) as count:
-            chosen = images.join(work.paths("compute"), on="path", how="left_semi")
-            tasks = max(spark.sparkContext.defaultParallelism, -(-compute // workspace.settings.images_per_task))
-            _put(workspace, featurize(chosen.repartition(tasks, "path"), encoder, count), work, "compute")
+def _counted(engine: Engine, rows: Rows) -> _Work:
+    counted = engine.sql(
+        """
+        SELECT action, change, count(*) AS images, CAST(coalesce(sum(length), 0) AS BIGINT) AS bytes
+        FROM work GROUP BY action, change
+        """,
+        work=rows,
+    )
+    found = engine.arrow(counted).to_pylist()
+    counts = {(row["action"], row["change"]): row["images"] for row in found}
+    return _Work(rows, counts, sum(row["bytes"] for row in found if row["action"] == "compute"))
+
+
+def _write_features(workspace: Workspace, encoder: Encoder, work: _Work) -> int:
+    """Work the difference off; returns how many images were computed."""
+    engine, killed = workspace.engine, list[pa.RecordBatch]()
+    if work.count("compute"):
+        _put(workspace, _computed(workspace, encoder, work, killed), work, "compute")
         reach("silver.features-computed")
+    if killed:
+        _hold_back(workspace, pa.Table.from_batches(killed))
     if work.count("copy"):
-        chosen = images.drop("content").join(work.paths("copy"), on="path", how="left_semi")
-        _put(workspace, copy_features(chosen, delta.read(spark, lake, FEATURES), encoder), work, "copy")
+        _put(workspace, _copied(engine, encoder, work), work, "copy")
         reach("silver.features-copied")
     if work.count("delete"):  # last, so that the features of a moved image can be copied before
-        delta.delete(work.paths("delete"), lake, FEATURES)
+        engine.delete(engine.sql("SELECT path FROM work WHERE action = 'delete'", work=work.rows), FEATURES)
+    return work.count("compute") - len(killed)
 
 
-def _put(workspace: Workspace, rows: DataFrame, work: _Work, action: str) -> None:
-    write = delta.merge if work.count(action, "update") else delta.append
-    write(rows, workspace.lake, FEATURES)
+def _computed(workspace: Workspace, encoder: Encoder, work: _Work, killed: list[pa.RecordBatch]) -> Rows:
+    engine, compute = workspace.engine, work.count("compute")
+    columns = [*IMAGE, "length", "content"]
+    wanted = None
+    if compute < delta.count(workspace.lake, IMAGES):
+        # The batches are named so that the files of other batches are passed over.
+        wanted = engine.sql("SELECT path, batch FROM work WHERE action = 'compute'", work=work.rows)
+    todo = Work("features computed", compute, work.bytes, "length", killed.append)
+    return engine.map(engine.rows(IMAGES, columns, among=wanted), Encoding(encoder), FEATURES.schema, todo)
+
+
+def _copied(engine: Engine, encoder: Encoder, work: _Work) -> Rows:
+    """The features of images whose content has been featurized under another path."""
+    columns = ", ".join(f"images.{name}" for name in IMAGE)
+    return engine.sql(
+        f"""
+        WITH copies AS (SELECT path, sha256 FROM work WHERE action = 'copy'),
+        known AS (
+            SELECT sha256, any_value(features) AS features FROM featurized
+            WHERE feature_version = :version AND sha256 IN (SELECT sha256 FROM copies) GROUP BY sha256
+        )
+        SELECT {columns}, known.features, :version AS feature_version
+        FROM images JOIN copies ON images.path = copies.path JOIN known ON images.sha256 = known.sha256
+        """,
+        {"version": encoder.feature_version},
+        images=engine.rows(IMAGES, IMAGE),
+        work=work.rows,
+        featurized=engine.rows(FEATURES, ["sha256", "feature_version", "features"]),
+    )
+
+
+def _put(workspace: Workspace, rows: Rows, work: _Work, action: str) -> None:
+    engine = workspace.engine
+    write = engine.merge if work.count(action, "update") else engine.append
+    write(rows, FEATURES)
+
+
+def _hold_back(workspace: Workspace, killed: pa.Table) -> None:
+    """Put images into quarantine that end each process which computes their features; the others go on."""
+    engine = workspace.engine
+    paths = killed.select(["path"])
+    files = engine.arrow(engine.rows(IMAGES, [*CANDIDATE, "batch"], among=engine.of(paths)))
+    for path in paths["path"].to_pylist():
+        workspace.progress.say(f"{path} ends each process that computes its features: it goes to quarantine.")
+    batch = max(files["batch"].to_pylist())
+    engine.merge(engine.of(killing(files.select(list(CANDIDATE)), batch, datetime.now(UTC))), QUARANTINE)
+    engine.delete(engine.of(paths), IMAGES)
 
 
 # ---- moments --------------------------------------------------------------------------------------------------------
@@ -212,30 +272,27 @@ def update_moments(workspace: Workspace, feature_version: str, dimension: int) -
 
 def _summed(workspace: Workspace, dimension: int) -> Moments:
     """The moments of all features, in one pass over them."""
-    features = delta.read(workspace.spark, workspace.lake, FEATURES)
-    return merge_moments(partial_moments(_few(workspace, features)), dimension)
+    return _moments_of(workspace, workspace.engine.rows(FEATURES, ["features"]), dimension)
+
+
+def _moments_of(workspace: Workspace, features: Rows, dimension: int) -> Moments:
+    return merge_moments(workspace.engine.fold(features, PartialMoments(), CombinedMoments()), dimension)
 
 
 def _incremented(workspace: Workspace, before: Covered, version: int) -> Moments | None:
     """The moments after the changes since `before`, None where the history that tells them is gone."""
-    moments = before.moments
+    engine, moments = workspace.engine, before.moments
     dimension = len(moments.mean)
-    added = F.col("_change_type").isin("insert", "update_postimage")
     try:
-        changes = delta.read_changes(workspace.spark, workspace.lake, FEATURES, before.features_version + 1, version)
-        plus = merge_moments(partial_moments(_few(workspace, changes.where(added))), dimension)
-        minus = merge_moments(partial_moments(_few(workspace, changes.where(~added))), dimension)
-    except delta.READ_ERRORS as error:
-        reason = str(error).strip().partition("\n")[0]
-        workspace.progress.say(
-            f"The change feed of {FEATURES.name} cannot be read; recomputing the moments. ({reason})"
-        )
+        for kinds, sign in (("'insert', 'update_postimage'", 1), ("'delete', 'update_preimage'", -1)):
+            changes = engine.changes(FEATURES, ["features"], before.features_version, version)
+            chosen = engine.sql(f"SELECT features FROM changes WHERE _change_type IN ({kinds})", changes=changes)
+            part = _moments_of(workspace, chosen, dimension)
+            moments = moments + part if sign > 0 else moments - part
+    except HistoryLostError as error:
+        workspace.progress.say(f"{error} Recomputing the moments from all features.")
         return None
-    return moments + plus - minus
-
-
-def _few(workspace: Workspace, rows: DataFrame) -> DataFrame:
-    return rows.select("features").coalesce(min(workspace.spark.sparkContext.defaultParallelism, _PARTIALS))
+    return moments
 
 
 # ---- scaler ---------------------------------------------------------------------------------------------------------
@@ -351,15 +408,13 @@ def _write_scaled(workspace: Workspace, scaler: Scaler) -> int:
     upstream = f"{state(lake, FEATURES)} by {SCALER} {number}"
     if follows(lake, SCALED, upstream):
         return 0
-    features = delta.read(workspace.spark, lake, FEATURES)
-    made, _ = bring_up(
-        features,
-        lake,
-        SCALED,
-        lambda rows: scale(rows, *scaler.arrays, number),
-        same=["sha256"],
-        version=("scaler_version", number),
-    )
+    engine = workspace.engine
+
+    def scaled(among: Rows | None) -> Rows:
+        scaling = Scaling(*scaler.arrays, number)
+        return engine.map(engine.rows(FEATURES, FEATURE, among=among), scaling, SCALED.schema)
+
+    version = ("scaler_version", number)
+    made, _ = bring_up(engine, lake, SCALED, FEATURES, scaled, same=["sha256"], version=version, follows=upstream)
     reach("silver.scaled-written")
-    mark_follows(lake, SCALED, upstream)
     return made

@@ -38,15 +38,15 @@ def keras_weights() -> Path:
     return (Path(home) if home else Path.home() / ".keras") / "models" / _WEIGHTS
 
 
-def converted_model(weights: str | None, folder: str) -> tuple[str, bytes]:
-    """The model as a flatbuffer, which is kept in `folder` from the first call on.
+def converted_model(weights: str | None, folder: str) -> tuple[str, str]:
+    """The model as a file, a flatbuffer, which is kept in `folder` from the first call on.
 
     Args:
         weights: path or URI of a weights file; None for Keras' cache or download; "untrained" for fixed random weights.
         folder: URI of the folder where the lake keeps converted models.
 
     Returns:
-        The feature version, which names the weights by their SHA-256, and the flatbuffer.
+        The feature version, which names the weights by their SHA-256, and the file's URI.
 
     Raises:
         WeightsNotFoundError: the weights are nowhere to be had.
@@ -56,14 +56,13 @@ def converted_model(weights: str | None, folder: str) -> tuple[str, bytes]:
     version = f"mobilenetv2-{digest}-{_REVISION}"
     model = f"{folder}/{version}.tflite"
     if exists(model):
-        return version, read_file(model)
+        return version, model
     # Converted once a machine, not once a lake: TensorFlow takes 8 s to import and convert.
     cached = f"{FILE}{cache_folder()}/{version}.tflite"
     if not exists(cached):
         write_file(cached, _in_other_process(_convert, str(path) if path else None))
-    flatbuffer = read_file(cached)
-    write_file(model, flatbuffer)
-    return version, flatbuffer
+    write_file(model, read_file(cached))
+    return version, model
 
 
 def convert_ahead(weights: str | None) -> bool:
@@ -75,9 +74,14 @@ def convert_ahead(weights: str | None) -> bool:
     return at_hand
 
 
-def encoder(feature_version: str, flatbuffer: bytes) -> Encoder:
-    """The encoder that runs a converted model; Spark broadcasts the model with the function that holds it."""
-    return Encoder(feature_version, DIMENSION, partial(load_predict, flatbuffer))
+def encoder(feature_version: str, model: str) -> Encoder:
+    """The encoder that runs a converted model, a file that each worker reads for itself."""
+    return Encoder(feature_version, DIMENSION, partial(load_model, model))
+
+
+def load_model(uri: str) -> Predict:
+    """As `load_predict`, from a file."""
+    return load_predict(read_file(uri))
 
 
 def load_predict(flatbuffer: bytes) -> Predict:

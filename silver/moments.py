@@ -7,20 +7,22 @@ They are additive: sums over parts merge exactly, new rows add, removed rows sub
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
-from pyspark.sql import DataFrame
 
+from lakehouse.engine.port import Batches, Given
 from lakehouse.vectors import as_matrix
 
 Float64 = NDArray[np.float64]
+Buffer = Any
+"""Whatever gives its bytes: bytes, or Arrow's buffers."""
 _ROWS_A_BLOCK = 4096  # bounds the float64 copy of a block: 4096 × 1280 × 8 bytes = 42 MB
-_PARTIAL = "count long, mean binary, scatter binary"
-_ARROW = pa.schema([("count", pa.int64()), ("mean", pa.binary()), ("scatter", pa.binary())])
+_PARTIAL = pa.schema([("count", pa.int64()), ("mean", pa.binary()), ("scatter", pa.binary())])
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ class Moments:
         return cls(len(values), mean, values.T @ values)
 
     @classmethod
-    def from_bytes(cls, count: int, mean: bytes, scatter: bytes) -> Moments:
+    def from_bytes(cls, count: int, mean: Buffer, scatter: Buffer) -> Moments:
         """From the columns of `silver.moments`: float64, little-endian, rows of the matrix after one another."""
         average = np.frombuffer(mean, "<f8")
         return cls(count, average, np.frombuffer(scatter, "<f8").reshape(len(average), len(average)))
@@ -98,29 +100,46 @@ class Moments:
         return Moments(self.count, (self.mean - mean) / scale, self.scatter / np.outer(scale, scale))
 
 
-def partial_moments(features: DataFrame) -> DataFrame:
-    """The moments of each partition's rows: count, mean, scatter, one row a partition that has any.
+class PartialMoments:
+    """From a column `features` of vectors, all of one length, to their moments, in one row where there are any."""
 
-    Args:
-        features: a column `features` of arrays, all of one length.
-    """
+    schema = _PARTIAL
 
-    def summing(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        total = None
-        for batch in batches:
-            for start in range(0, batch.num_rows, _ROWS_A_BLOCK):
-                block = Moments.of(as_matrix(batch.slice(start, _ROWS_A_BLOCK).column("features")))
-                total = block if total is None else total + block
-        if total is not None:
-            count, mean, scatter = total.to_bytes()
-            yield pa.RecordBatch.from_pydict({"count": [count], "mean": [mean], "scatter": [scatter]}, schema=_ARROW)
-
-    return features.select("features").mapInArrow(summing, _PARTIAL)
+    def __call__(self, features: Given) -> Batches:
+        """Sum up the rows, a block at a time: the memory is that of two scatter matrices."""
+        blocks = (
+            Moments.of(as_matrix(batch.slice(start, _ROWS_A_BLOCK).column("features")))
+            for batch in features
+            for start in range(0, batch.num_rows, _ROWS_A_BLOCK)
+        )
+        return _summed(blocks)
 
 
-def merge_moments(partials: DataFrame, dimension: int) -> Moments:
-    """Sum partial moments on the driver, one at a time, in the order of partitions."""
-    total = Moments.zero(dimension)
-    for row in partials.toLocalIterator():
-        total += Moments.from_bytes(row["count"], bytes(row["mean"]), bytes(row["scatter"]))
-    return total
+class CombinedMoments:
+    """From partial moments, several rows, to one row."""
+
+    schema = _PARTIAL
+
+    def __call__(self, partials: Given) -> Batches:
+        """Sum up the rows, one at a time."""
+        return _summed(_moments_in(partials))
+
+
+def merge_moments(partials: Iterable[pa.RecordBatch], dimension: int) -> Moments:
+    """Sum partial moments, in the order that they come in."""
+    return sum(_moments_in(partials), Moments.zero(dimension))
+
+
+def _moments_in(partials: Iterable[pa.RecordBatch]) -> Iterable[Moments]:
+    for batch in partials:
+        for count, mean, scatter in zip(*(batch.column(name) for name in _PARTIAL.names), strict=True):
+            yield Moments.from_bytes(count.as_py(), mean.as_buffer(), scatter.as_buffer())
+
+
+def _summed(parts: Iterable[Moments]) -> Batches:
+    total = None
+    for part in parts:
+        total = part if total is None else total + part
+    if total is not None:
+        values = ([value] for value in total.to_bytes())
+        yield pa.RecordBatch.from_pydict(dict(zip(_PARTIAL.names, values, strict=True)), schema=_PARTIAL)

@@ -1,18 +1,18 @@
 """The standard scaler: fitted from moments, applied to features, asked whether it still fits."""
 
-from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
 
+from lakehouse.engine.port import Batches, Given
 from lakehouse.vectors import as_column, as_matrix
 from silver.moments import Float64, Moments
 from silver.tables import SCALED
 
-_COLUMNS = ["path", "sha256", "batch"]
+FEATURE = ("path", "sha256", "batch", "features")
+"""The columns of `silver.features` that are scaled, or go along."""
 _ROUNDING = 10 * np.finfo(np.float64).eps
 
 
@@ -45,22 +45,27 @@ def standardness(moments: Moments) -> tuple[float, float]:
     return float(np.mean(moments.mean**2)), float(variance.mean()) if len(variance) else 1.0
 
 
-def scale(features: DataFrame, mean: Float64, deviation: Float64, scaler_version: int) -> DataFrame:
-    """The rows of `silver.scaled`: (features − mean) / deviation, computed in float64, kept in float32.
+@dataclass(frozen=True, eq=False)
+class Scaling:
+    """From rows of `silver.features` to rows of `silver.scaled`: (features − mean) / deviation.
 
-    Args:
-        features: rows of `silver.features`.
+    Computed in float64, kept in float32.
+
+    Attributes:
         mean: shape (d,).
         deviation: shape (d,).
         scaler_version: the version of the scaler that these are of.
     """
 
-    def scaling(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        for batch in batches:
-            if batch.num_rows:
-                scaled = as_column((as_matrix(batch.column("features")) - mean) / deviation)
-                yield batch.select(_COLUMNS).append_column("scaled", scaled)
+    mean: Float64
+    deviation: Float64
+    scaler_version: int
 
-    schema = "path string, sha256 string, batch long, scaled array<float>"
-    rows = features.select(*_COLUMNS, "features").mapInArrow(scaling, schema)
-    return rows.withColumn("scaler_version", F.lit(scaler_version).cast("long")).select(*SCALED.schema.names)
+    def __call__(self, features: Given) -> Batches:
+        """Scale the rows, a batch at a time."""
+        for batch in features:
+            if batch.num_rows:
+                columns = {name: batch.column(name) for name in ("path", "sha256", "batch")}
+                columns["scaled"] = as_column((as_matrix(batch.column("features")) - self.mean) / self.deviation)
+                columns["scaler_version"] = pa.array([self.scaler_version] * batch.num_rows, pa.int64())
+                yield pa.RecordBatch.from_pydict({name: columns[name] for name in SCALED.schema.names})

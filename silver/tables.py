@@ -1,28 +1,20 @@
 """The tables of the silver layer."""
 
-from pyspark.sql.types import (
-    ArrayType,
-    BinaryType,
-    FloatType,
-    LongType,
-    StringType,
-    StructField,
-    StructType,
-)
+import pyarrow as pa
 
-from lakehouse.delta import Table
+from lakehouse.table import VECTOR, Table
 
 FEATURES = Table(
     name="silver.features",
-    schema=StructType(
+    schema=pa.schema(
         [
-            StructField("path", StringType()),
-            StructField("label", StringType()),
-            StructField("split", StringType()),
-            StructField("sha256", StringType()),
-            StructField("feature_version", StringType()),
-            StructField("features", ArrayType(FloatType())),
-            StructField("batch", LongType()),
+            pa.field("path", pa.string()),
+            pa.field("label", pa.string()),
+            pa.field("split", pa.string()),
+            pa.field("sha256", pa.string()),
+            pa.field("feature_version", pa.string()),
+            pa.field("features", VECTOR),
+            pa.field("batch", pa.int64()),
         ]
     ),
     key=("path",),
@@ -31,13 +23,13 @@ FEATURES = Table(
 
 MOMENTS = Table(
     name="silver.moments",
-    schema=StructType(
+    schema=pa.schema(
         [
-            StructField("feature_version", StringType()),
-            StructField("features_version", LongType()),
-            StructField("count", LongType()),
-            StructField("mean", BinaryType()),
-            StructField("scatter", BinaryType()),
+            pa.field("feature_version", pa.string()),
+            pa.field("features_version", pa.int64()),
+            pa.field("count", pa.int64()),
+            pa.field("mean", pa.binary()),
+            pa.field("scatter", pa.binary()),
         ]
     ),
     key=(),
@@ -46,13 +38,13 @@ MOMENTS = Table(
 
 SCALED = Table(
     name="silver.scaled",
-    schema=StructType(
+    schema=pa.schema(
         [
-            StructField("path", StringType()),
-            StructField("sha256", StringType()),
-            StructField("scaler_version", LongType()),
-            StructField("scaled", ArrayType(FloatType())),
-            StructField("batch", LongType()),
+            pa.field("path", pa.string()),
+            pa.field("sha256", pa.string()),
+            pa.field("scaler_version", pa.int64()),
+            pa.field("scaled", VECTOR),
+            pa.field("batch", pa.int64()),
         ]
     ),
     key=("path",),

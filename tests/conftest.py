@@ -1,32 +1,36 @@
-"""One Spark session for the run, and small photographs, lakes and settings to work on."""
+"""Small photographs, lakes and settings to work on, an engine of each kind, and one Spark session for the run."""
 
 import io
 import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 from PIL import Image
-from pyspark.sql import SparkSession
 
 from lakehouse.registry import Registry
-from lakehouse.session import spark_session
 from lakehouse.settings import Settings, load_settings
 from lakehouse.workspace import Workspace
-from silver.featurize import Encoder, Predict
+from silver.featurize import Encoder
+from tests.stub import STUB
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
 
 # No connection outlives its use: tests put other files in a tracking store's place.
 os.environ["MLFLOW_SQLALCHEMYSTORE_POOLCLASS"] = "NullPool"
 
 Photograph = Callable[..., bytes]
 
-LONG_SESSION = {  # of many small runs: Java's second compiler pays off, and more than one partition does not
-    "spark.driver.extraJavaOptions": "-XX:+UseSerialGC",
+SMALL_SESSION = {  # of many small runs in at most 2 GB: more than one partition pays off for none
+    "spark.driver.memory": "1g",
     "spark.sql.shuffle.partitions": 1,
     "spark.databricks.delta.snapshotPartitions": 1,
 }
+NO_JAVA = "the engine `spark` needs Java, and there is none"
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -40,11 +44,26 @@ def _no_settings_from_outside() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def spark() -> Iterator[SparkSession]:
-    """The one Spark session of the run."""
-    session = spark_session(load_settings(spark={**load_settings().spark, **LONG_SESSION}))
+def spark() -> "Iterator[SparkSession]":
+    """The one Spark session of the run; tests that need it skip where there is no Java."""
+    from lakehouse.engine.spark import jars
+    from lakehouse.engine.spark.session import spark_session
+
+    if jars.java_version() is None:
+        pytest.skip(NO_JAVA)
+    shipped = load_settings()
+    session = spark_session(shipped.model_copy(update={"spark_local": {**shipped.spark_local, **SMALL_SESSION}}))
     yield session
     session.stop()
+
+
+@pytest.fixture(params=["local", "spark"])
+def engine_name(request: pytest.FixtureRequest) -> str:
+    """Each engine in turn; Spark's session is started for it."""
+    name = str(request.param)
+    if name == "spark":
+        request.getfixturevalue("spark")
+    return name
 
 
 @pytest.fixture
@@ -70,31 +89,20 @@ def tracking_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def workspace(settings: Settings, spark: SparkSession, tracking_store: Path) -> Workspace:
+def workspace(settings: Settings, tracking_store: Path) -> Iterator[Workspace]:
     """A workspace on a new lake, its tracking store a copy of the empty one."""
     workspace = Workspace(settings)
     folder = Path(workspace.lake.folder("mlflow"))
     folder.mkdir(parents=True)
     shutil.copy(tracking_store, folder)
-    return workspace
+    yield workspace
+    workspace.close()
 
 
 @pytest.fixture
 def encoder() -> Encoder:
     """A stub of eight dimensions that computes a photograph's features from its pixels alone."""
-    return Encoder("stub-r1", 8, load_stub)
-
-
-def load_stub() -> Predict:
-    """Load the stub encoder: mean and deviation of each channel, width and height."""
-
-    def predict(content: memoryview) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
-        with Image.open(io.BytesIO(content)) as image:
-            pixels = np.asarray(image.convert("RGB"), dtype=np.float32)
-        size = np.array(pixels.shape[:2], dtype=np.float32)
-        return np.concatenate([pixels.mean(axis=(0, 1)), pixels.std(axis=(0, 1)), size]).astype(np.float32)
-
-    return predict
+    return STUB
 
 
 def photograph(seed: int, size: tuple[int, int] = (8, 8), encoding: str = "PNG") -> bytes:

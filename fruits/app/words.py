@@ -13,6 +13,7 @@ REFUSALS = {
         422,
         "The picture has too many pixels: at most {megapixels} megapixels are read. Make it smaller.",
     ),
+    "kills_the_reader": (422, "The picture cannot be read. Take another photograph."),
     "unreadable": (503, "There was not enough memory to read the picture. Try a smaller one, or try again."),
 }
 """By reason, one of those of `bronze.quarantine`: HTTP status, and what the page says."""

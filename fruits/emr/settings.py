@@ -6,8 +6,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from lakehouse.errors import SettingsError
-from lakehouse.settings import DEFAULT_FILE as SHIPPED
-from lakehouse.settings import Settings, load, shipped, to_yaml
+from lakehouse.settings import Settings, load, to_yaml
 from lakehouse.storage import is_s3
 
 DEFAULT_FILE = "conf/emr.yaml"
@@ -23,7 +22,7 @@ OUTPUTS = {
     "job_role": "JobRole",
 }
 """By setting, the stack's output that fills it where it is null."""
-_LOCAL = ("spark.master", "spark.driver.", "spark.ui.", "spark.sql.codegen.", "spark.sql.shuffle.partitions")
+_LOCAL = ("spark.master", "spark.driver.host", "spark.driver.bindAddress", "spark.ui.")
 """Settings of Spark's that are for one small machine: a cluster has its own."""
 Name = Annotated[str, Field(min_length=1)]
 
@@ -125,7 +124,6 @@ def on_cluster(settings: Settings, emr: EmrSettings) -> str:
     if settings.images is None:
         settings.source  # noqa: B018 - says that no folder was named
     # The file is laid over the shipped one on the cluster: what shall not count there is null.
-    spark: dict[str, object] = dict.fromkeys(shipped(SHIPPED)["spark"])
-    spark |= {key: value for key, value in settings.spark.items() if not key.startswith(_LOCAL)}
+    spark = {key: value for key, value in settings.spark.items() if not key.startswith(_LOCAL)}
     changed = {"packages": [], "s3_packages": [], "spark": spark, "region": emr.region, "register_tables": emr.glue}
-    return to_yaml({**settings.model_dump(mode="json"), **changed})
+    return to_yaml({**settings.model_dump(mode="json"), **changed, "engine": "spark"})

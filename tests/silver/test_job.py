@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 import bronze.job
 import silver.job
@@ -14,35 +13,12 @@ from lakehouse.delta import Table
 from lakehouse.errors import SettingsError
 from lakehouse.progress import Silence
 from lakehouse.workspace import Workspace
-from silver.featurize import Encoder, Predict
+from silver.featurize import Encoder
 from silver.fitted import SCALER, read_moments
 from silver.moments import Moments
 from silver.tables import FEATURES, SCALED, TABLES
-from tests.conftest import add_photographs, load_stub, photograph
-
-
-class CountingEncoder:
-    """The stub encoder, counting the photographs that workers really computed as lines of a file."""
-
-    def __init__(self, log: Path, feature_version: str) -> None:
-        def load() -> Predict:
-            predict = load_stub()
-
-            def counted(content: memoryview) -> NDArray[np.float32]:
-                with log.open("a") as lines:
-                    lines.write("1\n")
-                return predict(content)
-
-            return counted
-
-        log.touch()
-        self._log = log
-        self.encoder = Encoder(feature_version, 8, load)
-
-    @property
-    def calls(self) -> int:
-        """How many photographs were computed so far."""
-        return len(self._log.read_text().splitlines())
+from tests.conftest import add_photographs, photograph
+from tests.stub import CountingEncoder, predict_stub
 
 
 class Told(Silence):
@@ -128,7 +104,7 @@ def test_first_run_featurizes_every_photograph(
     assert counting.calls == 12
     features = held(workspace, FEATURES)
     assert {(row["label"], row["split"]) for row in features} == {("Apple", "Training"), ("Lemon", "Test")}
-    predict = load_stub()
+    predict = predict_stub
     for row in features:
         content = Path(row["path"].removeprefix("file://")).read_bytes()
         np.testing.assert_array_equal(np.array(row["features"], np.float32), predict(memoryview(content)))

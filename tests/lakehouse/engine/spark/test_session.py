@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from lakehouse.session import session_options
+from lakehouse.engine.spark.session import session_options
 from lakehouse.settings import load_settings
 
 OWN = {

@@ -1,7 +1,7 @@
-"""What the Java machine under Spark starts from: Delta's jars, fetched once, and a class archive that halves its start.
+"""What Spark needs of this machine: a Java that it runs on, and Delta's jars, fetched once.
 
-Both are kept in a cache folder of the user's (`$XDG_CACHE_HOME/fruits`), named after all that they depend on. Where the
-platform brings its own Delta (Amazon EMR), `packages` is empty and nothing here is used.
+The jars are kept in a cache folder of the user's (`$XDG_CACHE_HOME/fruits`), named after all that they depend on. Where
+the platform brings its own Delta (Amazon EMR), `packages` is empty and none are fetched.
 """
 
 import hashlib
@@ -19,6 +19,7 @@ import pyspark
 from lakehouse.errors import LakehouseError
 from lakehouse.storage import cache_folder
 
+OLDEST_JAVA = 17
 _SPARK_HOME = Path(pyspark.__file__).parent
 
 
@@ -38,6 +39,17 @@ def java_version() -> str | None:
     return found.group(1) if found else None
 
 
+def need_java() -> None:
+    """Raise a LakehouseError that says what to do, where Spark finds no Java that it runs on."""
+    version = java_version()
+    if version is None or int(version.partition(".")[0]) < OLDEST_JAVA:
+        raise LakehouseError(
+            f"The engine `spark` needs Java {OLDEST_JAVA} or newer; found: {version or 'none'}. Install one (Debian, "
+            "Ubuntu: openjdk-17-jre-headless; macOS: temurin@17), set JAVA_HOME to it, or use `--engine local`, which "
+            "needs no Java."
+        )
+
+
 def jars(packages: Sequence[str]) -> list[Path]:
     """The jars of Maven packages and of what they need, less what pyspark ships; fetched by the first call.
 
@@ -53,13 +65,6 @@ def jars(packages: Sequence[str]) -> list[Path]:
     # AWS's bundle carries an SLF4J that is older than Spark's and would silence it: Spark's goes first.
     bundled = any("awssdk_bundle" in jar.name for jar in fetched)
     return [*(sorted((_SPARK_HOME / "jars").glob("slf4j-api-*.jar")) if bundled else ()), *fetched]
-
-
-def class_archive(classpath: Sequence[Path]) -> Path:
-    """The file that holds, or would hold, the class archive for this Java, this Spark and these jars."""
-    names = [path.name for path in classpath]
-    key = _digest(str(java_version()), pyspark.__version__, str(_SPARK_HOME), *names)
-    return cache_folder() / f"classes-{key}.jsa"
 
 
 def _digest(*parts: str) -> str:

@@ -1,0 +1,46 @@
+"""What came and what went between two versions of a table, by the files that one of them has and the other lacks."""
+
+from collections.abc import Sequence
+
+import pyarrow as pa
+from deltalake.exceptions import DeltaError
+
+from lakehouse import delta
+from lakehouse.delta import Lake
+from lakehouse.engine.local.rows import HeldRows, LocalRows
+from lakehouse.engine.local.scan import Scan
+from lakehouse.engine.port import CHANGE, Batches, HistoryLostError
+from lakehouse.staged import is_bulk
+from lakehouse.table import DataFile, Table
+
+
+def between(lake: Lake, table: Table, columns: Sequence[str], before: int, after: int) -> LocalRows:
+    """See `Engine.changes`: net, so a row that a rewritten file only carries on is in neither."""
+    schema = pa.schema([table.schema.field(name) for name in columns])
+    return LocalRows(schema.append(pa.field(CHANGE, pa.string())), lambda: _changes(lake, table, schema, before, after))
+
+
+def _changes(lake: Lake, table: Table, schema: pa.Schema, before: int, after: int) -> Batches:
+    try:
+        old, new = ({file.name: file for file in delta.snapshot(lake, table, one)} for one in (before, after))
+        gone = [file for name, file in old.items() if name not in new]
+        came = [file for name, file in new.items() if name not in old]
+        yield from _marked(_differing(table, schema, gone, came), "delete")
+        yield from _marked(_differing(table, schema, came, gone), "insert")
+    except (DeltaError, OSError, pa.ArrowException) as error:
+        raise HistoryLostError(f"What changed in {table.name} since version {before} is lost: {error}") from error
+
+
+def _differing(table: Table, schema: pa.Schema, files: Sequence[DataFile], others: Sequence[DataFile]) -> LocalRows:
+    """The rows of some files that others lack, told by all columns but bytes and vectors, which follow from these."""
+    if not others:
+        return Scan(files, schema, None)
+    flat = pa.schema([field for field in table.schema if not is_bulk(field.type)])
+    here, there = (Scan(some, flat, None).table() for some in (files, others))
+    keys = here.join(there, keys=flat.names, join_type="left anti").select(list(table.key))
+    return Scan(files, schema, HeldRows(keys))
+
+
+def _marked(rows: LocalRows, change: str) -> Batches:
+    for batch in rows.batches():
+        yield batch.append_column(CHANGE, pa.array([change] * batch.num_rows, pa.string()))

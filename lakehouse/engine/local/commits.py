@@ -1,0 +1,101 @@
+"""Commits of the local engine: rows are written to new files, and files that hold others of their keys written anew.
+
+One commit each, whatever its size: no more than a row group is held at a time. delta-rs has a merge of its own, which
+is not used: it holds its source, reads more than it must, and writes types that Arrow has few functions for.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lakehouse import delta
+from lakehouse.delta import Lake
+from lakehouse.engine.local.rows import HeldRows, LocalRows
+from lakehouse.engine.local.scan import Part, Scan, Wanted, group_sizes
+from lakehouse.engine.port import Counts, Marks
+from lakehouse.staged import StagedFiles, conform, is_bulk
+from lakehouse.table import DataFile, Table
+
+
+def write(rows: LocalRows, lake: Lake, table: Table, *, replace: bool, marks: Marks | None) -> int:
+    """Append rows, or replace all there are, in one commit; returns how many."""
+    with delta.staging(lake, table) as staged:
+        staged.write(rows.batches())
+        staged.close()
+        if staged.added or replace:
+            delta.commit(lake, table, staged.added, replace=replace, marks=marks)
+        return staged.rows
+
+
+def merge(rows: LocalRows, lake: Lake, table: Table, marks: Marks | None, touch: Sequence[str] | None) -> Counts:
+    """Insert and update rows in one commit."""
+    (key,) = table.key
+    files, keys = delta.snapshot(lake, table), []
+    with delta.staging(lake, table) as staged:
+        for batch in rows.batches():
+            new = conform(batch, table.schema)
+            keys.append(new.column(key))
+            staged.write([new if touch is None else _as_before(new, files, table, touch)])
+        if not keys:
+            return Counts()
+        removed, updated = _rewrite(files, table, pa.table({key: pa.chunked_array(keys)}), staged)
+        staged.close()
+        delta.commit(lake, table, staged.added, removed, marks=marks)
+        return Counts(sum(len(column) for column in keys) - updated, updated)
+
+
+def delete(keys: LocalRows, lake: Lake, table: Table, marks: Marks | None) -> int:
+    """Delete the rows with these keys in one commit; returns how many."""
+    wanted = keys.table().select(list(table.key))
+    with delta.staging(lake, table) as staged:
+        removed, deleted = _rewrite(delta.snapshot(lake, table), table, wanted, staged)
+        staged.close()
+        if removed:
+            delta.commit(lake, table, staged.added, removed, marks=marks)
+        return deleted
+
+
+def _rewrite(
+    files: Sequence[DataFile], table: Table, keys: pa.Table, staged: StagedFiles
+) -> tuple[list[DataFile], int]:
+    """Write the rows of each file that holds some of these keys anew, without them.
+
+    Returns:
+        The files that this is instead of, and how many rows were left out.
+    """
+    wanted, removed, left_out = Wanted(keys), [], 0
+    for file in files:
+        if not wanted.may_be_in(file):
+            continue
+        groups = [(group, rows, wanted.rows_of(file, group)) for group, rows in enumerate(group_sizes(file.name))]
+        found = sum(len(dropped) for _, _, dropped in groups)
+        if not found:
+            continue
+        removed.append(file)
+        left_out += found
+        for group, rows, dropped in groups:
+            rest = np.delete(np.arange(rows), dropped)
+            if len(rest):
+                staged.write(Part(file.name, group, rest, table.schema).batches())
+    return removed, left_out
+
+
+def _as_before(new: pa.RecordBatch, files: Sequence[DataFile], table: Table, touch: Sequence[str]) -> pa.RecordBatch:
+    """Rows as they are to be: those whose content is in the table already as they are there, but for some columns."""
+    (key,) = table.key
+    flat = pa.schema([field for field in table.schema if not is_bulk(field.type)])
+    keys = HeldRows(pa.table({key: new.column(key)}))
+    old = Scan(files, flat, keys).table().combine_chunks()
+    if not old.num_rows:
+        return new
+    before = old.take(pc.index_in(new.column(key), old.column(key).combine_chunks()))  # null where there is none
+    same = pc.fill_null(pc.equal(before.column("sha256").combine_chunks(), new.column("sha256")), False)
+    columns = []
+    for field in table.schema:
+        column = new.column(field.name)
+        if field.name not in touch and field.name in flat.names:
+            column = pc.if_else(same, before.column(field.name).combine_chunks(), column)
+        columns.append(column)
+    return pa.RecordBatch.from_arrays(columns, schema=table.schema)

@@ -1,0 +1,208 @@
+"""Reading a snapshot of a table by its data files: what the log's statistics exclude stays unread."""
+
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from lakehouse.engine.local.rows import LocalRows
+from lakehouse.engine.port import SHARE_BYTES, Batches
+from lakehouse.staged import conform
+from lakehouse.storage import open_file
+from lakehouse.table import DataFile
+
+_BATCH_BYTES = 8 << 20
+_BATCH_ROWS = 65_536
+_KEPT_GROUP = 48 << 20  # a row group up to this size is kept, decoded, for the shares that follow
+
+Index = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some rows of one row group of a data file, to be read by any process.
+
+    Attributes:
+        file: the data file's URI or path.
+        group: the row group's number.
+        rows: which of its rows, ascending.
+        schema: the columns that are wanted.
+    """
+
+    file: str
+    group: int
+    rows: Index
+    schema: pa.Schema
+
+    def batches(self) -> Batches:
+        """Read the rows."""
+        if _group_bytes(self.file, self.group, self.schema.names) <= _KEPT_GROUP:
+            group = _read_group(self.file, self.group, tuple(self.schema.names))
+            chosen = group.slice(self.rows[0], len(self.rows)) if self._contiguous else group.take(self.rows)
+            yield from (conform(batch, self.schema) for batch in chosen.to_batches())
+            return
+        first = 0
+        for batch in _open(self.file).iter_batches(
+            batch_size=_rows_a_batch(self.file, self.group, self.schema.names),
+            row_groups=[self.group],
+            columns=self.schema.names,
+        ):
+            here = self.rows[(self.rows >= first) & (self.rows < first + batch.num_rows)] - first
+            first += batch.num_rows
+            if len(here):
+                yield conform(batch, self.schema).take(pa.array(here))
+
+    @property
+    def _contiguous(self) -> bool:
+        return bool(self.rows[-1] - self.rows[0] + 1 == len(self.rows))
+
+
+class Scan(LocalRows):
+    """Some columns of the rows of some data files, of all rows or of those among others."""
+
+    def __init__(self, files: Sequence[DataFile], schema: pa.Schema, among: LocalRows | None) -> None:
+        """Take the files of a snapshot; nothing is read yet."""
+        super().__init__(schema, self._read)
+        self._files, self._among = files, among
+
+    def parts(self, weight: str | None, share_rows: int) -> Iterator[tuple[Part, int]]:
+        """The rows in parts of at most so many, and SHARE_BYTES, each with its bytes; reads narrow columns alone."""
+        for file, group, rows in self._chosen():
+            sizes = _column(file.name, group, weight)[rows] if weight else np.zeros(len(rows), np.int64)
+            start = 0
+            while start < len(rows):
+                end = start + _fitting(sizes[start : start + share_rows])
+                yield Part(file.name, group, rows[start:end], self.schema), int(sizes[start:end].sum())
+                start = end
+
+    def _read(self) -> Batches:
+        for file, group, rows in self._chosen():
+            most = _rows_a_batch(file.name, group, self.schema.names)
+            for start in range(0, len(rows), most):
+                yield from Part(file.name, group, rows[start : start + most], self.schema).batches()
+
+    def _chosen(self) -> Iterator[tuple[DataFile, int, Index]]:
+        wanted = Wanted(self._among.table()) if self._among is not None else None
+        for file in self._files:
+            if wanted is not None and not wanted.may_be_in(file):
+                continue
+            for group, count in enumerate(group_sizes(file.name)):
+                rows = wanted.rows_of(file, group) if wanted is not None else np.arange(count)
+                if len(rows):
+                    yield file, group, rows
+
+
+class Wanted:
+    """Values that rows must be among, looked up file by file."""
+
+    def __init__(self, rows: pa.Table) -> None:
+        """Take the values; rows of several columns are wanted as a whole."""
+        self._columns: Mapping[str, pa.Array] = {
+            name: rows.column(name).combine_chunks().unique().drop_null() for name in rows.column_names
+        }
+        self._bounds = {name: _sorted(values) for name, values in self._columns.items()}
+        self._together = rows if rows.num_columns > 1 else None
+
+    def may_be_in(self, file: DataFile) -> bool:
+        """Whether the log's statistics leave room for one of them."""
+        bounds = self._bounds.items()
+        return all(_overlaps(values, file.minimum.get(name), file.maximum.get(name)) for name, values in bounds)
+
+    def rows_of(self, file: DataFile, group: int) -> Index:
+        """Which rows of a row group are among them."""
+        names = tuple(self._columns)
+        read = _read_narrow(file.name, group, names)
+        found = None
+        for name in names:
+            values = read.column(name).cast(self._columns[name].type)
+            here = pc.is_in(values, self._columns[name])
+            found = here if found is None else pc.and_(found, here)
+        index: Index = np.flatnonzero(pc.fill_null(found, False).to_numpy())
+        if self._together is None or not len(index):
+            return index
+        # Each value is wanted, but the combination may not be.
+        candidates = read.take(index).cast(self._together.select(names).schema).append_column("_at", pa.array(index))
+        joined = candidates.join(self._together.select(names), keys=list(names), join_type="left semi")
+        return np.sort(joined.column("_at").to_numpy())
+
+
+def _sorted(values: pa.Array) -> list[Any]:
+    return sorted(values.to_pylist())
+
+
+def _overlaps(values: Sequence[Any], least: Any, most: Any) -> bool:
+    """Whether one of some sorted values lies between two bounds; without bounds it may."""
+    if not values:
+        return False
+    if least is None or most is None:
+        return True
+    at = bisect_left(values, least)
+    return at < len(values) and bool(values[at] <= most)
+
+
+def _fitting(sizes: Index) -> int:
+    """How many of these rows, one at least, have at most SHARE_BYTES together."""
+    return max(1, int(np.searchsorted(np.cumsum(sizes), SHARE_BYTES, side="right")))
+
+
+@lru_cache(maxsize=16)
+def _open(file: str) -> pq.ParquetFile:
+    # Data files never change under their names. Spark's older ones have time stamps of 96 bits.
+    return pq.ParquetFile(open_file(file), coerce_int96_timestamp_unit="us")
+
+
+@lru_cache(maxsize=1)
+def _read_group(file: str, group: int, columns: tuple[str, ...]) -> pa.Table:
+    return _read(file, group, columns)
+
+
+@lru_cache(maxsize=2)
+def _read_narrow(file: str, group: int, columns: tuple[str, ...]) -> pa.Table:
+    return _read(file, group, columns)
+
+
+def _read(file: str, group: int, columns: tuple[str, ...]) -> pa.Table:
+    read = _open(file).read_row_group(group, columns=list(columns), use_threads=False).select(columns)
+    return read.cast(pa.schema([(field.name, _plain(field.type)) for field in read.schema])).combine_chunks()
+
+
+def _plain(kind: pa.DataType) -> pa.DataType:
+    """A type that Arrow computes with: delta-rs' merges write views, for which it has few functions."""
+    if kind == pa.string_view():
+        return pa.string()
+    return pa.binary() if kind == pa.binary_view() else kind
+
+
+def _column(file: str, group: int, name: str) -> Index:
+    values: Index = _read_narrow(file, group, (name,)).column(name).to_numpy()
+    return values
+
+
+def close_files() -> None:
+    """Close the files that are open, and forget what was read of them."""
+    for cache in (_read_group, _read_narrow, _open):
+        cache.cache_clear()
+
+
+def group_sizes(file: str) -> list[int]:
+    """The rows of each row group of a data file."""
+    metadata = _open(file).metadata
+    return [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)]
+
+
+def _group_bytes(file: str, group: int, columns: Sequence[str]) -> int:
+    described = _open(file).metadata.row_group(group)
+    chunks = (described.column(at) for at in range(described.num_columns))
+    return sum(chunk.total_uncompressed_size for chunk in chunks if chunk.path_in_schema.partition(".")[0] in columns)
+
+
+def _rows_a_batch(file: str, group: int, columns: Sequence[str]) -> int:
+    rows = _open(file).metadata.row_group(group).num_rows
+    return int(np.clip(rows * _BATCH_BYTES // max(_group_bytes(file, group, columns), 1), 1, _BATCH_ROWS))

@@ -1,0 +1,78 @@
+"""A worker process: takes functions and shares of rows from a connection, and sends back what it makes of them.
+
+It ends when the connection ends, in the middle of a share too, so that none outlives the process that started it.
+"""
+
+import os
+import pickle
+import sys
+from multiprocessing.connection import Connection
+from queue import SimpleQueue
+from threading import Thread
+from typing import Any
+
+import pyarrow as pa
+
+from lakehouse.engine.port import BatchFunction, FunctionError
+from lakehouse.errors import LakehouseError
+
+FUNCTION, SHARE = "function", "share"
+DONE, FAILED = "done", "failed"
+
+
+def main(descriptor: int) -> None:
+    """Work until the other end of the connection is closed."""
+    connection = Connection(descriptor)
+    received: SimpleQueue[tuple[str, Any]] = SimpleQueue()
+    Thread(target=_receive, args=(connection, received), daemon=True).start()
+    function: BatchFunction | None = None
+    while True:
+        kind, content = received.get()
+        if kind == FUNCTION:
+            function = content  # unpickled when the first share needs it: an error belongs to that
+            continue
+        try:
+            if isinstance(function, bytes):
+                function = pickle.loads(function)
+            share = pickle.loads(content)
+            assert function is not None
+            made = _as_bytes(list(function(share.batches())))
+        except Exception as error:  # noqa: BLE001 - told to the other side, which raises it
+            connection.send((FAILED, _portable(error)))
+        else:
+            connection.send((DONE, None))
+            connection.send_bytes(made)
+
+
+def _receive(connection: Connection, received: "SimpleQueue[tuple[str, Any]]") -> None:
+    # In a thread of its own, so that who sends never waits for a share to end.
+    while True:
+        try:
+            received.put(connection.recv())
+        except (EOFError, OSError):
+            os._exit(0)
+
+
+def _as_bytes(batches: list[pa.RecordBatch]) -> pa.Buffer:
+    sink = pa.BufferOutputStream()
+    if batches:
+        with pa.ipc.new_stream(sink, batches[0].schema) as stream:
+            for batch in batches:
+                stream.write_batch(batch)
+    return sink.getvalue()
+
+
+def _portable(error: Exception) -> bytes:
+    """An error that can be raised in another process: one of ours as it is, any other by what it says."""
+    if isinstance(error, LakehouseError):
+        packed = pickle.dumps(error)
+        try:
+            pickle.loads(packed)
+        except TypeError:  # its class takes other arguments than its message
+            return pickle.dumps(LakehouseError(str(error)))
+        return packed
+    return pickle.dumps(FunctionError.of(error))
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))

@@ -1,0 +1,356 @@
+"""The engine of a cluster: Spark SQL, `mapInArrow`, and Delta Lake's own reader and writer."""
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+
+import pyarrow as pa
+from delta.tables import DeltaMergeBuilder
+from delta.tables import DeltaTable as SparkDeltaTable
+from deltalake import Schema
+from pyspark.accumulators import Accumulator
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql.types import StructType
+
+from lakehouse import delta
+from lakehouse.delta import Lake
+from lakehouse.engine.port import (
+    CHANGE,
+    SHARE_BYTES,
+    VALUE,
+    Batches,
+    BatchFunction,
+    CancelledError,
+    Counts,
+    Given,
+    Marks,
+    Rows,
+    Value,
+    Work,
+)
+from lakehouse.engine.spark.failure import SPARK_ERRORS, explained
+from lakehouse.engine.spark.session import spark_session
+from lakehouse.errors import ForeignTableError
+from lakehouse.progress import Progress
+from lakehouse.settings import Settings
+from lakehouse.storage import absolute_uri
+from lakehouse.table import Table
+
+_USER_METADATA = "spark.databricks.delta.commitInfo.userMetadata"
+_PARTIALS = 32  # that the driver gathers: of moments 32 × 13 MB
+_TASKS_A_CORE = 4  # so that the last task of a stage is a small part of it
+
+
+@dataclass(frozen=True)
+class _Stage:
+    """A costly function among what rows are made by: what the progress shows of it."""
+
+    work: Work
+    done: Accumulator[int]
+
+
+@dataclass(frozen=True)
+class SparkRows:
+    """A data frame, with the stages that computing it goes through.
+
+    `stored` says that its partitions are pieces of files, which may hold photographs: these are not shuffled.
+    """
+
+    frame: DataFrame
+    stages: tuple[_Stage, ...] = ()
+    stored: bool = False
+    history: str | None = field(default=None, compare=False)
+
+    @property
+    def columns(self) -> list[str]:
+        """See `Rows`."""
+        return list(self.frame.columns)
+
+
+class SparkEngine:
+    """See `lakehouse.engine.port.Engine`."""
+
+    name = "spark"
+
+    def __init__(self, settings: Settings, lake: Lake, progress: Progress) -> None:
+        """Take the settings; Spark is started by the first rows."""
+        self._settings, self._lake, self._progress = settings, lake, progress
+        self.start_seconds = 0.0
+        self._cancelled = False
+
+    @cached_property
+    def session(self) -> SparkSession:
+        """The Spark session, started by the first call."""
+        begun = time.perf_counter()
+        with _explaining():
+            session = spark_session(self._settings)
+        session.conf.set("spark.sql.variable.substitute", "false")  # a path may hold ${…}
+        self.start_seconds = time.perf_counter() - begun
+        return session
+
+    # ---- rows -------------------------------------------------------------------------------------------------------
+
+    def rows(
+        self, table: Table, columns: Sequence[str], version: int | None = None, among: Rows | None = None
+    ) -> SparkRows:
+        """See `Engine.rows`."""
+        handle = delta.existing(self._lake, table, version)
+        reader = self.session.read.format("delta").option("versionAsOf", handle.version())
+        frame = reader.load(self._lake.path(table)).select(*columns)
+        if among is None:
+            return SparkRows(frame, stored=True)
+        wanted = _own(among).frame.distinct()
+        # Broadcast, whatever its size: the alternative shuffles the table's rows, photographs with them.
+        chosen = frame.join(F.broadcast(wanted), on=wanted.columns, how="left_semi")
+        return SparkRows(chosen.select(*columns), _own(among).stages, stored=True)
+
+    def of(self, rows: pa.Table) -> SparkRows:
+        """See `Engine.of`."""
+        return SparkRows(self.session.createDataFrame(rows.to_pylist(), _struct(rows.schema)))
+
+    def sql(self, text: str, values: Mapping[str, Value] | None = None, **rows: Rows) -> SparkRows:
+        """See `Engine.sql`."""
+        own = {name: _own(one) for name, one in rows.items()}
+        for name, one in own.items():
+            one.frame.createOrReplaceTempView(name)
+        try:
+            # Names are looked up now, and never again. Spark's own parameters do not reach into WITH.
+            frame = self.session.sql(VALUE.sub(lambda found: _literal((values or {})[found[1]]), text))
+        finally:
+            for name in own:
+                self.session.catalog.dropTempView(name)
+        stages = tuple(stage for one in own.values() for stage in one.stages)
+        return SparkRows(frame, stages, history=next((one.history for one in own.values() if one.history), None))
+
+    def map(self, rows: Rows, function: BatchFunction, schema: pa.Schema, work: Work | None = None) -> SparkRows:
+        """See `Engine.map`."""
+        own = _own(rows)
+        if work is None:
+            return replace(own, frame=own.frame.mapInArrow(function, _struct(schema)))
+        frame = own.frame if own.stored else own.frame.repartition(self._tasks(work))
+        done = self.session.sparkContext.accumulator(0)
+        made = frame.mapInArrow(_Counting(function, done), _struct(schema))
+        return replace(own, frame=made, stages=(*own.stages, _Stage(work, done)))
+
+    @contextmanager
+    def kept(self, rows: Rows) -> Iterator[SparkRows]:
+        """See `Engine.kept`."""
+        own = _own(rows)
+        frame = own.frame.persist()
+        # Under names of its own: where a query names it twice Spark else takes one of the two for something new.
+        kept = frame.select(*(F.col(name).alias(name) for name in frame.columns))
+        try:
+            yield SparkRows(kept, own.stages)
+        finally:
+            frame.unpersist()
+
+    def arrow(self, rows: Rows) -> pa.Table:
+        """See `Engine.arrow`."""
+        own = _own(rows)
+        with self._used(own):
+            found: pa.Table = own.frame.toArrow()
+        return found
+
+    def fold(self, rows: Rows, partial: BatchFunction, combine: BatchFunction) -> list[pa.RecordBatch]:
+        """See `Engine.fold`."""
+        own = _own(rows)
+        schema = _struct(partial.schema)  # type: ignore[attr-defined]
+        partials = own.frame.mapInArrow(partial, schema)
+        count = own.frame.rdd.getNumPartitions()
+        while count > _PARTIALS:
+            count = -(-count // _PARTIALS)
+            partials = partials.repartition(count).mapInArrow(combine, schema)
+        with self._used(own):
+            return list(combine(iter(partials.toArrow().to_batches())))
+
+    def changes(self, table: Table, columns: Sequence[str], before: int, after: int) -> SparkRows:
+        """See `Engine.changes`; by Delta's change feed."""
+        reader = self.session.read.format("delta").option("readChangeFeed", "true")
+        reader = reader.option("startingVersion", before + 1).option("endingVersion", after)
+        with _explaining(table.name):
+            frame = reader.load(self._lake.path(table)).select(*columns, CHANGE)
+        return SparkRows(frame, stored=True, history=table.name)
+
+    # ---- commits ----------------------------------------------------------------------------------------------------
+
+    def append(self, rows: Rows, table: Table, marks: Marks | None = None) -> int:
+        """See `Engine.append`."""
+        return self._write(rows, table, "append", marks)
+
+    def replace(self, rows: Rows, table: Table, marks: Marks | None = None) -> int:
+        """See `Engine.replace`."""
+        return self._write(rows, table, "overwrite", marks)
+
+    def merge(self, rows: Rows, table: Table, marks: Marks | None = None, touch: Sequence[str] | None = None) -> Counts:
+        """See `Engine.merge`."""
+        merging = self._merging(_own(rows).frame.select(*table.schema.names), table)
+        if touch is not None:
+            merging = merging.whenMatchedUpdate(
+                "old.sha256 <=> new.sha256", set={name: f"new.{name}" for name in touch}
+            )
+        merging = merging.whenMatchedUpdateAll().whenNotMatchedInsertAll()
+        found = self._committed(merging.execute, _own(rows), table, marks)
+        return Counts(found.get("numTargetRowsInserted", 0), found.get("numTargetRowsUpdated", 0))
+
+    def delete(self, keys: Rows, table: Table, marks: Marks | None = None) -> int:
+        """See `Engine.delete`."""
+        merging = self._merging(_own(keys).frame.select(*table.key), table).whenMatchedDelete()
+        return self._committed(merging.execute, _own(keys), table, marks).get("numTargetRowsDeleted", 0)
+
+    # ---- the engine itself ------------------------------------------------------------------------------------------
+
+    def prepare(self, rows: int) -> None:
+        """See `Engine.prepare`; Spark adds what it needs by itself."""
+
+    def register(self, tables: Sequence[Table]) -> None:
+        """See `Engine.register`; the catalog keeps names and folders, nothing else."""
+        for table in tables:
+            layer, _, _ = table.name.partition(".")
+            folder = self._lake.path(table)
+            # A folder of its own: `DROP DATABASE … CASCADE` removes the database's folder with all that is in it.
+            database = _quoted(self._lake.folder(f"catalog/{layer}"))
+            self.session.sql(f"CREATE DATABASE IF NOT EXISTS {layer} LOCATION {database}")
+            self.session.sql(f"CREATE TABLE IF NOT EXISTS {table.name} USING delta LOCATION {_quoted(folder)}")
+            found = SparkDeltaTable.forName(self.session, table.name).detail().head()
+            if found is None or _named(found["location"]) != folder:
+                raise ForeignTableError(
+                    f"Spark's catalog has {table.name} at {found and found['location']}, not at {folder}. Use another "
+                    f"catalog for this lake, or drop that entry (`DROP TABLE {table.name}` leaves its files)."
+                )
+
+    def cancel(self) -> None:
+        """See `Engine.cancel`."""
+        self._cancelled = True
+        if "session" in self.__dict__:
+            self.session.sparkContext.cancelAllJobs()
+
+    def close(self) -> None:
+        """See `Engine.close`; the session stays for the next engine of this process, and ends with it."""
+
+    # ---- how --------------------------------------------------------------------------------------------------------
+
+    def _tasks(self, work: Work) -> int:
+        cores = self.session.sparkContext.defaultParallelism
+        return max(1, min(work.rows, _TASKS_A_CORE * cores), work.bytes // (2 * SHARE_BYTES))
+
+    def _write(self, rows: Rows, table: Table, mode: str, marks: Marks | None) -> int:
+        own = _own(rows)
+        writer = own.frame.select(*table.schema.names).write.format("delta").mode(mode)
+        path = self._lake.path(table)
+        return self._committed(lambda: writer.save(path), own, table, marks).get("numOutputRows", 0)
+
+    def _merging(self, rows: DataFrame, table: Table) -> DeltaMergeBuilder:
+        target = SparkDeltaTable.forPath(self.session, self._lake.path(table)).alias("old")
+        return target.merge(rows.alias("new"), " AND ".join(f"old.{key} = new.{key}" for key in table.key))
+
+    def _committed(
+        self, write: Callable[[], object], rows: SparkRows, table: Table, marks: Marks | None
+    ) -> Mapping[str, int]:
+        """Write, and return what Spark counted in the commit; nothing where there was nothing to commit."""
+        before = delta.existing(self._lake, table).version()
+        self._lake.guard()
+        with self._used(rows), self._marked(marks):
+            write()
+        handle = delta.existing(self._lake, table)
+        if handle.version() == before:
+            return {}
+        metrics = handle.history(1)[0].get("operationMetrics", {})
+        return {name: int(value) for name, value in metrics.items() if str(value).isdecimal()}
+
+    @contextmanager
+    def _marked(self, marks: Marks | None) -> Iterator[None]:
+        if not marks:
+            yield
+            return
+        self.session.conf.set(_USER_METADATA, json.dumps(dict(marks)))
+        try:
+            yield
+        finally:
+            self.session.conf.unset(_USER_METADATA)
+
+    @contextmanager
+    def _used(self, rows: SparkRows) -> Iterator[None]:
+        """Show the stages of rows while they are computed, and say in words of ours what Spark fails of."""
+        if self._cancelled:
+            raise CancelledError("The work was cancelled.")
+        with ExitStack() as stack:
+            stack.enter_context(_explaining(rows.history))
+            for stage in rows.stages:
+                stack.enter_context(_followed(self._progress, stage))
+            yield
+
+
+class _Counting:
+    """A function that counts the rows it was given, for the eye only: a task that runs twice counts twice."""
+
+    def __init__(self, function: BatchFunction, done: Accumulator[int]) -> None:
+        self._function, self._done = function, done
+
+    def __call__(self, batches: Given) -> Batches:
+        return self._function(self._counted(batches))
+
+    def _counted(self, batches: Given) -> Batches:
+        for batch in batches:
+            yield batch
+            self._done.add(batch.num_rows)
+
+
+@contextmanager
+def _followed(progress: Progress, stage: _Stage) -> Iterator[None]:
+    show, total = progress.stage(stage.work.stage, stage.work.rows), stage.work.rows
+    over = threading.Event()
+
+    def follow() -> None:
+        while not over.wait(0.2):
+            show(min(stage.done.value, total))
+
+    thread = threading.Thread(target=follow, daemon=True)
+    thread.start()
+    try:
+        yield
+        show(total)
+    finally:
+        over.set()
+        thread.join()
+
+
+@contextmanager
+def _explaining(history: str | None = None) -> Iterator[None]:
+    try:
+        yield
+    except SPARK_ERRORS as error:
+        raise explained(error, history) from error
+
+
+def _own(rows: Rows) -> SparkRows:
+    assert isinstance(rows, SparkRows), "rows of another engine"
+    return rows
+
+
+def _struct(schema: pa.Schema) -> StructType:
+    return StructType.fromJson(json.loads(Schema.from_arrow(schema).to_json()))
+
+
+def _literal(value: Value) -> str:
+    match value:
+        case str():
+            return _quoted(value)
+        case None:
+            return "NULL"
+        case _:
+            return str(value).lower()
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def _named(location: str) -> str:
+    """A table's folder by Spark's name for it, as `Lake.path` names it."""
+    return str(Path(location.removeprefix("file:"))) if location.startswith("file:") else absolute_uri(location)

@@ -1,0 +1,68 @@
+"""The one place that builds a Spark session: on one machine, in tests, and under `spark-submit` on a cluster."""
+
+import os
+import sys
+from importlib.resources import files
+
+from pyspark.sql import SparkSession
+
+from lakehouse.engine.spark import jars
+from lakehouse.settings import Settings
+from lakehouse.storage import is_s3
+
+_DELTA = {
+    "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
+    "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
+}
+
+
+def spark_session(settings: Settings) -> SparkSession:
+    """Start Spark with Delta, or return the session that runs.
+
+    Where `spark-submit` has started this process the platform has set the master, the memory and the jars; elsewhere
+    `spark_local` stands for these, and `packages` are put on the driver's class path.
+
+    Raises:
+        LakehouseError: there is no Java that Spark runs on, or the jars cannot be fetched.
+    """
+    if not _under_spark_submit():
+        jars.need_java()
+        # Workers run this interpreter, whatever `python3` is on the path.
+        os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    builder = SparkSession.builder.appName("fruits")
+    options = session_options(settings)
+    if settings.packages and not _under_spark_submit():
+        options = _with_jars(settings, options)
+    for key, value in options.items():
+        builder = builder.config(key, value)
+    return builder.getOrCreate()
+
+
+def session_options(settings: Settings) -> dict[str, str | bool | int | float]:
+    """What Spark is told, but for the class path: Delta, how to get to S3, and over both what the settings say."""
+    options: dict[str, str | bool | int | float] = {**_DELTA}
+    if region := os.environ.get("AWS_REGION"):
+        options["spark.executorEnv.AWS_REGION"] = region
+    if not _under_spark_submit():
+        options |= settings.spark_local
+        if settings.packages and is_s3(settings.lake):
+            from lakehouse.s3 import hadoop_options
+
+            options |= hadoop_options()
+    return options | settings.spark
+
+
+def _with_jars(settings: Settings, options: dict[str, str | bool | int | float]) -> dict[str, str | bool | int | float]:
+    classpath = os.pathsep.join(str(jar) for jar in jars.jars(settings.jars))
+    log = files("lakehouse.conf").joinpath("log4j2.properties")
+    given = options.get("spark.driver.extraJavaOptions", "")
+    return {
+        "spark.driver.extraClassPath": classpath,
+        **options,
+        # Quoted, for a folder's name may have blanks.
+        "spark.driver.extraJavaOptions": f'"-Dlog4j2.configurationFile=file:{log}" {given}'.strip(),
+    }
+
+
+def _under_spark_submit() -> bool:
+    return "PYSPARK_GATEWAY_PORT" in os.environ
