@@ -13,7 +13,7 @@ setup(
     license="MIT",
     python_requires=">=3.11",
     packages=[
-        *find_packages(include=["fruits", "fruits.*", "gold", "silver", "bronze", "lakehouse"]),
+        *find_packages(include=["fruits", "fruits.*", "gold", "silver", "bronze", "lakehouse", "lakehouse.*"]),
         "lakehouse.conf",
         "lakehouse.bootstrap",
     ],
