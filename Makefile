@@ -25,8 +25,8 @@ test: setup-test ## set up and run the tests
 soak: setup-test ## run the tests that take long: every crash from an empty lake, hundreds of random steps
 	$(BIN)/python -m pytest $(PARALLEL) -m soak
 
-bench: setup-test ## measure a first run and a run without news against the bare inference loop (needs FRUITS_IMAGES)
-	$(BIN)/python -m bench.run
+bench: setup-test ## hold runs against the budgets, beside the bare loop and today's pipeline (half an hour; needs FRUITS_IMAGES)
+	$(BIN)/python -m bench.run --large
 
 bench-latency: setup-test ## measure how reading from S3 hides 30 ms a request (needs FRUITS_IMAGES and Go)
 	$(BIN)/python -m bench.latency
