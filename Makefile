@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 # Byte code is written at set-up: without it TensorFlow, MLflow and scikit-learn take three times as long to import.
 UV = env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m uv
 
-# Two processes, each with one Spark session: a session keeps one core busy. Files are not split between them.
+# Two processes, each with at most one Spark session: a session keeps one core busy. Files are not split between them.
 PARALLEL = -n 2 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
@@ -19,7 +19,7 @@ help: ## list the targets
 demo: setup ## set up, run the whole lakehouse on FRUITS_IMAGES or drawn photographs, and show what is in it
 	@$(BIN)/fruits demo
 
-test: setup-test ## set up and run the tests
+test: setup-test ## set up and run the tests; those of Spark need Java, and say so where they skip
 	$(BIN)/python -m pytest $(PARALLEL)
 
 soak: setup-test ## run the tests that take long: every crash from an empty lake, hundreds of random steps
@@ -41,11 +41,15 @@ fmt: setup-test ## format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-setup: $(VENV)/.runtime ## set up the virtual environment; quick the second time
+setup: $(VENV)/.runtime ## set up the virtual environment, Java not needed; quick the second time
 	@$(BIN)/fruits setup
+
+# Where there is Java, Spark's jars are fetched here, and not by two processes of tests at once.
+JAVA = "$${JAVA_HOME:+$$JAVA_HOME/bin/}java"
 
 setup-test: $(VENV)/.test
 	@$(BIN)/fruits setup
+	@! $(JAVA) -version >/dev/null 2>&1 || $(BIN)/fruits setup --engine spark
 
 $(VENV)/.uv:
 	@sh bootstrap/check.sh $(PYTHON)

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Name what is missing before anything is set up: Python 3.11 or newer ($1), Java 17 or newer.
+# Name what is missing before anything is set up: Python 3.11 or newer ($1). Java is for the engine `spark` alone.
 set -u
 
 fail() {
@@ -14,11 +14,3 @@ python=${1:-python3}
     fail "Python 3.11 or newer is needed; '$python' is $("$python" --version 2>&1). Install a newer one, or name yours: make PYTHON=/path/to/python3.12"
 "$python" -c 'import venv, ensurepip' 2>/dev/null ||
     fail "Python's venv module is missing. Install it (Debian, Ubuntu: python3-venv)."
-
-java=java
-[ -z "${JAVA_HOME:-}" ] || java=$JAVA_HOME/bin/java
-command -v "$java" >/dev/null 2>&1 ||
-    fail "Spark needs Java 17 or newer, and '$java' was not found. Install it (Debian, Ubuntu: openjdk-17-jre-headless; macOS: temurin@17), or set JAVA_HOME."
-version=$("$java" -version 2>&1 | sed -n 's/.*version "\([0-9]*\).*/\1/p' | head -n 1)
-[ "${version:-0}" -ge 17 ] ||
-    fail "Spark needs Java 17 or newer; '$java' is version ${version:-unknown}. Install a newer one (Debian, Ubuntu: openjdk-17-jre-headless; macOS: temurin@17), or set JAVA_HOME."

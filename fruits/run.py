@@ -12,6 +12,8 @@ import silver.job
 import silver.tables
 from fruits.writing import writing
 from gold.job import PCA
+from lakehouse.engine import chosen_engine
+from lakehouse.errors import SettingsError
 from lakehouse.settings import Settings
 from lakehouse.workspace import Workspace
 from silver.featurize import Encoder
@@ -26,7 +28,13 @@ def run_layers(settings: Settings, layers: Sequence[str] = LAYERS) -> Summary:
 
     Raises:
         LeaseHeldError: another process writes to the lake; nothing was changed.
+        SettingsError: the settings ask for what the engine cannot do; nothing was changed.
     """
+    if settings.register_tables and chosen_engine(settings) != "spark":
+        raise SettingsError(
+            "`register_tables` enters the tables in Spark's catalog, which the engine `local` has not. Set it to "
+            "false, or use `--engine spark`."
+        )
     if "bronze" in layers:
         settings.source  # noqa: B018 - says that no folder was named before anything is started
     with writing(settings) as workspace:

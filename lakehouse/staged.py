@@ -19,7 +19,7 @@ from lakehouse.table import Table
 GROUP_BYTES = 32 << 20
 """Bytes of a row group, at the most, unless one batch alone has more."""
 FILE_BYTES = 256 << 20
-"""Bytes of rows after which a file is closed."""
+"""Bytes of rows in a file, at the most, unless one batch alone has more."""
 
 
 class StagedFiles:
@@ -54,14 +54,14 @@ class StagedFiles:
                 remove_file(f"{self._folder}/{name}")
 
     def _add(self, batch: pa.RecordBatch) -> None:
+        if self._open is not None and self._open.bytes + batch.nbytes > FILE_BYTES:
+            self.close()
         if self._open is None:
             name = f"part-{uuid.uuid4()}.parquet"
             self._names.append(name)
             self._open = _OpenFile(f"{self._folder}/{name}", self._table)
         self._open.add(batch)
         self.rows += batch.num_rows
-        if self._open.bytes >= FILE_BYTES:
-            self.close()
 
 
 class _OpenFile:
@@ -83,11 +83,11 @@ class _OpenFile:
         )
 
     def add(self, batch: pa.RecordBatch) -> None:
+        if self._group_bytes + batch.nbytes > GROUP_BYTES:
+            self._flush()
         self._group.append(batch)
         self._group_bytes += batch.nbytes
         self.bytes += batch.nbytes
-        if self._group_bytes >= GROUP_BYTES:
-            self._flush()
 
     def close(self) -> AddAction:
         self._flush()

@@ -1,11 +1,11 @@
-"""The processes that a Spark session of this test run has started: found by their ancestry, never by name alone."""
+"""The processes that this test run has started: found by their ancestry, never by name alone."""
 
+import os
 import re
 from pathlib import Path
 
-from pyspark.sql import SparkSession
-
 PROC = Path("/proc")
+WORKER = "lakehouse.engine.local.worker"
 
 
 def descendants(pid: int) -> list[int]:
@@ -25,32 +25,26 @@ def command(pid: int) -> str:
         return ""
 
 
-def java(spark: SparkSession) -> int:
-    """The Java process of this session."""
-    return int(spark.sparkContext._gateway.proc.pid)
+def local_workers(pid: int) -> list[int]:
+    """The worker processes of the local engines that a process has, as far as they live."""
+    return [child for child in descendants(pid) if WORKER in command(child)]
 
 
-def python_workers(spark: SparkSession) -> list[int]:
-    """The Python workers of this session, as far as they live: idle ones live for a minute."""
-    daemons = [pid for pid in descendants(java(spark)) if "lakehouse.daemon" in command(pid)]
-    return [pid for pid in daemons if _parent(PROC / str(pid)) in daemons]
+def peak(pid: int) -> int:
+    """The greatest size of a process so far, in bytes resident in memory."""
+    return _resident(pid)["VmHWM"]
 
 
-class Peaks:
-    """How far the Python workers of a session have grown since this was made, in bytes resident in memory."""
+class DriverPeak:
+    """How far this process has grown since this was made, in bytes resident in memory."""
 
-    def __init__(self, spark: SparkSession) -> None:
-        self._spark = spark
-        self._before = {}
-        for pid in python_workers(spark):
-            (PROC / str(pid) / "clear_refs").write_text("5")  # the greatest size so far is forgotten
-            self._before[pid] = _resident(pid)["VmHWM"]
+    def __init__(self) -> None:
+        (PROC / str(os.getpid()) / "clear_refs").write_text("5")  # the greatest size so far is forgotten
+        self._before = peak(os.getpid())
 
     def growth(self) -> int:
-        """The greatest growth of a worker, from what it had; that of one that is new, from what the smallest had."""
-        smallest = min(self._before.values())
-        grown = [_resident(pid)["VmHWM"] - self._before.get(pid, smallest) for pid in python_workers(self._spark)]
-        return max(grown)
+        """The greatest size since then, less what it was."""
+        return peak(os.getpid()) - self._before
 
 
 def _parent(path: Path) -> int | None:

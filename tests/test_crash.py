@@ -1,4 +1,4 @@
-"""A run that is killed (SIGKILL), wherever that is, and run again: as if nothing had happened."""
+"""A run that is killed (SIGKILL), wherever that is, and run again, by either engine: as if nothing had happened."""
 
 import os
 import shutil
@@ -7,12 +7,11 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
-from pyspark.sql import SparkSession
 
 import bronze.tables
 import gold.tables
@@ -20,14 +19,17 @@ import silver.job
 import silver.tables
 from fruits.run import LAYERS, take_through
 from gold.job import PCA
-from lakehouse import delta
-from lakehouse.delta import Table
+from lakehouse import delta, failpoint
 from lakehouse.failpoint import POINTS, VARIABLE
 from lakehouse.settings import Settings, load_settings
+from lakehouse.table import Table
 from lakehouse.workspace import Workspace
 from silver.fitted import SCALER
 from tests.conftest import add_photographs, photograph
 from tests.world import World
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
 
 TABLES = (*bronze.tables.TABLES, *silver.tables.TABLES, *gold.tables.TABLES)
 # When it happened, and the numbers that Delta and MLflow give: a commit or a run more is no difference.
@@ -42,28 +44,38 @@ class Killable(World):
         self.config = folder / "settings.yaml"
         self.config.write_text("weights: untrained\nremoved_images: delete\n")
 
-    @property
-    def settings(self) -> Settings:
+    def settings(self, engine: str) -> Settings:
         """What the command reads too."""
-        return load_settings(self.config, images=str(self.photographs), lake=str(self.lake), refit="always")
+        places = {"images": str(self.photographs), "lake": str(self.lake)}
+        return load_settings(self.config, **places, refit="always", engine=engine)
 
-    def run_killed(self, point: str) -> None:
+    def run_killed(self, point: str, engine: str) -> None:
         """Run the command in a process of its own that dies at a point."""
         command = [sys.executable, "-m", "fruits", "run", "--config", str(self.config), "--refit", "always"]
+        command += ["--engine", engine]
         command += ["--images", str(self.photographs), "--lake", str(self.lake)]
         done = subprocess.run(
             command, env={**os.environ, VARIABLE: point}, capture_output=True, text=True, timeout=300, check=False
         )
         assert done.returncode == -signal.SIGKILL, done.stderr[-3000:]
 
-    def run(self) -> None:
+    def run(self, engine: str = "local") -> None:
         """Run all layers in this process."""
-        workspace = Workspace(self.settings)
+        workspace = Workspace(self.settings(engine))
         take_through(workspace, LAYERS, lambda: silver.job.mobilenet(silver.job.prepare_model(workspace)))
+        workspace.close()
+
+    def run_struck(self, point: str, engine: str) -> None:
+        """Run all layers in this process until a point, where an error ends them that nothing catches."""
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv(VARIABLE, point)
+            patch.setattr(failpoint, "die", _strike)
+            with pytest.raises(StruckError):
+                self.run(engine)
 
     def holds(self) -> dict[str, Any]:
         """All tables' rows and the registry's versions, but for what passes."""
-        workspace = Workspace(self.settings)
+        workspace = Workspace(self.settings("local"))
         registry = workspace.registry
         models = {
             name: [(one.number, one.tags.get("components")) for one in registry.versions(name)]
@@ -72,6 +84,14 @@ class Killable(World):
         champions = {name: registry.champion(name).number for name in models}  # type: ignore[union-attr]
         tables = {table.name: _rows(workspace, table) for table in TABLES}
         return {**tables, "models": models, "champions": champions}
+
+
+class StruckError(BaseException):
+    """What a run dies of in the process that goes on: no `except Exception` may hold it up."""
+
+
+def _strike() -> None:
+    raise StruckError
 
 
 def _rows(workspace: Workspace, table: Table) -> list[Mapping[str, Any]]:
@@ -103,11 +123,7 @@ def _assert_equal(value: Any, expected: Any, where: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def world(
-    tmp_path_factory: pytest.TempPathFactory,
-    tracking_store: Path,
-    spark: SparkSession,
-) -> Killable:
+def world(tmp_path_factory: pytest.TempPathFactory, tracking_store: Path) -> Killable:
     """A lake after a run, and its photographs after that: new, replaced, moved, gone, broken ones."""
     world = Killable(tmp_path_factory.mktemp("crash"))
     for label, seeds in {"Apple": range(5), "Kiwi": range(5, 10), "Lemon": range(10, 14)}.items():
@@ -161,6 +177,31 @@ def test_run_killed_there_and_run_again_is_an_undisturbed_run(
 ) -> None:
     """An increment with every kind of change and both models fitted anew, and (soak) a first run."""
     world.go_back(beginning)
-    world.run_killed(point)
+    world.run_killed(point, "local")
     world.run()
     assert_same(world.holds(), undisturbed[beginning])
+
+
+IN_TURN = ("bronze.images-written", "silver.features-computed", "silver.scaled-written", "gold.projections-written")
+
+
+@pytest.mark.parametrize(
+    "point", [pytest.param(point, marks=() if point in IN_TURN else pytest.mark.soak) for point in RUN]
+)
+@pytest.mark.parametrize(
+    ("dying", "finishing"),
+    [pytest.param("spark", "spark", marks=pytest.mark.soak), ("spark", "local"), ("local", "spark")],
+)
+def test_run_that_died_on_one_engine_is_finished_by_another(
+    world: Killable,
+    undisturbed: Mapping[str, Mapping[str, Any]],
+    spark: "SparkSession",
+    dying: str,
+    finishing: str,
+    point: str,
+) -> None:
+    """The same rows whichever engine died and whichever goes on; in Spark's one session an error is the death."""
+    world.go_back("changed")
+    world.run_struck(point, dying)
+    world.run(finishing)
+    assert_same(world.holds(), undisturbed["changed"])

@@ -1,11 +1,13 @@
 """Whatever is done to the photographs and the lake, in whatever order: the tables hold what a plain model says."""
 
 import hashlib
+import itertools
 import os
 import shutil
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -19,7 +21,6 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from pyspark.sql import SparkSession
 
 import bronze.tables
 import gold.tables
@@ -29,17 +30,19 @@ from fruits.rollback import roll_back, unpin
 from fruits.run import LAYERS, take_through
 from gold.job import PCA
 from lakehouse import delta, failpoint
-from lakehouse.delta import Table
 from lakehouse.settings import load_settings
+from lakehouse.table import Table
 from lakehouse.workspace import Workspace
-from silver.featurize import Encoder
 from silver.fitted import SCALER, read_moments
 from silver.moments import Moments
-from tests.conftest import load_stub, photograph
+from tests.conftest import photograph
+from tests.stub import STUB, predict_stub
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
 
 EXAMPLES, STEPS = 5, 25
 LABELS = ("Apple", "Kiwi", "Lemon")
-ENCODER = Encoder("stub-r1", 8, load_stub)
 names = st.tuples(st.sampled_from(LABELS), st.integers(0, 5))
 seeds = st.integers(0, 9)  # few, so that the same content turns up under several names
 
@@ -52,6 +55,8 @@ class Lakehouse(RuleBasedStateMachine):
     """Files as they are, and beside them what bronze should hold after the next run; the rest follows from that."""
 
     tracking_store: Path
+    engines: Sequence[str] = ("local",)
+    """Used in turn, a step each."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -66,6 +71,7 @@ class Lakehouse(RuleBasedStateMachine):
         self.versions = 0
         self.pinned: int | None = None
         self.clock = 1_000_000_000
+        self.turns = itertools.cycle(self.engines)
 
     @initialize(removed=st.sampled_from(["keep", "delete"]))
     def begin(self, removed: str) -> None:
@@ -251,7 +257,7 @@ class Lakehouse(RuleBasedStateMachine):
         if self.removed == "delete":
             self.images = {name: content for name, content in self.images.items() if name in self.files}
         workspace = self._workspace(**changes)
-        summary = take_through(workspace, LAYERS, lambda: ENCODER)["bronze"]
+        summary = take_through(workspace, LAYERS, lambda: STUB)["bronze"]
         outcomes = ("ingested", "unchanged", "quarantined", "skipped")
         assert summary["discovered"] == sum(summary[outcome] for outcome in outcomes) == len(self.files)
         self._assert_one_version()
@@ -261,12 +267,14 @@ class Lakehouse(RuleBasedStateMachine):
         return {name for name, content in self.images.items() if content in contents}
 
     def _features(self) -> Any:
-        predict = load_stub()
-        return np.stack([predict(memoryview(self.images[name])) for name in sorted(self.images)]).astype(np.float64)
+        return np.stack([predict_stub(memoryview(self.images[name])) for name in sorted(self.images)]).astype(
+            np.float64
+        )
 
     # ---- the world ----------------------------------------------------------------------------------------------
 
     def _workspace(self, **changes: object) -> Workspace:
+        changes.setdefault("engine", next(self.turns))
         options: dict[str, object] = {"removed_images": self.removed, "weights": "untrained", **changes}
         return Workspace(load_settings(images=str(self.root), lake=str(self.folder / "lake"), **options))
 
@@ -302,7 +310,7 @@ LIMITS = {
 
 
 @pytest.fixture
-def machine(spark: SparkSession, tracking_store: Path) -> type[Lakehouse]:
+def machine(tracking_store: Path) -> type[Lakehouse]:
     """The machine, with a tracking store to copy."""
     Lakehouse.tracking_store = tracking_store
     return Lakehouse
@@ -316,6 +324,21 @@ def test_lake_holds_what_a_plain_model_says(machine: type[Lakehouse]) -> None:
 
 @pytest.mark.soak
 def test_lake_holds_what_a_plain_model_says_for_hundreds_of_steps(machine: type[Lakehouse]) -> None:
-    """Other steps each time."""
-    limits = settings(**LIMITS, max_examples=12, stateful_step_count=40)  # type: ignore[arg-type]
+    """A thousand, others each time."""
+    limits = settings(**LIMITS, max_examples=25, stateful_step_count=40)  # type: ignore[arg-type]
     run_state_machine_as_test(machine, settings=limits)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("engines", [("spark",), ("spark", "local")])
+def test_lake_holds_what_a_plain_model_says_on_other_engines(
+    machine: type[Lakehouse], spark: "SparkSession", engines: tuple[str, ...]
+) -> None:
+    """On Spark, and on both in turn: a hundred steps each."""
+
+    class Elsewhere(machine):  # type: ignore[misc, valid-type]
+        pass
+
+    Elsewhere.engines = engines
+    limits = settings(**LIMITS, max_examples=4, stateful_step_count=25)  # type: ignore[arg-type]
+    run_state_machine_as_test(Elsewhere, settings=limits)

@@ -17,6 +17,7 @@ from lakehouse.errors import LakehouseError
 from lakehouse.storage import exists, write_file
 
 _PROJECT = "fruits-lakehouse"
+# The packages below these lie in their folders, and come along; but for the two whose sources lie elsewhere.
 _PACKAGES = ("fruits", "gold", "silver", "bronze", "lakehouse", "lakehouse.conf", "lakehouse.bootstrap")
 _BOOTSTRAP = ("emr.sh", "job.py", "requirements-emr.lock", "requirements-emr-model.lock")
 # What runs on Amazon Linux 2023, whose glibc is 2.34; pip takes a platform by its very name, so all are named.

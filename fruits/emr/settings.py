@@ -6,7 +6,8 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from lakehouse.errors import SettingsError
-from lakehouse.settings import Settings, load, to_yaml
+from lakehouse.settings import DEFAULT_FILE as SHIPPED
+from lakehouse.settings import Settings, load, shipped, to_yaml
 from lakehouse.storage import is_s3
 
 DEFAULT_FILE = "conf/emr.yaml"
@@ -23,7 +24,9 @@ OUTPUTS = {
 }
 """By setting, the stack's output that fills it where it is null."""
 _LOCAL = ("spark.master", "spark.driver.host", "spark.driver.bindAddress", "spark.ui.")
-"""Settings of Spark's that are for one small machine: a cluster has its own."""
+"""Settings of Spark's that are for one small machine, wherever they were put: a cluster has its own."""
+_LAPTOP = {"processes", "spark_local"}
+"""Settings that a cluster has no use for."""
 Name = Annotated[str, Field(min_length=1)]
 
 
@@ -112,7 +115,7 @@ def load_emr_settings(file: str | Path | None = None, **options: object) -> EmrS
 
 
 def on_cluster(settings: Settings, emr: EmrSettings) -> str:
-    """A run's settings as a file for the cluster: the platform brings Spark's jars, its master and its memory.
+    """A run's settings as a file for the cluster: the engine is Spark, with the platform's jars, master and memory.
 
     Raises:
         SettingsError: what the cluster must reach lies in a folder of this machine.
@@ -124,6 +127,7 @@ def on_cluster(settings: Settings, emr: EmrSettings) -> str:
     if settings.images is None:
         settings.source  # noqa: B018 - says that no folder was named
     # The file is laid over the shipped one on the cluster: what shall not count there is null.
-    spark = {key: value for key, value in settings.spark.items() if not key.startswith(_LOCAL)}
+    spark: dict[str, object] = dict.fromkeys(shipped(SHIPPED)["spark"])
+    spark |= {key: value for key, value in settings.spark.items() if not key.startswith(_LOCAL)}
     changed = {"packages": [], "s3_packages": [], "spark": spark, "region": emr.region, "register_tables": emr.glue}
-    return to_yaml({**settings.model_dump(mode="json"), **changed, "engine": "spark"})
+    return to_yaml({**settings.model_dump(mode="json", exclude=_LAPTOP), **changed, "engine": "spark"})

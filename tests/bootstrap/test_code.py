@@ -1,5 +1,6 @@
 """The real code: what the wheel brings along, what the locks say, and an installation of both."""
 
+import io
 import re
 import shutil
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 import pyspark
 import pytest
 
+from fruits.emr.code import wheel as made
 from tests.bootstrap.conftest import ROOT, Node
 
 LOCKS = ROOT / "bootstrap"
@@ -67,6 +69,16 @@ def test_wheel_holds_what_a_cluster_needs(wheel: Path) -> None:
     }
 
 
+def test_wheel_of_a_run_is_the_wheel_of_a_release(wheel: Path) -> None:
+    """What `fruits emr` packs of the packages as they run holds each module that setuptools packs, and data with it."""
+    content = made()[1]
+    released, packed = ({*zipfile.ZipFile(source).namelist()} for source in (wheel, io.BytesIO(content)))
+    assert {name for name in released if ".dist-info/" not in name} == {
+        name for name in packed if ".dist-info/" not in name
+    }
+    assert {f"lakehouse/engine/{engine}/engine.py" for engine in ("local", "spark")} < packed
+
+
 def test_platform_is_found_in_an_editable_installation(tmp_path: Path, wheel: Path) -> None:
     """`importlib.resources` finds the platform, whether the project is installed from a wheel or editable."""
     source = tmp_path / "source"
@@ -101,7 +113,8 @@ def test_real_code_runs_with_the_clusters_pyspark(worker: Node) -> None:
     spark = Path(pyspark.__file__).parents[1]
     (py4j,) = (Path(pyspark.__file__).parent / "python" / "lib").glob("py4j-*.zip")
     source = (
-        "import pyspark, py4j, fruits.run, delta, deltalake, mlflow, ai_edge_litert.interpreter as i; print(i and 1)"
+        "import pyspark, py4j, fruits.run, delta, deltalake, duckdb, mlflow, ai_edge_litert.interpreter as i; "
+        "import lakehouse.engine.spark.engine, lakehouse.engine.local.engine; print(i and 1)"
     )
     folder = worker.folder / "spark"  # PySpark alone, not what lies beside it
     folder.mkdir()

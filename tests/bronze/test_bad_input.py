@@ -2,25 +2,28 @@
 
 import os
 import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-from pyspark.sql import SparkSession
 
 import bronze.job
 import silver.job
-from bronze.photograph import REASONS
+from bronze.photograph import KILLS_THE_READER, REASONS
 from bronze.tables import IMAGES, QUARANTINE
 from lakehouse import delta
+from lakehouse.engine.local.engine import FEW
 from lakehouse.settings import load_settings
+from lakehouse.table import Table
 from lakehouse.workspace import Workspace
 from silver.featurize import Encoder
 from silver.tables import FEATURES
 from tests.bronze import corpus
-from tests.conftest import add_photographs, load_stub
-from tests.processes import Peaks
+from tests.conftest import add_photographs
+from tests.processes import DriverPeak, local_workers, peak
+from tests.stub import load_stub
 
 CORPUS = 556
 """Files in the one job."""
@@ -30,7 +33,7 @@ ODD_NAMES = ["a b", "a%20b", "a#b", "a+b", "a?b", "a:b", "a\nb", "a'b\"", "a*[b]
 PASSED_OVER = {"Thumbs.db": b"of Windows", "._x.jpg": b"of a Mac", os.fsdecode(b"caf\xe9.jpg"): b"no UTF-8"}
 FORMATS = ["JPEG", "PNG", "GIF", "BMP"]
 MEMORY = 128 << 20
-"""By how much a worker may grow: 25 MB of files, as bytes and as Arrow, 64 MiB of one PNG's texts, small pictures."""
+"""By how much a process may grow: 25 MB of files, as bytes and as Arrow, 64 MiB of one PNG's texts, small pictures."""
 
 HEAVY = 20_000
 """The side of a picture that takes 400 MB of memory and 0.4 MB of disk."""
@@ -38,12 +41,13 @@ HEAVY = 20_000
 
 @dataclass(frozen=True)
 class Run:
-    """What one run was given, said, and by how many bytes a Python worker grew meanwhile."""
+    """What one run was given, said, and by how many bytes a worker and the driver grew meanwhile."""
 
     good: set[str]
     broken: dict[str, str]
     summary: bronze.job.Summary
-    growth: int
+    worker_growth: int
+    driver_growth: int
 
 
 def lake(folder: Path, tracking_store: Path, **settings: object) -> Workspace:
@@ -87,7 +91,7 @@ def write_unread(folder: Path) -> dict[str, str]:
     return {**{f"{length}.jpg": "too_large" for length in lengths}, "unreadable.jpg": "unreadable"}
 
 
-def rows(workspace: Workspace, table: delta.Table) -> dict[str, dict[str, Any]]:
+def rows(workspace: Workspace, table: Table) -> dict[str, dict[str, Any]]:
     """A table's rows by the file's name below the folder of photographs; each file has one."""
     found = delta.existing(workspace.lake, table).to_pyarrow_table().to_pylist()
     named = {row["path"].removeprefix(f"{workspace.settings.source}/"): row for row in found}
@@ -100,35 +104,48 @@ def reasons(workspace: Workspace) -> dict[str, str]:
     return {name: row["reason"] for name, row in rows(workspace, QUARANTINE).items()}
 
 
+def worker_peaks() -> list[int]:
+    """The greatest size so far of each worker that lives."""
+    return [peak(pid) for pid in local_workers(os.getpid())]
+
+
 @pytest.fixture(scope="module")
-def idle_workers(tmp_path_factory: pytest.TempPathFactory, tracking_store: Path, spark: SparkSession) -> SparkSession:
-    """A session whose Python workers have run the job once, so that all is imported."""
-    workspace = lake(tmp_path_factory.mktemp("warm"), tracking_store)
-    add_photographs(folder_of(workspace), "Apple", range(8))
+def idle_worker(tmp_path_factory: pytest.TempPathFactory, tracking_store: Path) -> int:
+    """What a worker takes that has run the job over small files, so that all is imported."""
+    workspace = lake(tmp_path_factory.mktemp("warm"), tracking_store, processes=1)
+    add_photographs(folder_of(workspace), "Apple", range(FEW + 1))
     (folder_of(workspace) / "page.jpg").write_bytes(b"<html>")
     bronze.job.run(workspace)
-    return spark
+    (size,) = worker_peaks()
+    workspace.close()
+    return size
 
 
 @pytest.fixture(scope="module")
-def job(tmp_path_factory: pytest.TempPathFactory, tracking_store: Path) -> Workspace:
+def job(tmp_path_factory: pytest.TempPathFactory, tracking_store: Path) -> Iterator[Workspace]:
     """The lake of the corpus; WebP is not among the formats that are taken."""
-    return lake(tmp_path_factory.mktemp("corpus"), tracking_store, formats=FORMATS)
+    workspace = lake(tmp_path_factory.mktemp("corpus"), tracking_store, formats=FORMATS, processes=2)
+    yield workspace
+    workspace.close()
 
 
 @pytest.fixture(scope="module")
-def first(job: Workspace, idle_workers: SparkSession) -> Run:
+def first(job: Workspace, idle_worker: int) -> Run:
     """The first run over the corpus."""
     good, broken = write_corpus(folder_of(job))
-    peaks = Peaks(idle_workers)
+    driver = DriverPeak()
     summary = bronze.job.run(job)
-    return Run(good, broken, summary, peaks.growth())
+    workers = worker_peaks()
+    assert len(workers) == 2
+    growth = max(workers) - idle_worker, driver.growth()
+    job.close()  # so that no other test finds them
+    return Run(good, broken, summary, *growth)
 
 
 def test_every_file_has_its_outcome(first: Run, job: Workspace) -> None:
     """A broken file is held back for the reason of its class, a good one taken; every one is accounted for."""
     assert reasons(job) == first.broken
-    assert set(first.broken.values()) == set(REASONS)
+    assert {*first.broken.values()} == {*REASONS} - {KILLS_THE_READER}
     assert all(row["detail"] for row in rows(job, QUARANTINE).values())
     assert rows(job, IMAGES).keys() == first.good
     assert first.summary == {
@@ -144,17 +161,25 @@ def test_every_file_has_its_outcome(first: Run, job: Workspace) -> None:
 
 
 def test_memory_stays_bounded(first: Run) -> None:
-    """No worker has grown by more than the files themselves, whatever sizes those claim."""
-    assert first.growth < MEMORY
+    """No worker has grown by more than the files themselves, whatever sizes those claim, nor has the driver."""
+    assert first.worker_growth < MEMORY
+    assert first.driver_growth < MEMORY
 
 
-def test_memory_is_measured(idle_workers: SparkSession, tmp_path: Path, tracking_store: Path) -> None:
-    """The bound is one that can be broken: by one of the same files, where its pixels are within the limit."""
+@pytest.mark.parametrize("others", [0, FEW])
+def test_memory_is_measured(idle_worker: int, tmp_path: Path, tracking_store: Path, others: int) -> None:
+    """The bound is one that can be broken: by one of the same files, where its pixels are within the limit.
+
+    Whoever reads it: this process, where the files are few, or else a worker.
+    """
     allowing = lake(tmp_path, tracking_store, max_pixels=HEAVY**2)
+    add_photographs(folder_of(allowing), "Apple", range(others))
     (folder_of(allowing) / "black.png").write_bytes(corpus.png_bomb(HEAVY))
-    peaks = Peaks(idle_workers)
-    assert bronze.job.run(allowing)["ingested"] == 1
-    assert peaks.growth() > HEAVY**2 > MEMORY
+    driver = DriverPeak()
+    assert bronze.job.run(allowing)["ingested"] == others + 1
+    growth = max(worker_peaks()) - idle_worker if others else driver.growth()
+    allowing.close()
+    assert growth > 2 * MEMORY
 
 
 def test_good_ones_are_featurized_and_repaired_ones_taken_up(first: Run, job: Workspace) -> None:
@@ -181,3 +206,4 @@ def test_good_ones_are_featurized_and_repaired_ones_taken_up(first: Run, job: Wo
     }
     assert reasons(job) == {}
     assert rows(job, IMAGES).keys() == first.good | first.broken.keys()
+    shipped.close()

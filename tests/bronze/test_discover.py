@@ -1,23 +1,77 @@
-"""What is there: labels by folder, listings cut into tasks, and the difference to what the tables hold."""
+"""What is there: labels by folder, listings cut into folders, and the difference to what the tables hold."""
 
 import os
+import pickle
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
-from pyspark.sql import SparkSession
 
-from bronze.discover import LISTING, Rules, difference_of_files, label_and_split, list_photographs, survey, work_items
+from bronze.discover import (
+    FOLDERS,
+    LISTING,
+    Listing,
+    Rules,
+    Survey,
+    difference_of_files,
+    label_and_split,
+    list_photographs,
+    survey,
+    work_items,
+)
 from bronze.photograph import Limits
+from lakehouse.delta import Lake
+from lakehouse.engine import open_engine
+from lakehouse.engine.port import Engine
 from lakehouse.errors import StorageError
+from lakehouse.progress import Silence
 from lakehouse.settings import load_settings
 from lakehouse.storage import list_files
+from lakehouse.table import INSTANT
+from tests.conftest import SMALL_SESSION
 
 SPLITS = frozenset(load_settings().splits)
 RULES = Rules(SPLITS, load_settings().skip)
 CLAUSES = Limits(["JPEG"], 1000, 2000).clauses
 THEN = datetime(1999, 12, 31, 23, 59, 59, tzinfo=UTC)
 NOW = THEN + timedelta(microseconds=1)
+
+Opening = Callable[[str], Engine]
+
+
+@pytest.fixture
+def opened(tmp_path: Path) -> Iterator[Opening]:
+    """Open engines by their names; they need no table here."""
+    engines = []
+
+    def open_one(name: str) -> Engine:
+        settings = load_settings(lake=str(tmp_path / "lake"), engine=name, spark_local=SMALL_SESSION)
+        engines.append(open_engine(settings, Lake(settings.lake), Silence()))
+        return engines[-1]
+
+    yield open_one
+    for engine in engines:
+        engine.close()
+
+
+@pytest.fixture
+def engine(opened: Opening) -> Engine:
+    """The local engine."""
+    return opened("local")
+
+
+def listed(*folders: tuple[bytes, bool], root: str, threads: int = 2) -> pa.Table:
+    """What the function that lists makes of folders, each in a batch of its own."""
+    batches = (pa.RecordBatch.from_pylist([{"folder": name, "deep": deep}], FOLDERS) for name, deep in folders)
+    function = pickle.loads(pickle.dumps(Listing(root, RULES, threads)))  # as it reaches other processes
+    return pa.Table.from_batches(function(batches), LISTING)
+
+
+def seen(engine: Engine, root: str, rules: Rules = RULES, threads: int = 2, folders: int = 64) -> Survey:
+    """A folder in short."""
+    return survey(engine, list_photographs(engine, root, rules, threads, folders))
 
 
 @pytest.mark.parametrize(
@@ -59,7 +113,7 @@ def test_tree_is_cut_into_folders_that_together_hold_each_file_once(tmp_path: Pa
     assert sorted(listed) == every
 
 
-def test_listing_tells_every_file_with_the_rule_that_passes_it_over(spark: SparkSession, photographs: Path) -> None:
+def test_listing_tells_every_file_with_the_rule_that_passes_it_over(photographs: Path) -> None:
     """Candidates have no rule; other files have the first that applies, and folders are not listed."""
     names = ["0.jpg", "Training/Kiwi/1.jpg", "Kiwi/.hidden.jpg", "Kiwi/_SUCCESS", "Kiwi/._1.jpg", "a/b/c/d/.DS_Store"]
     for name in names:
@@ -68,12 +122,15 @@ def test_listing_tells_every_file_with_the_rule_that_passes_it_over(spark: Spark
         os.utime(photographs / name, (0, THEN.timestamp()))
     (photographs / "Kiwi" / "gone.jpg").symlink_to("nowhere")
     (photographs / "Kiwi" / "up").symlink_to(photographs)
-    (photographs / os.fsdecode(b"\xff") / "Kiwi").mkdir(parents=True)
-    (photographs / os.fsdecode(b"\xff") / "Kiwi" / "2.jpg").touch()
-    listing = list_photographs(spark, f"file://{photographs}", RULES, parallelism=2)
-    assert listing.schema == spark.createDataFrame([], LISTING).schema
-    found = {row.path.removeprefix(f"file://{photographs}/"): row for row in listing.collect()}
-    assert {name: (row.label, row.split, row.rule) for name, row in found.items()} == {
+    odd = photographs / os.fsdecode(b"\xff")
+    (odd / "Kiwi").mkdir(parents=True)
+    (odd / "Kiwi" / "2.jpg").touch()
+    root = f"file://{photographs}"
+    below = [(f"{root}/{name}".encode(), True) for name in ("Training", "Kiwi", "a")]
+    listing = listed((root.encode(), False), *below, (os.fsencode(f"file://{odd}"), True), root=root)
+    found = {row["path"].removeprefix(f"{root}/"): row for row in listing.to_pylist()}
+    assert len(found) == listing.num_rows
+    assert {name: (row["label"], row["split"], row["rule"]) for name, row in found.items()} == {
         "0.jpg": (None, None, None),
         "Training/Kiwi/1.jpg": ("Kiwi", "Training", None),
         "Kiwi/.hidden.jpg": ("Kiwi", None, None),
@@ -85,58 +142,77 @@ def test_listing_tells_every_file_with_the_rule_that_passes_it_over(spark: Spark
         "\\xff/Kiwi/2.jpg": ("Kiwi", None, "name_is_not_utf8"),
     }
     for name in names:
-        assert (found[name].length, found[name].modification_time.timestamp()) == (len(name), THEN.timestamp())
+        assert (found[name]["length"], found[name]["modification_time"]) == (len(name), THEN)
 
 
-def test_listing_of_an_empty_folder_is_empty_and_of_none_an_error(spark: SparkSession, photographs: Path) -> None:
-    """The two are told apart."""
-    assert list_photographs(spark, f"file://{photographs}", RULES, parallelism=2).isEmpty()
+def test_listing_of_a_tree_is_that_of_its_folders(opened: Opening, engine_name: str, tmp_path: Path) -> None:
+    """However many folders are shared out, and whatever their names: the rows of one listing from the root."""
+    root = tmp_path / "it's [a] %20é root"
+    for name in ("0.jpg", "a/1.jpg", "a/b/2.jpg", "c/Thumbs.db", "漢 🍎/3.jpg"):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).touch()
+    engine, uri = opened(engine_name), f"file://{root}"
+    expected = listed((uri.encode(), True), root=uri).sort_by("path").to_pylist()
+    assert len(expected) == 5
+    for folders in (1, 3, 64):
+        found = engine.arrow(list_photographs(engine, uri, RULES, 2, folders))
+        assert found.column_names == LISTING.names
+        assert found.sort_by("path").to_pylist() == expected
+
+
+@pytest.mark.parametrize("folders", [1, 64])
+def test_listing_of_an_empty_folder_is_empty_and_of_none_an_error(
+    engine: Engine, photographs: Path, folders: int
+) -> None:
+    """The two are told apart, also where the listing is summed up at once."""
+    root = f"file://{photographs}"
+    assert engine.arrow(list_photographs(engine, root, RULES, 2, folders)).num_rows == 0
+    assert seen(engine, root, folders=folders) == Survey(0, 0, 0)
     with pytest.raises(StorageError, match="cannot be listed: No such file or directory"):
-        list_photographs(spark, f"file://{photographs}/none", RULES, parallelism=2)
+        engine.arrow(list_photographs(engine, f"{root}/none", RULES, 2, folders))
+    with pytest.raises(StorageError, match="cannot be listed: No such file or directory"):
+        seen(engine, f"{root}/none", folders=folders)
 
 
-@pytest.mark.parametrize("threads", [1, 7])
-def test_survey_is_of_the_files_whatever_their_order(photographs: Path, threads: int) -> None:
-    """Files and those passed over are counted; as many threads as one likes come to the same digits."""
+@pytest.mark.parametrize(("threads", "folders"), [(1, 1), (7, 64)])
+def test_survey_is_of_the_files_whatever_their_order(
+    engine: Engine, photographs: Path, threads: int, folders: int
+) -> None:
+    """Files and those passed over are counted; as many threads and folders as one likes come to the same number."""
     for name in ("0.jpg", "Kiwi/1.jpg", "Kiwi/Thumbs.db", "Pear/up/2.jpg"):
         (photographs / name).parent.mkdir(parents=True, exist_ok=True)
         (photographs / name).touch()
-    found = survey(f"file://{photographs}", RULES, threads)
+    found = seen(engine, f"file://{photographs}", threads=threads, folders=folders)
     assert (found.files, found.skipped) == (4, 1)
-    assert found == survey(f"file://{photographs}", RULES, 3)
+    assert found == seen(engine, f"file://{photographs}", threads=3, folders=2)
+    turned = engine.arrow(list_photographs(engine, f"file://{photographs}", RULES, 1, 1)).sort_by("fingerprint")
+    assert survey(engine, engine.of(turned)) == found
 
 
-def test_survey_tells_any_change(photographs: Path) -> None:
-    """Content, time stamp, name, removal, the rules: each gives other digits, and taking it back the old ones."""
+def test_survey_tells_any_change(engine: Engine, photographs: Path) -> None:
+    """Content, time stamp, name, removal, the rules: each gives another number, and taking it back the old one."""
     paths = [photographs / "Kiwi" / "1.jpg", photographs / "Kiwi" / "2.jpg", photographs / "Pear" / "1.jpg"]
     for path in paths:
         path.parent.mkdir(exist_ok=True)
         path.touch()
         os.utime(path, (0, 0))
     root = f"file://{photographs}"
-    seen = [survey(root, RULES, 2)]
+    surveys = [seen(engine, root)]
     os.utime(paths[0], (0, 1))
-    seen.append(survey(root, RULES, 2))
+    surveys.append(seen(engine, root))
     paths[0].write_bytes(b"longer")
     os.utime(paths[0], (0, 1))
-    seen.append(survey(root, RULES, 2))
+    surveys.append(seen(engine, root))
     paths[0].rename(paths[0].with_name("3.jpg"))
-    seen.append(survey(root, RULES, 2))
+    surveys.append(seen(engine, root))
     paths[1].unlink()
-    seen.append(survey(root, RULES, 2))
-    seen.append(survey(root, Rules(["kiwi"], []), 2))
-    seen.append(survey(root, Rules([], ["3.*"]), 2))
-    assert len({one.digits for one in seen}) == len(seen)
+    surveys.append(seen(engine, root))
+    surveys.append(seen(engine, root, Rules(["kiwi"], [])))
+    surveys.append(seen(engine, root, Rules([], ["3.*"])))
+    assert len({one.fingerprint for one in surveys}) == len(surveys)
     paths[1].touch()
     os.utime(paths[1], (0, 0))
-    assert survey(root, RULES, 2) == seen[3]
-
-
-def test_survey_of_a_folder_that_is_not_there_is_an_error(photographs: Path) -> None:
-    """It is never taken for an empty one."""
-    assert survey(f"file://{photographs}", RULES, 2).files == 0
-    with pytest.raises(StorageError, match="cannot be listed: No such file or directory"):
-        survey(f"file://{photographs}/none", RULES, 2)
+    assert seen(engine, root) == surveys[3]
 
 
 Known = tuple[int, datetime] | None
@@ -176,21 +252,45 @@ REASONS = {
 }
 
 
-def test_difference_of_files_says_what_must_be_read(spark: SparkSession) -> None:
-    """Length and time stamp of the newest content that any table knows decide; every file and row has one outcome."""
+def test_difference_of_files_says_what_must_be_read(opened: Opening, engine_name: str) -> None:
+    """Length and time stamp of the newest content that any table knows decide; every file and row has one outcome.
+
+    Rows of other folders have none, though these be named alike.
+    """
+    engine, root = opened(engine_name), "file:///it's a_%"
 
     def known(at: int) -> list[tuple[object, ...]]:
         return [(case[0], *case[at]) for case in CASES if case[at] is not None]  # type: ignore[misc]
 
-    listing = spark.createDataFrame(
-        [(name, "Kiwi", None, file[0], file[1], file[2]) for name, file, *_ in CASES if file is not None], LISTING
-    )
-    columns = "path string, length long, modification_time timestamp"
-    images = spark.createDataFrame(known(2), columns)
+    def rows(columns: list[tuple[str, pa.DataType]], found: list[tuple[object, ...]]) -> pa.Table:
+        names = [name for name, _ in columns]
+        whole = [dict(zip(names, (f"{root}/{path}", *rest), strict=True)) for path, *rest in found]
+        elsewhere = [{**row, "path": row["path"].replace("a_%", "axy")} for row in whole]
+        return pa.Table.from_pylist([*whole, *elsewhere], pa.schema(columns))
+
+    files = [
+        {"path": f"{root}/{name}", "label": "Kiwi", "length": file[0], "modification_time": file[1], "rule": file[2]}
+        for name, file, *_ in CASES
+        if file is not None
+    ]
+    columns = [("path", pa.string()), ("length", pa.int64()), ("modification_time", INSTANT)]
     held = [(*row, *REASONS.get(str(row[0]), ("corrupt", "Bad."))) for row in known(3)]
-    quarantine = spark.createDataFrame(held, f"{columns}, reason string, detail string")
-    found = difference_of_files(listing, images, quarantine, CLAUSES).collect()
-    assert len(found) == len(CASES)
-    assert {row.path: (row.change, row.in_images, row.in_quarantine) for row in found} == {
-        name: (change, held is not None, quarantined is not None) for name, _, held, quarantined, change in CASES
+    found = difference_of_files(
+        engine,
+        engine.of(pa.Table.from_pylist(files, LISTING)),
+        engine.of(rows(columns, known(2))),
+        engine.of(rows([*columns, ("reason", pa.string()), ("detail", pa.string())], held)),
+        root,
+        CLAUSES,
+    )
+    answer = engine.arrow(found).to_pylist()
+    assert len(answer) == len(CASES)
+    assert {row["path"]: (row["change"], row["in_images"], row["in_quarantine"]) for row in answer} == {
+        f"{root}/{name}": (change, held is not None, quarantined is not None)
+        for name, _, held, quarantined, change in CASES
     }
+    listed_files = {row["path"]: row for row in files}
+    for row in answer:
+        file = listed_files.get(row["path"], {})
+        columns_of_the_file = ("label", "split", "length", "modification_time", "rule")
+        assert [row[name] for name in columns_of_the_file] == [file.get(name) for name in columns_of_the_file]

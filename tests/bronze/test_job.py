@@ -15,6 +15,7 @@ from bronze.job import Summary
 from bronze.tables import IMAGES, QUARANTINE, TABLES
 from lakehouse import delta
 from lakehouse.errors import ForeignTableError, SettingsError, StorageError
+from lakehouse.table import Table
 from lakehouse.workspace import Workspace
 from tests.conftest import add_photographs, photograph
 
@@ -39,7 +40,7 @@ def changed(workspace: Workspace, **settings: object) -> Workspace:
     return Workspace(workspace.settings.model_copy(update=settings))
 
 
-def rows(workspace: Workspace, table: delta.Table = IMAGES, version: int | None = None) -> dict[str, dict[str, Any]]:
+def rows(workspace: Workspace, table: Table = IMAGES, version: int | None = None) -> dict[str, dict[str, Any]]:
     """A table's rows by the name of the file; each file has one."""
     handle = delta.open_table(workspace.lake, table, version)
     assert handle is not None
@@ -382,7 +383,7 @@ def test_no_folder_of_photographs_is_an_error_that_says_how_to_name_one(workspac
 
 def test_foreign_table_stops_the_job_untouched(workspace: Workspace, fruit: list[Path]) -> None:
     """A lake of another layout is not written to."""
-    stranger = delta.Table(IMAGES.name, QUARANTINE.schema, ("path",), ("path",))
+    stranger = Table(IMAGES.name, QUARANTINE.schema, ("path",), ("path",))
     delta.create(workspace.lake, [stranger])
     with pytest.raises(ForeignTableError, match=r"bronze\.images has another layout"):
         run(workspace)

@@ -30,7 +30,7 @@ COUNT = "SELECT count(*) AS n FROM gold.explained_variance"
 def append(lake: Lake, component: int) -> None:
     """Commit one more row of `gold.explained_variance`."""
     row = {"pca_version": 1, "component": component, "variance": 1.0, "ratio": 0.5, "cumulative": 0.5 * component}
-    rows = pa.Table.from_pylist([row], schema=delta.arrow_schema(EXPLAINED_VARIANCE))
+    rows = pa.Table.from_pylist([row], schema=EXPLAINED_VARIANCE.schema)
     delta.write_small(rows, lake, EXPLAINED_VARIANCE, mode="append")
 
 
@@ -148,7 +148,7 @@ def test_long_table_is_cut_and_says_so(lake: Lake, capsys: pytest.CaptureFixture
 def test_wide_rows_stand_upright(lake: Lake, capsys: pytest.CaptureFixture[str]) -> None:
     """A dozen columns side by side would be two letters wide: each has a line, with its value beside it."""
     model = dict.fromkeys(MODELS.schema.names) | {"pca_version": 7, "reason": "asked for"}
-    rows = pa.Table.from_pylist([model], schema=delta.arrow_schema(MODELS))
+    rows = pa.Table.from_pylist([model], schema=MODELS.schema)
     delta.write_small(rows, lake, MODELS, mode="append")
     ask(lake, "SELECT * FROM gold.models", None, None, None)
     shown = capsys.readouterr().out
@@ -208,7 +208,7 @@ def test_text_that_is_neither_is_refused() -> None:
 
 def test_version_whose_files_are_gone_is_refused(lake: Lake) -> None:
     """After an erasure or a VACUUM an older version has a log and no files."""
-    delta.write_small(delta.arrow_schema(EXPLAINED_VARIANCE).empty_table(), lake, EXPLAINED_VARIANCE, mode="overwrite")
+    delta.write_small(EXPLAINED_VARIANCE.schema.empty_table(), lake, EXPLAINED_VARIANCE, mode="overwrite")
     delta.existing(lake, EXPLAINED_VARIANCE).vacuum(0, dry_run=False, enforce_retention_duration=False)
     with pytest.raises(SettingsError, match=r"version 2 can no longer be read: 2 of its 2 files are gone"):
         counted(lake, "2")

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pyspark.sql import SparkSession
 
 from fruits.cli import main
 from tests.conftest import add_photographs
@@ -17,7 +16,7 @@ SUMMARY = {
     "bronze": {"discovered", "ingested", "replaced", "unchanged", "quarantined", "skipped", "removed", "batch"},
     "silver": {"featurized", "copied", "scaled", "removed", "feature_version", "scaler_version", "refit"},
     "gold": {"projected", "removed", "images", "components", "explained_variance", "pca_version", "refit"},
-    "seconds": {"spark", "bronze", "silver", "gold", "total"},
+    "seconds": {"start", "bronze", "silver", "gold", "total"},
 }
 Fruits = Callable[..., int]
 
@@ -34,7 +33,7 @@ def call(*arguments: object) -> int:
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory, spark: SparkSession) -> Path:
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with photographs, settings for a network that needs no weights, and the lake of one run."""
     folder = tmp_path_factory.mktemp("cli")
     add_photographs(folder / "photographs", "Apple", range(6))
@@ -107,7 +106,8 @@ def test_doctor_finds_nothing_to_mend(results: Callable[..., Any]) -> None:
     findings = results("doctor")
     assert [one["name"] for one in findings if not one["ok"]] == []
     names = {one["name"] for one in findings}
-    assert {"python", "java", "weights", "images", "lake", "models"} <= names
+    assert {"python", "versions", "engine", "weights", "images", "lake", "models"} <= names
+    assert names.isdisjoint({"java", "jars"})  # which this engine does without
     (lake,) = [one for one in findings if one["name"] == "lake"]
     assert "gold.projections 6" in lake["found"]
 
@@ -157,6 +157,7 @@ def test_unknown_setting_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[
         (("run", "--config", "/nowhere/settings.yaml"), "/nowhere/settings.yaml cannot be read"),
         (("nonsense",), "nonsense"),
         (("run", "--nonsense"), "--nonsense"),
+        (("run", "--engine", "flink"), "`engine` in --engine is 'flink': Input should be 'auto', 'local' or 'spark'."),
     ],
 )
 def test_wrong_call_is_status_2(

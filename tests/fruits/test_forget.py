@@ -4,13 +4,14 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from pyspark.sql import SparkSession
 
 from bronze.tables import IMAGES, QUARANTINE
 from fruits.forget import forget, told
@@ -21,21 +22,22 @@ from lakehouse.errors import NotHeldError
 from lakehouse.failpoint import POINTS, VARIABLE
 from lakehouse.settings import load_settings
 from lakehouse.workspace import Workspace
-from silver.featurize import Encoder
 from silver.fitted import read_moments
 from silver.moments import Moments
 from silver.tables import FEATURES, SCALED
-from tests.conftest import add_photographs, load_stub, photograph
+from tests.conftest import add_photographs, photograph
+from tests.stub import STUB as ENCODER
+from tests.stub import predict_stub
 from tests.world import World
 
 SECRET, SECOND = photograph(1000, size=(40, 40)), photograph(1001, size=(40, 40))
 CUT = "cut.parquet"  # what no reader can open, and yet holds bytes
-ENCODER = Encoder("stub-r1", 8, load_stub)
+HISTORY = "a lake with a history"
 
 
 def features(content: bytes) -> Any:
     """What the encoder makes of a photograph."""
-    return load_stub()(memoryview(content))
+    return predict_stub(memoryview(content))
 
 
 def in_bytes(folder: Path) -> set[str]:
@@ -60,36 +62,60 @@ def in_rows(folder: Path, path: str) -> set[str]:
     return found
 
 
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory, spark: SparkSession) -> World:
+def make_world(folder: Path, engine: str) -> World:
     """A lake whose photograph `Apple/secret.png` was ingested, replaced, broken for a while, and fitted on."""
-    world = World(tmp_path_factory.mktemp("forget"))
+    world = World(folder)
     secret = world.photographs / "Apple" / "secret.png"
     add_photographs(world.photographs, "Apple", range(5))
     add_photographs(world.photographs, "Kiwi", range(5, 10))
     for content in (SECRET, SECRET[:-5], SECOND):
         secret.write_bytes(content)
-        take_through(workspace_of(world), LAYERS, lambda: ENCODER)
-    refit = Workspace(workspace_of(world).settings.model_copy(update={"refit": "always"}))
+        take_through(workspace_of(world, engine), LAYERS, lambda: ENCODER)
+    refit = workspace_of(world, engine, refit="always")
     take_through(refit, LAYERS, lambda: ENCODER)
     # A run that died has left a file of its own.
     (orphan,) = [Path(name) for name in delta.data_files(refit.lake, FEATURES)][:1]
     orphan.with_name("orphan.parquet").write_bytes(orphan.read_bytes())
     orphan.with_name(CUT).write_bytes(orphan.read_bytes()[:-20])
-    world.keep("a lake with a history")
+    world.keep(HISTORY)
     return world
 
 
-def workspace_of(world: World) -> Workspace:
-    """The world's lake."""
-    return Workspace(load_settings(images=str(world.photographs), lake=str(world.lake), weights="untrained"))
+def workspace_of(world: World, engine: str, **options: str) -> Workspace:
+    """The world's lake, under an engine."""
+    places = {"images": str(world.photographs), "lake": str(world.lake)}
+    return Workspace(load_settings(**places, weights="untrained", engine=engine, **options))
+
+
+@pytest.fixture(scope="module")
+def worlds(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], World]:
+    """The lake that an engine makes, made once; Spark's has files of its change feed, which the local one needs not."""
+    return cache(lambda engine: make_world(tmp_path_factory.mktemp(f"forget-{engine}"), engine))
 
 
 @pytest.fixture
-def workspace(world: World) -> Workspace:
-    """The lake as it was made."""
-    world.go_back("a lake with a history")
-    return workspace_of(world)
+def engine(request: pytest.FixtureRequest) -> str:
+    """The local engine, unless a test is of each."""
+    return str(getattr(request, "param", "local"))
+
+
+EACH_ENGINE = pytest.mark.parametrize("engine", ["local", "spark"], indirect=True)
+
+
+@pytest.fixture
+def world(worlds: Callable[[str], World], engine: str, request: pytest.FixtureRequest) -> World:
+    """The lake as its engine made it."""
+    if engine == "spark":
+        request.getfixturevalue("spark")
+    world = worlds(engine)
+    world.go_back(HISTORY)
+    return world
+
+
+@pytest.fixture
+def workspace(world: World, engine: str) -> Workspace:
+    """The world's lake, under its engine."""
+    return workspace_of(world, engine)
 
 
 @pytest.fixture
@@ -112,13 +138,16 @@ def assert_forgotten(workspace: Workspace, world: World, path: str) -> None:
     np.testing.assert_allclose(covered.moments.scatter, expected.scatter, rtol=1e-9, atol=1e-6)
 
 
-def test_forgotten_photograph_is_in_no_file_of_the_lake(workspace: Workspace, world: World, secret: Path) -> None:
+@EACH_ENGINE
+def test_forgotten_photograph_is_in_no_file_of_the_lake(
+    workspace: Workspace, world: World, secret: Path, engine: str
+) -> None:
     """Not in history, the change feed, quarantine, what a dead run left, or an artifact that names it."""
     artifact = next((world.lake / "mlflow" / "artifacts").rglob("figures")) / "outliers.json"
     artifact.write_text(f'["{secret}"]')
     path = f"file://{secret}"
     assert {file.split("/")[1] for file in in_rows(world.lake, path)} >= {"images", "features", "scaled", "projections"}
-    assert any("_change_data" in file for file in in_rows(world.lake, path))
+    assert any("_change_data" in file for file in in_rows(world.lake, path)) == (engine == "spark")
     assert {file.split("/")[0] for file in in_bytes(world.lake)} >= {"bronze", "silver"}
     secret.unlink()
     done = forget(workspace.settings, [str(secret)])
@@ -131,15 +160,16 @@ def test_forgotten_photograph_is_in_no_file_of_the_lake(workspace: Workspace, wo
     assert_forgotten(workspace, world, path)
     with pytest.raises(NotHeldError, match="does not hold"):
         forget(workspace.settings, [str(secret)])
-    assert take_through(workspace_of(world), LAYERS, lambda: ENCODER)["gold"]["images"] == 10
+    assert take_through(workspace_of(world, engine), LAYERS, lambda: ENCODER)["gold"]["images"] == 10
     assert_forgotten(workspace, world, path)
 
 
+@EACH_ENGINE
 @pytest.mark.parametrize("point", [point for point in POINTS if point.startswith("forget.")])
 def test_forgetting_killed_there_is_finished_by_the_same_call(
     workspace: Workspace, world: World, secret: Path, point: str
 ) -> None:
-    """SIGKILL at each point, in a process of its own."""
+    """SIGKILL at each point, in a process of its own, which computes by the local engine whoever made the lake."""
     secret.unlink()
     command = [sys.executable, "-m", "fruits", "forget", str(secret), "--lake", str(world.lake)]
     done = subprocess.run(command, env={**os.environ, VARIABLE: point}, capture_output=True, timeout=300, check=False)

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from pyspark.sql import SparkSession
 from typer.testing import CliRunner
 
 import gold.job
@@ -27,7 +26,7 @@ KINDS = ("Apple Red", "Banana", "Kiwi")
 
 
 @pytest.fixture(scope="module")
-def settings(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     """A lake of three kinds, in a training and a test split."""
     folder = tmp_path_factory.mktemp("identify")
     draw_photographs(folder / "photographs", views=12, kinds=KINDS, size=48)
@@ -152,9 +151,7 @@ def test_fit_logs_how_well_photographs_are_told(settings: Settings) -> None:
     assert delta.existing(workspace.lake, CALIBRATIONS).version() == before
 
 
-def test_unlabelled_photographs_are_neighbours_alone(
-    settings: Settings, kiwi: Path, tmp_path: Path, spark: SparkSession
-) -> None:
+def test_unlabelled_photographs_are_neighbours_alone(settings: Settings, kiwi: Path, tmp_path: Path) -> None:
     """A flat folder has no labels to tell."""
     draw_photographs(tmp_path / "drawn", views=6, kinds=KINDS[:1], size=48)
     (tmp_path / "flat").mkdir()

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pyspark.sql import SparkSession
 
 from fruits.compare import compare, show_comparison
 from fruits.run import LAYERS, take_through
@@ -24,23 +23,24 @@ from lakehouse.delta import Lake
 from lakehouse.errors import LakehouseError, SettingsError
 from lakehouse.settings import Settings, load_settings
 from lakehouse.workspace import Workspace
-from silver.featurize import Encoder
-from tests.conftest import add_photographs, load_stub
+from tests.conftest import add_photographs
 from tests.fruits.test_cli import call
 from tests.processes import descendants
+from tests.stub import STUB
 
 PATIENCE = 60_000  # milliseconds
 
 
 @pytest.fixture(scope="module")
-def settings(tmp_path_factory: pytest.TempPathFactory, spark: SparkSession) -> Settings:
+def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     """A lake with two fits, the second of more photographs."""
     folder = tmp_path_factory.mktemp("models")
     settings = load_settings(images=str(folder / "photographs"), lake=str(folder / "lake"), weights="untrained")
     for label, seeds in (("Apple", range(8)), ("Kiwi", range(8, 14))):
         add_photographs(folder / "photographs", label, seeds)
         workspace = Workspace(settings.model_copy(update={"refit": "always"}))
-        take_through(workspace, LAYERS, lambda: Encoder("stub-r1", 8, load_stub))
+        take_through(workspace, LAYERS, lambda: STUB)
+        workspace.close()
     return settings
 
 

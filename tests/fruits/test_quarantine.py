@@ -44,7 +44,7 @@ def hold_back(lake: Lake, *files: tuple[str, str]) -> None:
         }
         for number, (name, reason) in enumerate(files)
     ]
-    content = pa.Table.from_pylist(rows, schema=delta.arrow_schema(QUARANTINE))
+    content = pa.Table.from_pylist(rows, schema=QUARANTINE.schema)
     delta.write_small(content, lake, QUARANTINE, mode="append")
 
 
@@ -86,7 +86,9 @@ def test_one_reason_can_be_asked_for(filled: Lake) -> None:
 
 def test_unknown_reason_is_the_callers_mistake(filled: Lake) -> None:
     """The message names what was given, and the vocabulary."""
-    with pytest.raises(SettingsError, match=r"--reason is 'broken'; it is one of empty, not_an_image, .*unreadable\."):
+    with pytest.raises(
+        SettingsError, match=r"--reason is 'broken'; it is one of empty, not_an_image, .*unreadable, kills_the_reader\."
+    ):
         held_back(filled, "broken")
 
 

@@ -28,11 +28,12 @@ from gold.job import PCA
 from gold.likeness import find_centroids
 from gold.tables import EXPLAINED_VARIANCE, MODELS, PROJECTIONS
 from lakehouse import delta
-from lakehouse.delta import Lake, Table
+from lakehouse.delta import Lake
 from lakehouse.errors import LakehouseError, StorageError
 from lakehouse.progress import Silence
 from lakehouse.registry import Fit, Registry
 from lakehouse.settings import Settings
+from lakehouse.table import Table
 from silver.fitted import SCALER
 from tests.conftest import photograph
 
@@ -44,7 +45,7 @@ LIMITS = Limits(("JPEG", "PNG"), 1 << 20, 1 << 20)
 def write(lake: Lake, table: Table, rows: list[dict[str, Any]]) -> None:
     """Append rows to a table."""
     delta.create(lake, [table])
-    content = pa.Table.from_pylist(rows, schema=delta.arrow_schema(table))
+    content = pa.Table.from_pylist(rows, schema=table.schema)
     delta.write_small(content, lake, table, mode="append")
 
 
@@ -250,7 +251,7 @@ def test_lake_without_gold_shows_bronze(settings: Settings) -> None:
     """Photographs are counted before there is a projection."""
     lake = Lake(settings.lake)
     add_images(lake, [("Apple", None, "a.png")])
-    delta.write_small(delta.arrow_schema(PROJECTIONS).empty_table(), lake, PROJECTIONS, mode="overwrite")
+    delta.write_small(PROJECTIONS.schema.empty_table(), lake, PROJECTIONS, mode="overwrite")
     page = page_of(settings)
     assert cells(page, "Photographs by label")[1][:3] == ["Apple", "1", "1"]
     assert "There are no projections yet" in page

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pyspark.sql import SparkSession
 
 from fruits.models import list_models
 from fruits.rollback import roll_back, unpin
@@ -16,15 +15,16 @@ from fruits.run import LAYERS, take_through
 from gold.job import PCA
 from gold.tables import PROJECTIONS
 from lakehouse import delta
-from lakehouse.delta import Table
 from lakehouse.errors import SettingsError, TamperedModelError
 from lakehouse.progress import Silence
 from lakehouse.settings import Settings, load_settings
+from lakehouse.table import Table
 from lakehouse.workspace import Workspace
 from silver.featurize import Encoder
 from silver.fitted import SCALER
 from silver.tables import SCALED
-from tests.conftest import add_photographs, load_stub
+from tests.conftest import add_photographs
+from tests.stub import STUB
 from tests.world import World
 
 READS = 500
@@ -50,15 +50,14 @@ def take(workspace: Workspace, encoder: Encoder, **changes: object) -> dict[str,
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory, spark: SparkSession) -> World:
+def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     """A lake whose second PCA is of more photographs than its first."""
     world = World(tmp_path_factory.mktemp("rollback"))
-    encoder = Encoder("stub-r1", 8, load_stub)
     workspace = Workspace(load_settings(images=str(world.photographs), lake=str(world.lake), weights="untrained"))
     add_photographs(world.photographs, "Apple", range(8))
-    take(workspace, encoder)
+    take(workspace, STUB)
     add_photographs(world.photographs, "Kiwi", range(8, 14))
-    assert take(workspace, encoder, refit="always")["gold"]["pca_version"] == 2
+    assert take(workspace, STUB, refit="always")["gold"]["pca_version"] == 2
     world.keep("two versions")
     return world
 
@@ -83,7 +82,7 @@ def run(workspace: Workspace, encoder: Encoder) -> Run:
 
 
 def column(settings: Settings, table: Table, name: str) -> set[int]:
-    """The values of a column, by a reader without Spark."""
+    """The values of a column, by delta-rs."""
     rows = delta.existing(Workspace(settings).lake, table).to_pyarrow_table(columns=[name])
     return set(rows.column(name).to_pylist())
 

@@ -7,24 +7,26 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from pyspark.sql import SparkSession
 
 from bronze.tables import IMAGES
 from fruits.run import LAYERS, run_layers, take_through
 from fruits.writing import writing
 from gold.tables import PROJECTIONS
 from lakehouse import delta
+from lakehouse.engine.local.engine import FEW
 from lakehouse.errors import LeaseHeldError, LeaseLostError
 from lakehouse.lease import open_lease
-from lakehouse.settings import load_settings
+from lakehouse.settings import Settings, load_settings
 from lakehouse.workspace import Workspace
 from silver.featurize import Encoder, Predict
 from silver.tables import FEATURES, SCALED
 from tests.conftest import add_photographs
-from tests.fruits.test_cli import call
+from tests.fruits.test_cli import call, fails
+from tests.processes import command, descendants
 
 PER_PHOTOGRAPH = (IMAGES, FEATURES, SCALED, PROJECTIONS)
 
@@ -68,29 +70,58 @@ def test_run_that_has_lost_its_lease_stops_before_its_next_commit(
     assert delta.count(workspace.lake, PROJECTIONS) == 5
 
 
-def test_spark_is_stopped_while_it_works_for_a_lost_lease(
-    workspace: Workspace, photographs: Path, encoder: Encoder, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Nobody waits for a long stage whose commit is forbidden anyway."""
-    add_photographs(photographs, "Apple", range(4))
-    monkeypatch.setattr("fruits.writing.open_lease", lambda lake, on_lost: open_lease(lake, ttl=1.0, on_lost=on_lost))
-    lease = Path(workspace.lake.folder("lease.json"))
+@dataclass(frozen=True)
+class LoadRobbing:
+    """An encoder's loader that takes the lake's lease away, and then goes on for much longer than a test waits."""
 
-    def rob_and_sleep() -> Predict:
-        lease.unlink(missing_ok=True)
-        time.sleep(120)
+    lease: Path
+
+    def __call__(self) -> Predict:
+        """Rob, and sleep."""
+        self.lease.unlink(missing_ok=True)
+        time.sleep(600)
         raise AssertionError("was not stopped")
 
+
+def test_engine_is_stopped_while_it_works_for_a_lost_lease(
+    workspace: Workspace, photographs: Path, encoder: Encoder, engine_name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody waits for a long stage whose commit is forbidden anyway, and no process goes on with it."""
+    add_photographs(photographs, "Apple", range(FEW + 6))
+    monkeypatch.setattr("fruits.writing.open_lease", lambda lake, on_lost: open_lease(lake, ttl=1.0, on_lost=on_lost))
+    settings = workspace.settings.model_copy(update={"engine": engine_name, "processes": 2})
     take_through(workspace, ["bronze"], lambda: encoder)
-    begun = time.monotonic()
-    with pytest.raises(LeaseLostError, match="run again"), writing(workspace.settings) as held:
-        take_through(held, ["silver"], lambda: Encoder("slow-r1", 8, rob_and_sleep))
-    assert time.monotonic() - begun < 60
+    workspace.close()
+    robbing = Encoder("slow-r1", 8, LoadRobbing(Path(workspace.lake.folder("lease.json"))))
+    with pytest.raises(LeaseLostError, match="run again"), writing(settings) as held:
+        take_through(held, ["silver"], lambda: robbing)
+    assert workers() == []
+    assert delta.count(workspace.lake, FEATURES) == 0
+
+
+def workers() -> list[int]:
+    """The worker processes of this one."""
+    return [pid for pid in descendants(os.getpid()) if "lakehouse.engine.local.worker" in command(pid)]
+
+
+def test_registering_without_a_catalog_is_refused_before_anything_is_written(
+    settings: Settings, photographs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The local engine has no catalog: exit status 2, the setting is named, and there is no lake yet."""
+    add_photographs(photographs, "Apple", range(3))
+    config = tmp_path / "settings.yaml"
+    config.write_text(f"images: {photographs}\nlake: {tmp_path}/lake\nregister_tables: true\nweights: untrained\n")
+    for name in ("run", "bronze", "silver", "gold"):
+        status, said = fails(capsys, name, "--config", config, "--engine", "local")
+        assert status == 2
+        assert "`register_tables`" in said
+        assert "--engine spark" in said
+    assert not (tmp_path / "lake").exists()
 
 
 @pytest.mark.parametrize("name", ["best {of} 2024/lake", "a*b/lake"])
 def test_every_photograph_is_one_row_also_in_a_lake_whose_name_looks_like_a_pattern(
-    spark: SparkSession, tmp_path: Path, photographs: Path, tracking_store: Path, encoder: Encoder, name: str
+    tmp_path: Path, photographs: Path, tracking_store: Path, encoder: Encoder, name: str
 ) -> None:
     """After the first run, a second one, and an increment."""
     workspace = Workspace(load_settings(images=str(photographs), lake=str(tmp_path / name), weights="untrained"))

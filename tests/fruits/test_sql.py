@@ -8,15 +8,18 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from pyspark.sql import SparkSession
 
 import bronze.tables
 from fruits.answers import SqlFormat, print_answer
 from fruits.sql import TABLES, answer
-from gold.tables import EXPLAINED_VARIANCE
+from gold.tables import EXPLAINED_VARIANCE, MODELS
 from lakehouse import delta
 from lakehouse.delta import Lake
+from lakehouse.engine import open_engine
 from lakehouse.errors import LakehouseError, SettingsError
+from lakehouse.progress import Silence
+from lakehouse.settings import load_settings
+from lakehouse.table import Table
 
 QUERY = "SELECT component, ratio FROM gold.explained_variance ORDER BY component"
 
@@ -31,7 +34,7 @@ def lake(tmp_path: Path) -> Lake:
         for number, ratio in ((1, 0.75), (2, 0.25))
     ]
     delta.write_small(
-        pa.Table.from_pylist(rows, schema=delta.arrow_schema(EXPLAINED_VARIANCE)),
+        pa.Table.from_pylist(rows, schema=EXPLAINED_VARIANCE.schema),
         lake,
         EXPLAINED_VARIANCE,
         mode="append",
@@ -45,19 +48,23 @@ def test_answer_has_columns_and_rows(lake: Lake) -> None:
 
 
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
-def test_every_table_can_be_asked(lake: Lake, table: delta.Table) -> None:
+def test_every_table_can_be_asked(lake: Lake, table: Table) -> None:
     """Each table of each layer is there under its name, with its columns in order, even while it is empty."""
     columns, _ = answer(lake, f"SELECT * FROM {table.name}")
     assert columns == table.schema.names
 
 
-def test_rows_that_were_merged_are_rows_like_others(lake: Lake, spark: SparkSession) -> None:
-    """With the change feed on, MERGE writes files with one more column, `_change_type`: it is none of the table's."""
-    new = spark.createDataFrame([(1, 2, 1.0, 0.2, 0.9), (1, 3, 1.0, 0.1, 1.0)], EXPLAINED_VARIANCE.schema)
-    delta.merge(new, lake, EXPLAINED_VARIANCE)
-    columns, rows = answer(lake, "SELECT * FROM gold.explained_variance ORDER BY component")
-    assert columns == EXPLAINED_VARIANCE.schema.names
-    assert [(row[1], row[3]) for row in rows] == [(1, 0.75), (2, 0.2), (3, 0.1)]
+def test_rows_that_were_merged_are_rows_like_others(lake: Lake, engine_name: str) -> None:
+    """With the change feed on, Spark's MERGE writes files with one more column, `_change_type`: it is none of ours."""
+    engine = open_engine(load_settings(lake=lake.uri, engine=engine_name), lake, Silence())
+    for rows in ({1: 0.75, 2: 0.25}, {2: 0.5, 3: 0.5}):
+        fits = [{"pca_version": version, "threshold": threshold} for version, threshold in rows.items()]
+        engine.merge(engine.of(pa.Table.from_pylist(fits, schema=MODELS.schema)), MODELS)
+    engine.close()
+    columns, rows = answer(lake, "SELECT * FROM gold.models ORDER BY pca_version")
+    assert columns == MODELS.schema.names
+    at = columns.index("threshold")
+    assert [(row[0], row[at]) for row in rows] == [(1, 0.75), (2, 0.5), (3, 0.5)]
 
 
 def test_tables_join_across_layers(lake: Lake) -> None:

@@ -5,22 +5,28 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
-from pyspark.sql import SparkSession
 
 from bronze.tables import IMAGES, QUARANTINE
 from fruits.sql import TABLES, Session, answer
 from gold.pca import Spectrum, components_needed, fit_pca, fit_spectrum
 from gold.tables import EXPLAINED_VARIANCE, MODELS, PROJECTIONS
 from lakehouse import delta
-from lakehouse.delta import Lake, Table
+from lakehouse.delta import Lake
+from lakehouse.engine import open_engine
+from lakehouse.progress import Silence
+from lakehouse.settings import load_settings
+from lakehouse.table import Table
 from silver.moments import Moments
 from silver.scale import fit_scaler
 from silver.tables import FEATURES, SCALED
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "sql.md").read_text(encoding="utf-8")
 SECTIONS = {
@@ -36,7 +42,7 @@ TURNED = 9  # its features are those of a kiwi, whatever its folder says
 def write(lake: Lake, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
     """Append rows; columns that they leave out are null."""
     columns = [{name: row.get(name) for name in table.schema.names} for row in rows]
-    delta.write_small(pa.Table.from_pylist(columns, schema=delta.arrow_schema(table)), lake, table, mode="append")
+    delta.write_small(pa.Table.from_pylist(columns, schema=table.schema), lake, table, mode="append")
 
 
 def photographs() -> list[dict[str, Any]]:
@@ -131,15 +137,15 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Lake:
 
 
 @pytest.fixture(scope="module")
-def sparks(spark: SparkSession, lake: Lake) -> Iterator[SparkSession]:
-    """Spark, with the lake's tables in its catalog."""
+def sparks(spark: "SparkSession", lake: Lake) -> "Iterator[SparkSession]":
+    """Spark, with the lake's tables in its catalog, as `register_tables` enters them; Delta's own reader reads them."""
     drop(spark)
-    delta.register(spark, lake, TABLES)
+    open_engine(load_settings(lake=lake.uri, engine="spark"), lake, Silence()).register(TABLES)
     yield spark
     drop(spark)
 
 
-def drop(spark: SparkSession) -> None:
+def drop(spark: "SparkSession") -> None:
     """Take the tables out of the catalog; their files stay."""
     for layer in ("bronze", "silver", "gold"):
         spark.sql(f"DROP DATABASE IF EXISTS {layer} CASCADE")
@@ -172,7 +178,7 @@ def test_document_has_its_questions() -> None:
 
 
 @pytest.mark.parametrize("title", SECTIONS)
-def test_query_answers_the_same_in_duckdb_and_in_spark(lake: Lake, sparks: SparkSession, title: str) -> None:
+def test_query_answers_the_same_in_duckdb_and_in_spark(lake: Lake, sparks: "SparkSession", title: str) -> None:
     """The same columns, and the same rows in the same order, of which there are some."""
     blocks = SECTIONS[title]
     columns, rows = answer(lake, blocks.get("duckdb") or blocks[""])
@@ -183,7 +189,7 @@ def test_query_answers_the_same_in_duckdb_and_in_spark(lake: Lake, sparks: Spark
     assert plain(rows) == [[but_for_rounding(value) for value in row] for row in theirs]
 
 
-def test_version_is_the_same_in_both(lake: Lake, sparks: SparkSession) -> None:
+def test_version_is_the_same_in_both(lake: Lake, sparks: "SparkSession") -> None:
     """`--as-of 1` is Spark's `VERSION AS OF 1`: after the first of two fits."""
     found = Session(lake, 1).ask("SELECT pca_version, images FROM gold.models")
     assert found is not None

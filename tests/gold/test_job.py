@@ -13,8 +13,8 @@ import silver.job
 from gold.job import PCA
 from gold.tables import EXPLAINED_VARIANCE, MODELS, PROJECTIONS, TABLES
 from lakehouse import delta
-from lakehouse.delta import Table
 from lakehouse.errors import SettingsError, TamperedModelError
+from lakehouse.table import Table
 from lakehouse.workspace import Workspace
 from silver.featurize import Encoder
 from silver.fitted import SCALER

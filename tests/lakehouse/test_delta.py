@@ -1,38 +1,30 @@
-"""Delta I/O: what is written is there once, in one commit, counted, readable by others; strangers are not touched."""
+"""Delta tables by their logs: created once, plain, and never over a stranger; what their statistics and marks say."""
 
-import json
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import deltalake
 import duckdb
 import pyarrow as pa
 import pytest
-from chispa import assert_df_equality
-from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F
-from pyspark.sql.types import ArrayType, FloatType, LongType, StringType, StructField, StructType
 
 import bronze.tables
 import gold.tables
 import silver.tables
 from lakehouse import delta
-from lakehouse.delta import Lake, Table
-from lakehouse.errors import ForeignTableError
+from lakehouse.delta import Lake
+from lakehouse.engine import open_engine
+from lakehouse.engine.port import Counts, Engine
+from lakehouse.errors import ForeignTableError, LeaseLostError
+from lakehouse.progress import Silence
+from lakehouse.settings import load_settings
+from lakehouse.table import LAYOUT, Table
+from tests.conftest import SMALL_SESSION
+from tests.lakehouse.engine.fruit import FRUIT, by_path, fruit, held, many
 
-FRUIT = Table(
-    name="garden.fruit",
-    schema=StructType(
-        [
-            StructField("path", StringType()),
-            StructField("sha256", StringType()),
-            StructField("weights", ArrayType(FloatType())),
-            StructField("batch", LongType()),
-        ]
-    ),
-    key=("path",),
-    statistics=("path", "batch"),
-)
+Opening = Callable[[str], Engine]
 
 
 @pytest.fixture
@@ -43,16 +35,25 @@ def lake(tmp_path: Path) -> Lake:
     return lake
 
 
-def fruit(spark: SparkSession, *rows: tuple[str, str | None, int]) -> DataFrame:
-    """Rows of the table: path, sha256, batch."""
-    whole = [(path, sha256, [1.5, batch / 2], batch) for path, sha256, batch in rows]
-    return spark.createDataFrame(whole, FRUIT.schema)
+@pytest.fixture
+def opened(lake: Lake) -> Iterator[Opening]:
+    """Open engines on the lake by their names."""
+    engines = []
+
+    def open_one(name: str) -> Engine:
+        settings = load_settings(lake=lake.uri, engine=name, spark_local=SMALL_SESSION)
+        engines.append(open_engine(settings, lake, Silence()))
+        return engines[-1]
+
+    yield open_one
+    for engine in engines:
+        engine.close()
 
 
-def assert_holds(spark: SparkSession, lake: Lake, *rows: tuple[str, str | None, int]) -> None:
-    """The table's current rows are these, in any order."""
-    found = delta.read(spark, lake, FRUIT)
-    assert_df_equality(found, fruit(spark, *rows), ignore_row_order=True, ignore_nullable=True)
+@pytest.fixture
+def engine(opened: Opening) -> Engine:
+    """The local engine on the lake."""
+    return opened("local")
 
 
 def version(lake: Lake) -> int:
@@ -65,6 +66,9 @@ def files(folder: Path) -> dict[Path, bytes]:
     return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
+# ---- creating -------------------------------------------------------------------------------------------------------
+
+
 def test_tables_are_created_once_and_plain(lake: Lake) -> None:
     """The second call writes no file; the oldest reader of Delta can read, and the change feed is on from the start."""
     folder = Path(lake.path(FRUIT))
@@ -75,7 +79,7 @@ def test_tables_are_created_once_and_plain(lake: Lake) -> None:
     assert (handle.version(), handle.protocol().min_reader_version, handle.protocol().reader_features) == (0, 1, None)
     assert handle.metadata().name == "garden.fruit"
     assert handle.metadata().configuration["delta.enableChangeDataFeed"] == "true"
-    assert StructType.fromJson(json.loads(handle.schema().to_json())) == FRUIT.schema
+    assert delta.dataset(lake, FRUIT).schema == FRUIT.schema
 
 
 def test_every_table_of_the_project_can_be_created_and_created_again(tmp_path: Path) -> None:
@@ -91,14 +95,16 @@ def test_every_table_of_the_project_can_be_created_and_created_again(tmp_path: P
         assert Path(lake.path(table)) == tmp_path / "lake" / Path(*table.name.split("."))
 
 
-STRANGERS = {
-    "another column": {"schema": StructType([*FRUIT.schema.fields, StructField("colour", StringType())])},
-    "a column less": {"schema": StructType(FRUIT.schema.fields[:-1])},
-    "another type": {"schema": StructType([*FRUIT.schema.fields[:-1], StructField("batch", StringType())])},
+COLUMNS = [*FRUIT.schema]
+BATCH = FRUIT.schema.get_field_index("batch")
+STRANGERS: dict[str, dict[str, Any]] = {
+    "another column": {"schema": FRUIT.schema.append(pa.field("colour", pa.string()))},
+    "a column less": {"schema": pa.schema(COLUMNS[:-1])},
+    "another type": {"schema": FRUIT.schema.set(BATCH, pa.field("batch", pa.string()))},
     "another layout": {"configuration": {"fruits.layout": "2"}},
     "no layout": {"configuration": {}},
     "partitions": {"partition_by": ["batch"]},
-    "reader version 3": {"configuration": {"fruits.layout": delta.LAYOUT, "delta.enableDeletionVectors": "true"}},
+    "reader version 3": {"configuration": {"fruits.layout": LAYOUT, "delta.enableDeletionVectors": "true"}},
 }
 
 
@@ -106,8 +112,8 @@ STRANGERS = {
 def test_table_of_another_layout_is_refused_and_not_touched(tmp_path: Path, stranger: str) -> None:
     """The message says what was found and what to do; no table at all is made beside it."""
     lake, other = Lake(f"file://{tmp_path}"), Table("garden.other", FRUIT.schema, FRUIT.key, FRUIT.statistics)
-    kind = {"schema": FRUIT.schema, "configuration": FRUIT.properties, **STRANGERS[stranger]}
-    schema = deltalake.Schema.from_json(kind.pop("schema").json())
+    kind: dict[str, Any] = {"schema": FRUIT.schema, "configuration": FRUIT.properties, **STRANGERS[stranger]}
+    schema = deltalake.Schema.from_arrow(kind.pop("schema"))
     deltalake.DeltaTable.create(lake.path(FRUIT), schema, raise_if_key_not_exists=False, **kind)
     before = files(tmp_path)
     message = r"table garden\.fruit has another layout .*columns: path, .*not touched\. Use the version of fruits"
@@ -117,188 +123,152 @@ def test_table_of_another_layout_is_refused_and_not_touched(tmp_path: Path, stra
 
 
 def test_tables_that_are_not_there_are_told_from_empty_ones(lake: Lake) -> None:
-    """None, not an empty table."""
+    """None, not an empty table; neither has data files."""
+    none = Table("garden.none", FRUIT.schema, ("path",), ())
     assert delta.open_table(lake, FRUIT) is not None
-    assert delta.open_table(lake, Table("garden.none", FRUIT.schema, ("path",), ())) is None
+    assert delta.open_table(lake, none) is None
+    for table in (FRUIT, none):
+        assert (delta.snapshot(lake, table), delta.data_files(lake, table)) == ([], [])
 
 
-def test_each_write_is_one_commit_and_returns_how_many_rows_it_was_about(spark: SparkSession, lake: Lake) -> None:
-    """Append, merge, delete and replace, in turn, with what the table then holds."""
-    assert delta.append(fruit(spark, ("a", "1", 1), ("b", "1", 1), ("c", None, 1)), lake, FRUIT) == 3
-    assert (version(lake), delta.count(lake, FRUIT)) == (1, 3)
-
-    assert delta.merge(fruit(spark, ("b", "2", 2), ("d", "2", 2), ("e", "2", 2)), lake, FRUIT) == 2
-    assert version(lake) == 2
-    assert_holds(spark, lake, ("a", "1", 1), ("b", "2", 2), ("c", None, 1), ("d", "2", 2), ("e", "2", 2))
-
-    touch = {"batch": "new.batch"}
-    rows = fruit(spark, ("a", "1", 3), ("b", "3", 3), ("c", None, 3), ("f", "3", 3))
-    rows = rows.withColumn("weights", F.lit(None).cast("array<float>"))
-    assert delta.merge(rows, lake, FRUIT, touch=touch) == 1
-    assert version(lake) == 3
-    held = {row.path: (row.sha256, row.weights, row.batch) for row in delta.read(spark, lake, FRUIT).collect()}
-    assert held == {
-        "a": ("1", [1.5, 0.5], 3),  # the same content: only what is touched
-        "b": ("3", None, 3),
-        "c": (None, [1.5, 0.5], 3),
-        "d": ("2", [1.5, 1.0], 2),
-        "e": ("2", [1.5, 1.0], 2),
-        "f": ("3", None, 3),
-    }
-
-    keys = spark.createDataFrame([("a", 0), ("b", 0), ("nobody", 0)], "path string, other long")
-    assert delta.delete(keys, lake, FRUIT) == 2
-    assert (version(lake), delta.count(lake, FRUIT)) == (4, 4)
-
-    assert delta.replace(fruit(spark, ("z", "9", 9)), lake, FRUIT) == 1
-    assert version(lake) == 5
-    assert_holds(spark, lake, ("z", "9", 9))
+# ---- what the log says ----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("before", ["nothing", "append", "mark", "delete"])
-def test_writing_no_rows_counts_none(spark: SparkSession, lake: Lake, before: str) -> None:
-    """Whatever the commit before was about: its figures are not those of a write that had nothing to do."""
-    none = fruit(spark).repartition(2)
-    if before != "nothing":
-        delta.append(fruit(spark, ("a", "1", 1), ("b", "1", 1)), lake, FRUIT)
-    if before == "mark":
-        delta.mark_transaction(lake, FRUIT, "test", 1)
-    if before == "delete":
-        delta.delete(fruit(spark, ("b", None, 0)), lake, FRUIT)
-    expected = {"nothing": 0, "append": 2, "mark": 2, "delete": 1}[before]
-    assert delta.append(none, lake, FRUIT) == 0
-    assert delta.merge(none, lake, FRUIT) == 0
-    assert delta.delete(none, lake, FRUIT) == 0
-    assert delta.delete(fruit(spark, ("nobody", None, 0)), lake, FRUIT) == 0
-    assert delta.count(lake, FRUIT) == expected
-    assert delta.replace(none, lake, FRUIT) == 0
-    assert (delta.count(lake, FRUIT), delta.read(spark, lake, FRUIT).count()) == (0, 0)
+def test_figures_come_from_the_logs_statistics(engine: Engine, lake: Lake) -> None:
+    """Count, maximum and versions agree with the rows after every kind of write, and nothing is there at first."""
+
+    def figures() -> tuple[int, int | None, set[int]]:
+        return delta.count(lake, FRUIT), delta.maximum(lake, FRUIT, "batch"), delta.versions(lake, FRUIT, "batch")
+
+    assert figures() == (0, None, set())
+    engine.append(engine.of(fruit(("a", "1", 3), ("b", "1", 3))), FRUIT)
+    engine.append(engine.of(fruit(("c", "1", 5))), FRUIT)
+    assert figures() == (3, 5, {3, 5})
+    engine.delete(engine.of(fruit(("c", None, 0))), FRUIT)
+    assert figures() == (2, 3, {3})
+    delta.write_small(fruit(("s", "1", 8)), lake, FRUIT, mode="append")
+    assert figures() == (3, 8, {3, 8})
+    delta.write_small(fruit(("s", "1", 8)), lake, FRUIT, mode="overwrite")
+    assert figures() == (1, 8, {8})
 
 
-def test_rows_read_are_of_the_version_that_was_the_newest_then(spark: SparkSession, lake: Lake) -> None:
-    """A later write does not change what a reader has in hand; an empty table has its columns."""
-    empty = delta.read(spark, lake, FRUIT)
-    assert (empty.schema, empty.count()) == (FRUIT.schema, 0)
-    delta.append(fruit(spark, ("a", "1", 1)), lake, FRUIT)
-    first = delta.read(spark, lake, FRUIT)
-    delta.replace(fruit(spark, ("b", "2", 2)), lake, FRUIT)
-    assert [row.path for row in first.collect()] == ["a"]
-    assert_holds(spark, lake, ("b", "2", 2))
+def test_snapshot_tells_of_each_file_what_it_holds(lake: Lake) -> None:
+    """Of the newest version or of an older one: its place and size, its rows, and the bounds of some columns."""
+    delta.write_small(many(5), lake, FRUIT, mode="append")
+    delta.write_small(fruit(("é %20", None, 9)), lake, FRUIT, mode="append")
+    (first,), both = delta.snapshot(lake, FRUIT, 1), delta.snapshot(lake, FRUIT)
+    assert first in both
+    (second,) = (file for file in both if file != first)
+    assert [Path(file.name).stat().st_size for file in both] == [file.size for file in both]
+    assert {Path(file.name).parent for file in both} == {Path(lake.path(FRUIT))}
+    assert (first.rows, second.rows) == (5, 1)
+    assert (first.minimum["path"], first.maximum["path"]) == ("fruit 000000", "fruit 000004")
+    assert (first.minimum["batch"], first.maximum["batch"]) == (0, 4)
+    assert (second.minimum["path"], second.maximum["path"]) == ("é %20", "é %20")
+    for file in both:
+        assert file.minimum.keys() == file.maximum.keys() == {*FRUIT.statistics}
+    # The log has milliseconds, of instants in microseconds: the bounds must enclose them.
+    (row,) = fruit(("x", None, 9)).to_pylist()
+    assert second.minimum["picked"] <= row["picked"] <= second.maximum["picked"]
+    assert {*delta.data_files(lake, FRUIT)} == {file.name for file in both}
+    assert delta.data_files(lake, FRUIT, 1) == [first.name]
 
 
-def test_change_feed_tells_what_each_version_changed(spark: SparkSession, lake: Lake) -> None:
-    """Rows added, changed (before and after) and removed, with the version; both ends are included."""
-    delta.append(fruit(spark, ("a", "1", 1), ("b", "1", 1)), lake, FRUIT)
-    delta.merge(fruit(spark, ("b", "2", 2), ("c", "2", 2)), lake, FRUIT)
-    delta.delete(fruit(spark, ("a", None, 0)), lake, FRUIT)
-    columns = ("_commit_version", "_change_type", "path", "sha256")
-    changes = sorted(tuple(row) for row in delta.read_changes(spark, lake, FRUIT, 2, 3).select(*columns).collect())
-    assert changes == [
-        (2, "insert", "c", "2"),
-        (2, "update_postimage", "b", "2"),
-        (2, "update_preimage", "b", "1"),
-        (3, "delete", "a", "1"),
-    ]
-
-
-def test_transaction_numbers_are_kept_in_the_log(spark: SparkSession, lake: Lake) -> None:
+def test_transaction_numbers_are_kept_in_the_log(engine: Engine, lake: Lake) -> None:
     """Each application has its own, 0 before the first; a number is a commit without data and outlives later ones."""
     assert delta.transaction_version(lake, FRUIT, "ingest") == 0
-    delta.append(fruit(spark, ("a", "1", 1)), lake, FRUIT)
+    engine.append(engine.of(fruit(("a", "1", 1))), FRUIT)
     delta.mark_transaction(lake, FRUIT, "ingest", 7)
     delta.mark_transaction(lake, FRUIT, "other", 2)
-    delta.append(fruit(spark, ("b", "1", 1)), lake, FRUIT)
+    engine.append(engine.of(fruit(("b", "1", 1))), FRUIT)
     assert [delta.transaction_version(lake, FRUIT, name) for name in ("ingest", "other", "nobody")] == [7, 2, 0]
     assert version(lake) == 4
     delta.mark_transaction(lake, FRUIT, "ingest", 8)
     assert delta.transaction_version(lake, FRUIT, "ingest") == 8
-    assert_holds(spark, lake, ("a", "1", 1), ("b", "1", 1))
+    assert held(lake) == by_path(fruit(("a", "1", 1), ("b", "1", 1)))
 
 
-def test_figures_come_from_the_logs_statistics(spark: SparkSession, lake: Lake) -> None:
-    """Count, maximum and versions agree with the rows after every kind of write, and nothing is there at first."""
-    assert (delta.count(lake, FRUIT), delta.maximum(lake, FRUIT, "batch"), delta.versions(lake, FRUIT, "batch")) == (
-        0,
-        None,
-        set(),
-    )
-    delta.append(fruit(spark, ("a", "1", 3), ("b", "1", 3)).coalesce(1), lake, FRUIT)
-    delta.append(fruit(spark, ("c", "1", 5)), lake, FRUIT)
-    assert (delta.count(lake, FRUIT), delta.maximum(lake, FRUIT, "batch"), delta.versions(lake, FRUIT, "batch")) == (
-        3,
-        5,
-        {3, 5},
-    )
-    delta.delete(fruit(spark, ("c", None, 0)), lake, FRUIT)
-    assert (delta.count(lake, FRUIT), delta.maximum(lake, FRUIT, "batch")) == (2, 3)
-    row = {"path": "s", "sha256": "1", "weights": [1.0], "batch": 8}
-    small = pa.Table.from_pylist([row], schema=delta.arrow_schema(FRUIT))
-    delta.write_small(small, lake, FRUIT, mode="append")
-    assert (delta.count(lake, FRUIT), delta.maximum(lake, FRUIT, "batch")) == (3, 8)
-    delta.write_small(small, lake, FRUIT, mode="overwrite")
-    assert (delta.count(lake, FRUIT), delta.versions(lake, FRUIT, "batch")) == (1, {8})
+# ---- tables of few rows ---------------------------------------------------------------------------------------------
 
 
-def test_other_programs_read_what_spark_wrote(spark: SparkSession, lake: Lake) -> None:
-    """delta-rs and DuckDB see the current rows, and Spark's own Delta reader those that `read` sees."""
-    delta.append(fruit(spark, ("a é", "1", 1), ("b", "1", 1)), lake, FRUIT)
-    delta.merge(fruit(spark, ("b", "2", 2), ("c", None, 2)), lake, FRUIT)
-    delta.delete(fruit(spark, ("a é", None, 0)), lake, FRUIT)
+def test_few_rows_are_written_in_one_commit(lake: Lake) -> None:
+    """Appended, or in the place of all there were; whatever order their columns stand in."""
+    ab, c = fruit(("a", "1", 1), ("b", None, 2)), fruit(("c", "3", 3))
+    delta.write_small(ab.select(FRUIT.schema.names[::-1]), lake, FRUIT, mode="append")
+    assert (version(lake), held(lake)) == (1, by_path(ab))
+    delta.write_small(c, lake, FRUIT, mode="append")
+    assert (version(lake), len(held(lake))) == (2, 3)
+    delta.write_small(c, lake, FRUIT, mode="overwrite")
+    assert (version(lake), held(lake), len(held(lake, 2))) == (3, by_path(c), 3)
+
+
+def test_guard_that_raises_keeps_every_commit_back(lake: Lake) -> None:
+    """A new table, few rows, a number, words: nothing is written, and no file is left."""
+
+    def lost() -> None:
+        raise LeaseLostError("The lease is lost.")
+
+    guarded, folder = Lake(lake.uri, lost), Path(lake.path(FRUIT)).parent
+    before = files(folder)
+    commits: list[Callable[[], None]] = [
+        lambda: delta.create(guarded, [Table("garden.other", FRUIT.schema, ("path",), ())]),
+        lambda: delta.write_small(many(2), guarded, FRUIT, mode="append"),
+        lambda: delta.mark_transaction(guarded, FRUIT, "ingest", 1),
+        lambda: delta.write_metadata(guarded, FRUIT, {"a": "b"}),
+    ]
+    for commit in commits:
+        with pytest.raises(LeaseLostError):
+            commit()
+    assert files(folder) == before
+
+
+# ---- the engines and the log ----------------------------------------------------------------------------------------
+
+
+def test_writing_no_rows_counts_none(opened: Opening, lake: Lake, engine_name: str) -> None:
+    """Whatever the commit before was about: its figures are not those of a write that had nothing to do."""
+    engine = opened(engine_name)
+    none, nobody = engine.of(FRUIT.schema.empty_table()), engine.of(fruit(("nobody", None, 0)))
+    engine.append(engine.of(fruit(("a", "1", 1), ("b", "1", 1))), FRUIT)
+    assert (engine.append(none, FRUIT), engine.merge(none, FRUIT), engine.delete(nobody, FRUIT)) == (0, Counts(), 0)
+    delta.mark_transaction(lake, FRUIT, "test", 1)
+    assert (engine.append(none, FRUIT), engine.delete(none, FRUIT), delta.count(lake, FRUIT)) == (0, 0, 2)
+    engine.delete(engine.of(fruit(("b", None, 0))), FRUIT)
+    assert (engine.append(none, FRUIT), engine.merge(none, FRUIT), delta.count(lake, FRUIT)) == (0, Counts(), 1)
+    assert engine.replace(none, FRUIT) == 0
+    assert (delta.count(lake, FRUIT), held(lake)) == (0, [])
+
+
+def test_other_programs_read_what_an_engine_wrote(opened: Opening, lake: Lake, engine_name: str) -> None:
+    """The oldest reader of Delta will do: delta-rs and DuckDB see the current rows."""
+    engine = opened(engine_name)
+    engine.append(engine.of(fruit(("a é", "1", 1), ("b", "1", 1))), FRUIT)
+    engine.merge(engine.of(fruit(("b", "2", 2), ("c", None, 2))), FRUIT)
+    engine.delete(engine.of(fruit(("a é", None, 0))), FRUIT)
     handle = delta.existing(lake, FRUIT)
     assert (handle.protocol().min_reader_version, handle.protocol().reader_features) == (1, None)
-    rows = sorted(handle.to_pyarrow_table().to_pylist(), key=lambda row: row["path"])
-    assert rows == [
-        {"path": "b", "sha256": "2", "weights": [1.5, 1.0], "batch": 2},
-        {"path": "c", "sha256": None, "weights": [1.5, 1.0], "batch": 2},
-    ]
+    assert held(lake) == by_path(fruit(("b", "2", 2), ("c", None, 2)))
     connection = duckdb.connect()
     connection.register("fruit", handle.to_pyarrow_dataset())
     assert connection.sql("SELECT path, sha256 FROM fruit ORDER BY path").fetchall() == [("b", "2"), ("c", None)]
-    by_spark = spark.read.format("delta").load(lake.path(FRUIT))
-    assert_df_equality(by_spark, delta.read(spark, lake, FRUIT), ignore_row_order=True)
 
 
-def test_timestamps_mean_the_same_to_spark_and_to_others(spark: SparkSession, tmp_path: Path) -> None:
-    """An instant, to the microsecond, also long ago; and what delta-rs writes Spark reads."""
-    lake, table = Lake(f"file://{tmp_path}/lake"), bronze.tables.QUARANTINE
-    delta.create(lake, [table])
-    moments = [datetime(1999, 12, 31, 23, 59, 59, 123456, UTC), datetime(1970, 1, 1, tzinfo=UTC)]
-    rows = [(f"p{at}", None, 0, moment, "empty", "", 1, moment) for at, moment in enumerate(moments)]
-    delta.append(spark.createDataFrame(rows, table.schema), lake, table)
-    written = delta.existing(lake, table).to_pyarrow_table()
-    assert sorted(written["modification_time"].to_pylist()) == sorted(moments)
-    delta.write_small(written.cast(delta.arrow_schema(table)), lake, table, mode="overwrite")
-    found = delta.read(spark, lake, table).selectExpr("unix_micros(modification_time)").collect()
-    assert sorted(row[0] for row in found) == sorted(round(moment.timestamp() * 10**6) for moment in moments)
-
-
-@pytest.mark.parametrize("name", ["my lake", "é 漢", "a*b", "{a,b}", "best {of} 2024", "a{b", "a+b:c"])
-def test_lake_may_lie_in_a_folder_with_an_odd_name(spark: SparkSession, tmp_path: Path, name: str) -> None:
-    """What is written there is read from there, once: the name is no pattern, nothing in it is encoded or decoded."""
-    lake = Lake(f"file://{tmp_path}/{name}")
-    delta.create(lake, [FRUIT])
-    for path in "abc":  # in a file each
-        assert delta.append(fruit(spark, (path, "1", 1)), lake, FRUIT) == 1
-    assert_holds(spark, lake, ("a", "1", 1), ("b", "1", 1), ("c", "1", 1))
-    assert delta.merge(fruit(spark, ("c", "2", 2), ("d", "1", 2)), lake, FRUIT) == 1
-    assert delta.delete(fruit(spark, ("a", None, 0)), lake, FRUIT) == 1
-    assert_holds(spark, lake, ("b", "1", 1), ("c", "2", 2), ("d", "1", 2))
-    assert [path.name for path in tmp_path.iterdir()] == [name]
-
-
-def test_registered_tables_answer_by_their_name_in_sparks_sql(spark: SparkSession, tmp_path: Path) -> None:
-    """As `<layer>.<table>`, however often they are registered; a name that is another lake's table is left alone."""
-    lake, other = Lake(f"file://{tmp_path}/it's a lake"), Lake(f"file://{tmp_path}/other")
-    try:
-        for one in (lake, other):
-            delta.create(one, [FRUIT])
-        delta.append(fruit(spark, ("a", "1", 1), ("b", "2", 1)), lake, FRUIT)
-        delta.register(spark, lake, [FRUIT])
-        delta.register(spark, lake, [FRUIT])
-        assert spark.sql("SELECT count(*) FROM garden.fruit WHERE batch = 1").collect() == [(2,)]
-        with pytest.raises(ForeignTableError, match=r"has garden\.fruit at .*it's a lake.*, not at .*other"):
-            delta.register(spark, other, [FRUIT])
-        assert spark.sql("SELECT path FROM garden.fruit").count() == 2
-    finally:
-        spark.sql("DROP DATABASE IF EXISTS garden CASCADE")
-    assert_holds(spark, lake, ("a", "1", 1), ("b", "2", 1))
+@pytest.mark.usefixtures("spark")
+def test_each_engine_goes_on_where_the_other_stopped(opened: Opening, lake: Lake) -> None:
+    """Both write to one table in turn and read the same rows, instants of long ago to the microsecond among them."""
+    local, spark = opened("local"), opened("spark")
+    old, oldest = datetime(1999, 12, 31, 23, 59, 59, 123456, UTC), datetime(1970, 1, 1, tzinfo=UTC)
+    local.append(local.of(fruit(("a", "1", 1), ("b", "1", 1), picked=old)), FRUIT)
+    spark.append(spark.of(fruit(("c é", None, 2), ("d", "2", 2), picked=oldest)), FRUIT)
+    spark.merge(spark.of(fruit(("a", "3", 3))), FRUIT)
+    local.merge(local.of(fruit(("d", "4", 4), ("e", "4", 4))), FRUIT)
+    spark.delete(spark.of(fruit(("e", None, 0))), FRUIT)
+    expected = [
+        *by_path(fruit(("a", "3", 3))),
+        *by_path(fruit(("b", "1", 1), picked=old)),
+        *by_path(fruit(("c é", None, 2), picked=oldest)),
+        *by_path(fruit(("d", "4", 4))),
+    ]
+    assert held(lake) == expected
+    for engine in (local, spark):
+        assert by_path(engine.arrow(engine.rows(FRUIT, FRUIT.schema.names))) == expected

@@ -9,9 +9,9 @@ import pytest
 import bronze.job
 import silver.job
 from lakehouse import delta
-from lakehouse.delta import Table
 from lakehouse.errors import SettingsError
 from lakehouse.progress import Silence
+from lakehouse.table import Table
 from lakehouse.workspace import Workspace
 from silver.featurize import Encoder
 from silver.fitted import SCALER, read_moments

@@ -1,168 +1,164 @@
-"""A Python worker that dies in mid-task costs its task's time and nothing else; one that always fails says why."""
+"""A worker that dies while it computes features costs its share; a photograph that kills each worker costs itself."""
 
-import contextlib
 import os
-import signal
-import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 import bronze.job
 import silver.job
-from fruits.failure import explain
+from bronze.tables import IMAGES, QUARANTINE
 from lakehouse import delta
+from lakehouse.engine.local.engine import FEW
+from lakehouse.engine.port import SHARE_ROWS, FunctionError, WorkerKilledError
+from lakehouse.errors import LakehouseError
+from lakehouse.progress import Silence
+from lakehouse.table import Table
 from lakehouse.workspace import Workspace
-from silver.featurize import Encoder, Predict
 from silver.fitted import read_moments
-from silver.tables import FEATURES
-from tests.conftest import add_photographs, load_stub, photograph
+from silver.tables import FEATURES, SCALED, TABLES
+from tests.conftest import add_photographs, photograph
+from tests.silver.failing import Failing, sha256
+from tests.stub import STUB, predict_stub
 
-PHOTOGRAPHS = 20 + 2 * (os.cpu_count() or 1)  # more than there are tasks: one has two
-ATTEMPTS = 4
-
-
-def log(calls: Path) -> None:
-    """Note a call of an encoder, with the worker that made it."""
-    with calls.open("a") as lines:
-        lines.write(f"{os.getpid()}\n")
+PHOTOGRAPHS = 2 * SHARE_ROWS + 12
+"""More than this process computes itself: three shares."""
 
 
-def dying_once(calls: Path, after: int) -> Encoder:
-    """The stub encoder, whose first worker that has computed that many kills itself."""
-    flag = calls.with_suffix(".died")
+class Told(Silence):
+    """A progress that keeps what it is told to say."""
 
-    def load() -> Predict:
-        predict, done = load_stub(), iter(range(after))
+    def __init__(self) -> None:
+        self.messages: list[str] = []
 
-        def computed(content: memoryview) -> NDArray[np.float32]:
-            if next(done, None) is None:
-                with contextlib.suppress(FileExistsError):
-                    flag.touch(exist_ok=False)
-                    os.kill(os.getpid(), signal.SIGKILL)
-            log(calls)
-            return predict(content)
-
-        return computed
-
-    return Encoder(f"stub-{calls}", 8, load)
+    def say(self, message: str) -> None:
+        """Keep the message."""
+        self.messages.append(message)
 
 
-def failing(calls: Path, how: str) -> Encoder:
-    """An encoder that raises an error, or kills its worker, at each photograph."""
-
-    def load() -> Predict:
-        def computed(_: memoryview) -> NDArray[np.float32]:
-            log(calls)
-            if how == "killed":
-                os.kill(os.getpid(), signal.SIGKILL)
-            raise ValueError("the features are\nnot to be had")
-
-        return computed
-
-    return Encoder(f"stub-{calls}", 8, load)
+@pytest.fixture
+def told(workspace: Workspace, photographs: Path) -> Iterator[Workspace]:
+    """The workspace with two worker processes, many photographs in bronze, and a progress that keeps messages."""
+    add_photographs(photographs, "Apple", range(PHOTOGRAPHS))
+    workspace = Workspace(workspace.settings.model_copy(update={"processes": 2}), Told())
+    bronze.job.run(workspace)
+    yield workspace
+    workspace.close()
 
 
-def features(workspace: Workspace) -> dict[str, list[float]]:
-    """The features by path; each photograph has one row."""
-    rows = delta.existing(workspace.lake, FEATURES).to_pyarrow_table().to_pylist()
-    found = {row["path"]: row["features"] for row in rows}
+def held(workspace: Workspace, table: Table) -> dict[str, dict[str, Any]]:
+    """A table's rows by the name of the file; each photograph has one."""
+    rows = delta.existing(workspace.lake, table).to_pyarrow_table().to_pylist()
+    found = {row["path"].rpartition("/")[2]: row for row in rows}
     assert len(found) == len(rows)
     return found
 
 
-@pytest.fixture
-def filled(workspace: Workspace, photographs: Path) -> Workspace:
-    """A workspace with photographs in bronze."""
-    add_photographs(photographs, "Apple", range(PHOTOGRAPHS))
-    bronze.job.run(workspace)
-    return workspace
+def versions(workspace: Workspace) -> list[int]:
+    """The version of each table."""
+    return [delta.existing(workspace.lake, table).version() for table in (IMAGES, QUARANTINE, *TABLES)]
 
 
-def test_killed_worker_costs_its_task_and_nothing_else(filled: Workspace, tmp_path: Path) -> None:
-    """Its photographs are computed again by another, and the tables hold what an undisturbed run gives."""
-    summary = silver.job.run(filled, dying_once(tmp_path / "calls", after=1))
-    assert (tmp_path / "calls.died").exists()
-    calls = (tmp_path / "calls").read_text().split()
-    assert len(calls) == PHOTOGRAPHS + 1
-    assert len(set(calls)) >= 2
-    assert (summary["featurized"], summary["scaled"]) == (PHOTOGRAPHS, PHOTOGRAPHS)
-
-    predict = load_stub()
-    expected = {
-        f"{filled.settings.source}/Apple/{seed}.png": predict(memoryview(photograph(seed)))
-        for seed in range(PHOTOGRAPHS)
-    }
-    found = features(filled)
-    assert found.keys() == expected.keys()
-    np.testing.assert_array_equal([found[path] for path in found], [expected[path] for path in found])
-    covered = read_moments(filled.lake)
+def assert_as_undisturbed(workspace: Workspace, seeds: set[int]) -> None:
+    """The tables hold what a run gives in which nothing dies."""
+    found = held(workspace, FEATURES)
+    assert found.keys() == {f"{seed}.png" for seed in seeds}
+    expected = {f"{seed}.png": predict_stub(memoryview(photograph(seed))) for seed in seeds}
+    np.testing.assert_array_equal([found[name]["features"] for name in found], [expected[name] for name in found])
+    assert held(workspace, SCALED).keys() == found.keys()
+    covered = read_moments(workspace.lake)
     assert covered is not None
-    assert covered.moments.count == PHOTOGRAPHS
+    assert covered.moments.count == len(seeds)
 
 
-def failure(workspace: Workspace, encoder: Encoder) -> tuple[Exception, str]:
-    """The error that ends the job, and what the command says of it, but for where it keeps all of it."""
-    begun = time.perf_counter()
-    with pytest.raises(delta.READ_ERRORS) as caught:
-        silver.job.run(workspace, encoder)
-    assert time.perf_counter() - begun < 30
-    said = explain(caught.value)
-    assert said is not None
-    said, _, report = said.partition(" All that Spark said: ")
-    kept = Path(report)
-    assert type(caught.value).__name__ in kept.read_text()
-    kept.unlink()
-    return caught.value, said
+def test_worker_that_dies_once_costs_its_share_and_nothing_else(told: Workspace, tmp_path: Path) -> None:
+    """What it had computed of its share is computed again, by another; nothing is lost, or there twice."""
+    failing = Failing(tmp_path / "calls", kills_once=sha256(photograph(5)))
+    summary = silver.job.run(told, failing.encoder)
+    assert (summary["featurized"], summary["scaled"]) == (PHOTOGRAPHS, PHOTOGRAPHS)
+    assert (failing.folder / "died").exists()
+    assert len(failing.calls) == PHOTOGRAPHS
+    again = {name for name, count in failing.calls.items() if count > 1}
+    assert {*failing.calls.values()} == {1, 2}
+    assert sha256(photograph(5)) in again
+    assert len(again) <= SHARE_ROWS
+    assert len(failing.processes) >= 2
+    assert os.getpid() not in failing.processes
+    assert_as_undisturbed(told, {*range(PHOTOGRAPHS)})
+    assert held(told, QUARANTINE) == {}
 
 
-@pytest.mark.parametrize("how", ["raises", "killed"])
-def test_encoder_that_always_fails_ends_the_job_soon_and_says_why(filled: Workspace, tmp_path: Path, how: str) -> None:
-    """A few attempts, two lines with the cause, no half-written table; and the next run goes on from there."""
-    _, said = failure(filled, failing(tmp_path / "calls", how))
-    first, second = said.split("\n")
-    if how == "raises":
-        assert first.startswith("A task failed: ValueError: the features are not to be had The photograph is file:///")
-    else:
-        assert first.startswith("A Python worker was killed or crashed, each time it was tried")
-    assert second == "What has been written is whole, and the next run goes on from there."
-    assert ATTEMPTS <= len((tmp_path / "calls").read_text().split()) <= ATTEMPTS * PHOTOGRAPHS
-    assert features(filled) == {}
-    assert silver.job.run(filled, Encoder(f"stub-{tmp_path}", 8, load_stub))["featurized"] == PHOTOGRAPHS
+def test_photograph_that_kills_each_worker_is_held_back_and_the_run_goes_on(told: Workspace, tmp_path: Path) -> None:
+    """It is named and goes to quarantine, out of `bronze.images`; all others are featurized, by this run."""
+    failing = Failing(tmp_path / "calls", kills=frozenset(sha256(photograph(seed)) for seed in (5, 100)))
+    encoder, rest = failing.encoder, {*range(PHOTOGRAPHS)} - {5, 100}
+    summary = silver.job.run(told, encoder)
+    assert (summary["featurized"], summary["scaled"]) == (len(rest), len(rest))
+    assert_as_undisturbed(told, rest)
+    assert held(told, IMAGES).keys() == {f"{seed}.png" for seed in rest}
+    quarantined = held(told, QUARANTINE)
+    assert {name: (row["reason"], row["label"]) for name, row in quarantined.items()} == dict.fromkeys(
+        ("5.png", "100.png"), ("kills_the_reader", "Apple")
+    )
+    assert all(row["detail"].startswith("Each process that read it ended:") for row in quarantined.values())
+    folder = f"{told.settings.source}/Apple"
+    assert sorted(message for message in told.progress.messages if "ends each process" in message) == [  # type: ignore[attr-defined]
+        f"{folder}/{name} ends each process that computes its features: it goes to quarantine."
+        for name in ("100.png", "5.png")
+    ]
+
+    calls = failing.calls
+    for _ in range(2):  # the first finds nothing, and notes that; the second writes nothing at all
+        before = versions(told)
+        bronze_summary, summary = bronze.job.run(told), silver.job.run(told, encoder)
+        assert (bronze_summary["ingested"], bronze_summary["unchanged"]) == (0, PHOTOGRAPHS)
+        assert (summary["featurized"], summary["copied"], summary["scaled"], summary["removed"]) == (0, 0, 0, 0)
+        assert failing.calls == calls
+    assert versions(told) == before
 
 
-@pytest.mark.parametrize("error", [ValueError("a bug"), KeyError("x"), OSError(28, "No space left on device")])
-def test_other_errors_are_not_explained_away(error: Exception) -> None:
-    """A traceback is what a bug should leave."""
-    assert explain(error) is None
+def failure(workspace: Workspace, failing: Failing, kind: type[LakehouseError]) -> str:
+    """The message of the error that ends the job; no table was written to, and the next run goes on from there."""
+    before = versions(workspace) if delta.open_table(workspace.lake, FEATURES) else None
+    with pytest.raises(kind) as caught:
+        silver.job.run(workspace, failing.encoder)
+    assert type(caught.value) is kind
+    assert (held(workspace, FEATURES), held(workspace, QUARANTINE)) == ({}, {})
+    assert before in (None, versions(workspace))
+    return str(caught.value)
 
 
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        (
-            "An error occurred while calling o1.save.\n: org.apache.spark.SparkException: Job aborted.\n\tat a.B(C:1)\n"
-            "Caused by: java.io.IOException: No space left on device\n\tat a.B.c(D:2)\n",
-            "Spark failed: java.io.IOException: No space left on device",
-        ),
-        (
-            "An error occurred while calling o1.save.\n: org.apache.spark.SparkException: Job aborted.\n"
-            "Caused by: java.lang.OutOfMemoryError: Java heap space\n",
-            "Java has run out of memory. Raise `spark.driver.memory`",
-        ),
-    ],
-    ids=["disk", "heap"],
-)
-def test_cause_of_an_error_of_javas_is_named(monkeypatch: pytest.MonkeyPatch, text: str, said: str) -> None:
-    """The innermost one, and what to do where that is known."""
+def test_encoder_that_kills_at_every_photograph_ends_the_job_and_says_what_to_do(
+    told: Workspace, tmp_path: Path
+) -> None:
+    """It is not the photographs' fault then: none is held back, and the next run, by another encoder, has them all."""
+    failing = Failing(tmp_path / "calls", kills=None)
+    said = failure(told, failing, WorkerKilledError)
+    assert "worker processes in a row ended" in said
+    assert "signal 9" in said
+    assert "not enough memory: let fewer run at once (the setting `processes`), or lower `max_pixels`" in said
+    assert len(held(told, IMAGES)) == PHOTOGRAPHS
+    assert silver.job.run(told, STUB)["featurized"] == PHOTOGRAPHS
+    assert_as_undisturbed(told, {*range(PHOTOGRAPHS)})
 
-    class JavaError(Exception):
-        pass
 
-    monkeypatch.setattr("fruits.failure.READ_ERRORS", (JavaError,))
-    found: Any = explain(JavaError(text))
-    assert found.startswith(said)
-    Path(found.rpartition(" ")[2]).unlink()
+@pytest.mark.parametrize("raises", [frozenset({sha256(photograph(7))}), None], ids=["at one", "at each"])
+@pytest.mark.parametrize("photographs_in_all", [FEW, PHOTOGRAPHS], ids=["in this process", "in workers"])
+def test_encoder_that_raises_ends_the_job_and_says_why(
+    workspace: Workspace, photographs: Path, tmp_path: Path, raises: frozenset[str] | None, photographs_in_all: int
+) -> None:
+    """The error and the photograph in one line, no half-written table; and the next run goes on from there."""
+    add_photographs(photographs, "Apple", range(photographs_in_all))
+    bronze.job.run(workspace)
+    failing = Failing(tmp_path / "calls", raises=raises)
+    said = failure(workspace, failing, FunctionError)
+    folder = f"{workspace.settings.source}/Apple"
+    assert said.startswith(f"A task failed: ValueError: the features are not to be had The photograph is {folder}/")
+    assert said.endswith(".png.")
+    assert raises is None or said.endswith(f"{folder}/7.png.")
+    assert {*failing.calls.values()} == {1}  # an error is not tried again
+    assert (failing.processes == {os.getpid()}) == (photographs_in_all == FEW)
+    assert silver.job.run(workspace, STUB)["featurized"] == photographs_in_all

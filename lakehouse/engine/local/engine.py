@@ -16,6 +16,7 @@ from lakehouse.engine.local.share import Share, cut
 from lakehouse.engine.local.sql import Database
 from lakehouse.engine.local.trial import Trial
 from lakehouse.engine.port import (
+    SHARE_BYTES,
     Batches,
     BatchFunction,
     CancelledError,
@@ -147,7 +148,8 @@ class LocalEngine:
     def _shown(self, rows: LocalRows, function: BatchFunction, work: Work) -> Batches:
         """The results of a function, while the progress shows how many rows are done."""
         show, done = self._progress.stage(work.stage, work.rows), 0
-        alone = work.rows <= FEW and not self._pool.started and not self._trial.failed
+        few = work.rows <= FEW and work.bytes <= SHARE_BYTES
+        alone = few and not self._pool.started and not self._trial.failed
         computed = self._alone(rows, function, work) if alone else self._side_by_side(rows, function, work)
         for count, batches in computed:
             done += count

@@ -155,7 +155,7 @@ def _fitting(sizes: Index) -> int:
 @lru_cache(maxsize=16)
 def _open(file: str) -> pq.ParquetFile:
     # Data files never change under their names. Spark's older ones have time stamps of 96 bits.
-    return pq.ParquetFile(open_file(file), coerce_int96_timestamp_unit="us")
+    return pq.ParquetFile(open_file(file), coerce_int96_timestamp_unit="us", pre_buffer=False)
 
 
 @lru_cache(maxsize=1)

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pyspark.sql import SparkSession
 
 from fruits.app.known import KnownLake
 from fruits.app.serve import listen, make_server
@@ -60,7 +59,7 @@ class App:
 
 
 @pytest.fixture(scope="session")
-def served_settings(tmp_path_factory: pytest.TempPathFactory, spark: SparkSession) -> Settings:
+def served_settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     """The settings of a lake of three kinds of fruit."""
     folder = tmp_path_factory.mktemp("app")
     draw_photographs(folder / "photographs", views=8, kinds=KINDS, size=48)

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 from deltalake import DeltaTable
 from PIL import Image
-from pyspark.sql import SparkSession
 
 import fruits.app.known
 from bronze.photograph import REASONS
@@ -143,7 +142,7 @@ def test_erased_photograph_is_shown_no_more(
 
 
 def test_new_champion_answers_from_then_on(
-    served_settings: Settings, fruit: bytes, tmp_path: Path, spark: SparkSession, monkeypatch: pytest.MonkeyPatch
+    served_settings: Settings, fruit: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A version of the PCA that is fitted while the app runs is the one that answers next, on its own map."""
     monkeypatch.setattr(fruits.app.known, "_REST", 0.0)

@@ -11,7 +11,6 @@ from types import SimpleNamespace
 import boto3  # type: ignore[import-untyped]
 import pytest
 from moto.ec2.models.route_tables import RouteTable
-from pyspark.sql import SparkSession
 
 from fruits.run import LAYERS, take_through
 from lakehouse.settings import load_settings
@@ -35,7 +34,7 @@ def photographs(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def lake(spark: SparkSession, encoder: Encoder, photographs: Path, tmp_path: Path) -> Path:
+def lake(encoder: Encoder, photographs: Path, tmp_path: Path) -> Path:
     """What a run leaves: moto's clusters run nothing, so it is put where theirs would have written it."""
     workspace = Workspace(load_settings(images=str(photographs), lake=str(tmp_path / "lake"), weights="untrained"))
     take_through(workspace, LAYERS, lambda: encoder)

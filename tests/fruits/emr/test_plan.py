@@ -126,14 +126,17 @@ def test_wrong_setting_is_named_with_its_file(tmp_path: Path) -> None:
 
 def test_settings_for_the_cluster_leave_the_laptop_behind(tmp_path: Path) -> None:
     """No master, no memory, no jars: the platform's. What is about the data stays, and the file is a settings file."""
-    own = {"spark.executor.memory": "9g", "spark.python.daemon.module": None}
-    run = load_settings(images="s3://b/photographs", lake="s3a://b/lake", threshold=0.9, spark=own)
+    own = {"spark.executor.memory": "9g", "spark.sql.files.maxPartitionBytes": None, "spark.master": "local[1]"}
+    laptop = {"engine": "local", "processes": 3, "spark_local": {"spark.driver.memory": "1g"}}
+    run = load_settings(images="s3://b/photographs", lake="s3a://b/lake", threshold=0.9, spark=own, **laptop)
     text = on_cluster(run, load_emr_settings(glue=True))
     (tmp_path / "settings.yaml").write_text(text)
     again = load_settings(tmp_path / "settings.yaml")
-    assert not [key for key in again.spark if key.startswith(("spark.master", "spark.driver", "spark.sql.codegen"))]
+    assert not [key for key in again.spark if key.startswith(("spark.master", "spark.driver"))]
     assert again.spark["spark.sql.session.timeZone"] == "UTC"
-    assert (again.spark["spark.executor.memory"], "spark.python.daemon.module" in again.spark) == ("9g", False)
+    kept = "spark.sql.files.maxPartitionBytes" in again.spark
+    assert (again.spark["spark.executor.memory"], kept) == ("9g", False)
+    assert (again.engine, again.processes, again.spark_local) == ("spark", None, load_settings().spark_local)
     assert (again.packages, again.jars, again.register_tables, again.region) == ([], [], True, "eu-west-3")
     assert (again.lake, again.threshold) == ("s3://b/lake", 0.9)
 

@@ -1,0 +1,48 @@
+"""Tables in the catalog of Spark's platform."""
+
+from pathlib import Path
+
+import pytest
+from pyspark.sql import SparkSession
+
+from lakehouse import delta
+from lakehouse.delta import Lake
+from lakehouse.engine import open_engine
+from lakehouse.engine.port import Engine
+from lakehouse.errors import ForeignTableError, SettingsError
+from lakehouse.progress import Silence
+from lakehouse.settings import load_settings
+from tests.conftest import SMALL_SESSION
+from tests.lakehouse.engine.fruit import FRUIT, by_path, fruit, held
+
+
+def engine_on(lake: Lake, name: str = "spark") -> Engine:
+    """An engine on a lake that has the table."""
+    delta.create(lake, [FRUIT])
+    settings = load_settings(lake=lake.uri, engine=name, spark_local=SMALL_SESSION)
+    return open_engine(settings, lake, Silence())
+
+
+def test_registered_tables_answer_by_their_name_in_sparks_sql(spark: SparkSession, tmp_path: Path) -> None:
+    """As `<layer>.<table>`, however often they are registered; a name that is another lake's table is left alone."""
+    lake, other = Lake(f"file://{tmp_path}/it's a lake"), Lake(f"file://{tmp_path}/other")
+    engine, stranger = engine_on(lake), engine_on(other)
+    rows = fruit(("a", "1", 1), ("b", "2", 1))
+    try:
+        engine.append(engine.of(rows), FRUIT)
+        engine.register([FRUIT])
+        engine.register([FRUIT])
+        assert spark.sql("SELECT count(*) FROM garden.fruit WHERE batch = 1").collect() == [(2,)]
+        with pytest.raises(ForeignTableError, match=r"has garden\.fruit at .*it's a lake.*, not at .*other"):
+            stranger.register([FRUIT])
+        assert spark.sql("SELECT path FROM garden.fruit").count() == 2
+    finally:
+        spark.sql("DROP DATABASE IF EXISTS garden CASCADE")
+    assert held(lake) == by_path(rows)
+
+
+def test_local_engine_has_no_catalog(tmp_path: Path) -> None:
+    """It says which engine has one."""
+    engine = engine_on(Lake(f"file://{tmp_path}/lake"), "local")
+    with pytest.raises(SettingsError, match=r"garden\.fruit in Spark's catalog, .* use `engine: spark`"):
+        engine.register([FRUIT])

@@ -1,0 +1,111 @@
+"""Both engines on the same photographs: a life of a lake by either, and by both in turn, gives the same tables."""
+
+import os
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import cycle
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from PIL import Image
+
+from fruits.draw import draw_photographs
+from fruits.rollback import roll_back
+from fruits.run import run_layers
+from lakehouse import delta
+from lakehouse.delta import Lake
+from lakehouse.settings import Settings, load_settings
+from silver.mobilenet import keras_weights
+from tests.test_crash import PASSING, TABLES, assert_same
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+REAL = os.environ.get("FRUITS_TEST_IMAGES")
+DRAWN = 5  # photographs of each of the drawn fruits
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A few drawn photographs of each fruit."""
+    folder = tmp_path_factory.mktemp("drawn")
+    draw_photographs(folder)
+    for label in folder.iterdir():
+        for file in sorted(path for path in label.rglob("*") if path.is_file())[DRAWN:]:
+            file.unlink()
+    return folder
+
+
+class Life:
+    """The photographs of one lake, and what happens to them; each step is run by the next engine."""
+
+    def __init__(self, source: Path, folder: Path, engines: Sequence[str], weights: str) -> None:
+        self.photographs, self.lake = folder / "photographs", folder / "lake"
+        shutil.copytree(source, self.photographs)
+        self._engines, self._weights = cycle(engines), weights
+
+    def steps(self) -> Iterator[Mapping[str, Any]]:
+        """Go through all of it; yields what the tables hold after each step."""
+        run_layers(self._settings())
+        yield self._holds()
+        self._change()
+        run_layers(self._settings())
+        yield self._holds()
+        run_layers(self._settings(refit="always"))
+        yield self._holds()
+        roll_back(self._settings(), 1)
+        yield self._holds()
+
+    def _settings(self, **options: object) -> Settings:
+        places = {"images": str(self.photographs), "lake": str(self.lake), "weights": self._weights}
+        return load_settings(**places, removed_images="delete", engine=next(self._engines), **options)
+
+    def _change(self) -> None:
+        """New, replaced, moved, removed and broken ones."""
+        files = sorted(path for path in self.photographs.rglob("*") if path.is_file())
+        for file in files[:2]:
+            with Image.open(file) as image:
+                image.rotate(90).save(file.with_name(f"turned {file.name}"), quality=95)
+        shutil.copy(
+            files[2].with_name(f"turned {files[0].name}") if files[2].parent == files[0].parent else files[0], files[3]
+        )
+        with Image.open(files[4]) as image:
+            image.rotate(180).save(files[4], quality=95)
+        files[5].rename(files[-1].with_name(f"moved {files[5].name}"))
+        files[6].unlink()
+        files[7].write_bytes(files[7].read_bytes()[:-40])
+        (self.photographs / "page.jpg").write_bytes(b"<html>404</html>")
+
+    def _holds(self) -> Mapping[str, Any]:
+        found = {}
+        for table in TABLES:
+            rows = delta.existing(Lake(f"file://{self.lake}"), table).to_pyarrow_table().to_pylist()
+            for row in rows:
+                if "path" in row:
+                    row["path"] = row["path"].removeprefix(f"file://{self.photographs}")
+            kept = [{name: row[name] for name in row if name not in (*PASSING, "modification_time")} for row in rows]
+            found[table.name] = sorted(kept, key=lambda row: [str(row[name]) for name in table.key])
+        return found
+
+
+@pytest.mark.parametrize("source", ["drawn", pytest.param("real", marks=pytest.mark.soak)])
+def test_tables_are_the_same_whichever_engine_computes_them(
+    source: str, drawn: Path, spark: "SparkSession", tmp_path: Path
+) -> None:
+    """After a first run, an increment, a refit and a rollback: by one, by the other, and by both in turn."""
+    if source == "real" and REAL is None:
+        pytest.skip("FRUITS_TEST_IMAGES names no photographs")
+    folder = drawn if source == "drawn" else Path(str(REAL))
+    weights = str(keras_weights()) if source == "real" else "untrained"
+    lives = {
+        name: Life(folder, tmp_path / name, engines, weights)
+        for name, engines in {"local": ["local"], "spark": ["spark"], "turns": ["spark", "local"]}.items()
+    }
+    for step, holds in enumerate(zip(*(life.steps() for life in lives.values()), strict=True)):
+        local, *others = holds
+        for other in others:
+            assert_same(other, local)
+        images = len(local["bronze.images"])
+        assert images == len(local["gold.projections"]) == len(local["silver.features"]), step
+    assert [len(local["gold.models"]), {row["pca_version"] for row in local["gold.projections"]}] == [2, {1}]
