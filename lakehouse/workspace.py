@@ -1,41 +1,16 @@
 """What a job works with: settings, the lake, the engine, the model registry, and somebody to tell."""
 
-import threading
 from collections.abc import Callable
 from functools import cached_property
-from typing import Generic, TypeVar
 
-from lakehouse.delta import Lake, unguarded
+from lakehouse.background import Background as Background  # silver.job imports it from here
+from lakehouse.delta import Lake
 from lakehouse.engine import open_engine
 from lakehouse.engine.port import Engine
+from lakehouse.guard import unguarded
 from lakehouse.progress import Progress, Silence
 from lakehouse.registry import Registry
 from lakehouse.settings import Settings
-
-T = TypeVar("T")
-
-
-class Background(Generic[T]):
-    """A value that is made while other work goes on; its error, if any, is raised to whoever asks for it."""
-
-    def __init__(self, make: Callable[[], T]) -> None:
-        self._make = make
-        self._error: BaseException | None = None
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._thread.start()
-
-    def get(self) -> T:
-        """Wait for the value."""
-        self._thread.join()
-        if self._error is not None:
-            raise self._error
-        return self._value
-
-    def _run(self) -> None:
-        try:
-            self._value = self._make()
-        except BaseException as error:  # noqa: BLE001 - handed to the asker, who raises it
-            self._error = error
 
 
 class Workspace:
