@@ -39,16 +39,12 @@ class Workspace:
         if "engine" in self.__dict__:
             self.engine.close()
 
-    @property
-    def registry(self) -> Registry:
-        """The model registry, opened by the first call."""
-        return self._registry.get()
-
     @cached_property
-    def _registry(self) -> Background[Registry]:
-        settings, folder = self.settings, self.lake.uri_of("mlflow")
-        return Background(lambda: Registry(settings.tracking_uri, settings.experiment, folder, self.lake.guard))
+    def registry(self) -> Registry:
+        """The model registry; it opens MLflow when something is written, or has changed since it was read last."""
+        settings = self.settings
+        return Registry(settings.tracking_uri, settings.experiment, self.lake.uri_of("mlflow"), self.lake.guard)
 
     def open_registry(self) -> None:
-        """Begin to open the registry while other work goes on: importing MLflow takes seconds."""
-        self._registry  # noqa: B018 - the first look starts it
+        """Begin to open MLflow while other work goes on, if this run is sure to need it: importing it takes seconds."""
+        self.registry.prepare()
