@@ -9,7 +9,7 @@ from fruits.sql import answer
 from gold.compare import principal_angles, under_scale
 from gold.job import PCA
 from lakehouse.errors import LakehouseError, SettingsError
-from lakehouse.registry import Registry
+from lakehouse.registry import Arrays, Registry
 from lakehouse.settings import Settings
 from lakehouse.workspace import Workspace
 from silver.fitted import SCALER
@@ -77,8 +77,8 @@ def show_comparison(found: dict[str, Any]) -> None:
 
 
 def _angles(registry: Registry, versions: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    ours, theirs = (_load(registry, PCA, version["pca_version"]).components_ for version in versions)
-    scale, other = (_load(registry, SCALER, version["scaler_version"]).scale_ for version in versions)
+    ours, theirs = (_arrays(registry, PCA, version["pca_version"])["components"] for version in versions)
+    scale, other = (_arrays(registry, SCALER, version["scaler_version"])["scale"] for version in versions)
     degrees = principal_angles(under_scale(ours, scale, other), theirs).tolist()
     return {
         "scaler_version": versions[1]["scaler_version"],
@@ -88,8 +88,8 @@ def _angles(registry: Registry, versions: Sequence[dict[str, Any]]) -> dict[str,
     }
 
 
-def _load(registry: Registry, name: str, number: int) -> Any:
+def _arrays(registry: Registry, name: str, number: int) -> Arrays:
     version = registry.version(name, number)
     if version is None:
         raise LakehouseError(f"{name} version {number} is in `gold.models`, but no longer in the model registry.")
-    return registry.load(version)
+    return registry.arrays(version)

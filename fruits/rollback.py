@@ -59,5 +59,5 @@ def _checked(workspace: Workspace, number: int) -> tuple[Covered, Version]:
         needed = version.tags["scaler_version"]
         raise SettingsError(f"{PCA} version {number} needs {SCALER} version {needed}, which is not in the registry.")
     for one in (version, scaler):
-        registry.load(one)
+        registry.arrays(one)  # checks it, too
     return covered, version

@@ -1,69 +1,35 @@
 """The model registry: versions of the scaler and the PCA, and what they were fitted on.
 
-The only importer of mlflow. A version is registered with tags that say what it was fitted on, in one call, so that a
-run that died after registering finds its version again instead of registering a second one.
+A version is registered with tags that say what it was fitted on, in one call, so that a run that died after registering
+finds its version again instead of registering a second one.
+
+MLflow holds the records, and importing it takes four seconds. What it has recorded in a lake's own database is kept
+beside that (`registry_snapshot`), and the arrays of a model stand in its artifact (`registry_artifact`): as long as the
+database has not changed, reading takes no MLflow. Another tracking store than the lake's own is always asked.
 """
 
-import hashlib
-import logging
 import os
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-from lakehouse.delta import unguarded
-from lakehouse.errors import TamperedModelError
+from lakehouse.background import Background
 from lakehouse.failpoint import reach
-from lakehouse.tracking import open_store
+from lakehouse.guard import unguarded
+from lakehouse.registry_artifact import Arrays, arrays_of, digest, read_arrays, read_artifact
+from lakehouse.registry_records import Fit, Model, Version, check_sha256
+from lakehouse.registry_snapshot import ABSENT, Snapshot, fingerprint, read_snapshot, write_snapshot
+from lakehouse.storage import absolute_uri, is_s3
+from lakehouse.tracking import DATABASE, TrackingStore, open_store
 
 if TYPE_CHECKING:
-    from mlflow import MlflowClient
+    from lakehouse.registry_mlflow import MlflowRecords
+
+__all__ = ["CHAMPION", "PINNED", "Arrays", "Fit", "Registry", "Version", "check_sha256", "make_database"]
 
 CHAMPION = "champion"
 PINNED = "pinned"  # the alias of a version that somebody chose, until it is released
-_METRICS_A_CALL = 1000  # MLflow's limit for one log_batch
-
-
-@dataclass(frozen=True)
-class Version:
-    """A registered model version; `tags` say what it was fitted on and the SHA-256 of its artifact."""
-
-    name: str
-    number: int
-    run_id: str
-    tags: Mapping[str, str]
-
-    @property
-    def sha256(self) -> str:
-        """The SHA-256 of the artifact as it was registered."""
-        return self.tags["sha256"]
-
-
-@dataclass(frozen=True)
-class Fit:
-    """A fitted model with all that MLflow shall keep of it.
-
-    Attributes:
-        model: a fitted scikit-learn transformer.
-        shape: the numbers of input and of output columns.
-        tags: what it was fitted on; two fits with equal tags are the same fit.
-        params: single values to compare runs by.
-        metrics: single numbers to compare runs by.
-        curve: a metric with many steps, name → values for the steps 1, 2, …
-        figures: files to keep with the run.
-        inputs: the Delta tables it was fitted on: name → (folder, version).
-    """
-
-    model: Any
-    shape: tuple[int, int]
-    tags: Mapping[str, str]
-    params: Mapping[str, object] = field(default_factory=dict)
-    metrics: Mapping[str, float] = field(default_factory=dict)
-    curve: Mapping[str, Sequence[float]] = field(default_factory=dict)
-    figures: Sequence[Path] = ()
-    inputs: Mapping[str, tuple[str, int]] = field(default_factory=dict)
 
 
 class Registry:
@@ -72,15 +38,46 @@ class Registry:
     def __init__(
         self, tracking_uri: str | None, experiment: str, folder: str, guard: Callable[[], None] = unguarded
     ) -> None:
-        """Open the tracking store; where none is named, the lake's own: SQLite and artifacts in `folder`, path or URI.
+        """Name the tracking store; where none is named, the lake's own: SQLite and artifacts in `folder`, path or URI.
 
-        `guard` is called before each write that others see, and raises where it must not be made.
+        Opens nothing and makes nothing. `guard` is called before each write that others see, and raises where it must
+        not be made.
         """
-        self._guard = guard
-        self._store = open_store(tracking_uri, folder, make_database)
-        self.tracking_uri, self.artifacts = self._store.uri, self._store.artifacts
-        self._experiment = experiment
-        self._client = _open_client(self.tracking_uri)
+        self._tracking_uri, self._experiment, self._guard = tracking_uri, experiment, guard
+        self._folder = absolute_uri(folder)
+        self._lock = Lock()
+        self._store: TrackingStore | None = None
+        self._opening: Background[MlflowRecords] | None = None
+        self._seen: str | None = None
+        self._known: Snapshot | None = None
+
+    # ---- open -------------------------------------------------------------------------------------------------------
+
+    def open(self) -> None:
+        """Begin to open MLflow while other work goes on, for who is about to register a model."""
+        _prepare_environment()
+        with self._lock:
+            if self._opening is None:
+                self._opening = Background(self._open)
+
+    def prepare(self) -> None:
+        """Begin to open MLflow while other work goes on, if this run is sure to need it.
+
+        It is where the records have changed since they were read last, and where a writer finds no model at all.
+        """
+        Background(self._prepare)  # what it raises, the first read raises too
+
+    @property
+    def tracking_uri(self) -> str:
+        """MLflow's name for the tracking store; of a lake on S3, for this process's copy."""
+        return self._opened_store().uri
+
+    @property
+    def artifacts(self) -> str | None:
+        """The folder or URI for artifacts, None where a server decides."""
+        return self._opened_store().artifacts
+
+    # ---- read -------------------------------------------------------------------------------------------------------
 
     def champion(self, name: str) -> Version | None:
         """The version that carries the alias `champion`, None where no version does."""
@@ -92,18 +89,57 @@ class Registry:
 
     def versions(self, name: str) -> list[Version]:
         """All versions of a model, the oldest first."""
-        found = self._client.search_model_versions(f"name = '{name}'")
-        versions = [Version(name, int(one.version), str(one.run_id), dict(one.tags)) for one in found]
-        return sorted(versions, key=lambda version: version.number)
+        return list(self._model(name).versions)
 
     def version(self, name: str, number: int) -> Version | None:
         """One version of a model, None where there is no such version."""
-        return next((version for version in self.versions(name) if version.number == number), None)
+        return self._model(name).version(number)
 
     def find(self, name: str, tags: Mapping[str, str]) -> Version | None:
         """The newest version with all these tags, None where there is none."""
         found = [version for version in self.versions(name) if tags.items() <= version.tags.items()]
         return found[-1] if found else None
+
+    def arrays(self, version: Version) -> Arrays:
+        """What a version has learned, float64: `mean` and `scale` of a scaler, `mean` and `components` of a PCA.
+
+        Read from its artifact without MLflow, where that stands beside the lake's own records; else from the object
+        that `load` returns.
+
+        Raises:
+            TamperedModelError: the artifact is another one than was registered; nothing of it was used.
+            StorageError: it cannot be read.
+        """
+        location = self._model(version.name).locations.get(version.number)
+        if location is not None:
+            files = read_artifact(location)
+            check_sha256(version, digest(files), version.sha256)
+            found = read_arrays(files)
+            if found is not None:
+                return found
+        return arrays_of(self.load(version))
+
+    def load(self, version: Version) -> Any:
+        """Load a version's scikit-learn object, if its artifact is still the one that was registered.
+
+        Raises:
+            TamperedModelError: the artifact is another one; it was not deserialised.
+        """
+        return self._mlflow().load(version)
+
+    # ---- write ------------------------------------------------------------------------------------------------------
+
+    def register(self, name: str, fit: Fit) -> Version:
+        """Log a fit in a run of its own and register its model; a fit that stands in the registry is returned as is."""
+        found = self.find(name, fit.tags)
+        if found is not None:
+            return found
+        logged = self._mlflow().log(name, fit)
+        reach("registry.logged")
+        self._guard()
+        version = self._mlflow().register(logged)
+        self._publish("registry.registered")
+        return version
 
     def set_champion(self, version: Version) -> None:
         """Move the alias `champion` to this version."""
@@ -117,197 +153,108 @@ class Registry:
         """Take the pin of a model away, if there is one."""
         if self.pinned(name) is not None:
             self._guard()
-            self._client.delete_registered_model_alias(name, PINNED)
-            self._store.publish()
-
-    def register(self, name: str, fit: Fit) -> Version:
-        """Log a fit in a run of its own and register its model; a fit that stands in the registry is returned as is."""
-        found = self.find(name, fit.tags)
-        if found is not None:
-            return found
-        import mlflow
-
-        _use(self.tracking_uri)
-        with mlflow.start_run(
-            experiment_id=self._experiment_id(), run_name=f"{name} {fit.params['images']} images"
-        ) as run:
-            run_id = run.info.run_id
-            self._log(run_id, fit)
-            uri = _log_model(name, fit)
-            with tempfile.TemporaryDirectory() as folder:
-                sha256 = _sha256(Path(mlflow.artifacts.download_artifacts(uri, dst_path=folder)))
-            reach("registry.logged")
-            self._guard()
-            registered = self._register(name, uri, run_id, {**fit.tags, "sha256": sha256})
-        self._store.publish()
-        reach("registry.registered")
-        return Version(name, int(registered.version), run_id, {**fit.tags, "sha256": sha256})
+            self._mlflow().delete_alias(name, PINNED)
+            self._publish()
 
     def log_metrics(self, version: Version, metrics: Mapping[str, float]) -> None:
         """Add metrics to a version's run; logged again, they are what they were."""
-        from mlflow.entities import Metric
-
         self._guard()
-        self._client.log_batch(version.run_id, [Metric(key, value, 0, 0) for key, value in metrics.items()])
-        self._store.publish()
+        self._mlflow().log_metrics(version.run_id, metrics)
+        self._publish()
 
     def log_figures(self, version: Version, figures: Sequence[Path]) -> None:
-        """Keep more files with a version's run, in place of those of the same names."""
+        """Keep more files with a version's run, in place of those of the same names; the database does not change."""
         self._guard()
-        for figure in figures:
-            self._client.log_artifact(version.run_id, str(figure), "figures")
-
-    def load(self, version: Version) -> Any:
-        """Load a version's scikit-learn object, if its artifact is still the one that was registered.
-
-        Raises:
-            TamperedModelError: the artifact is another one; it was not deserialised.
-        """
-        import mlflow
-
-        _use(self.tracking_uri)
-        with tempfile.TemporaryDirectory() as work:
-            uri = f"models:/{version.name}/{version.number}"
-            folder = Path(mlflow.artifacts.download_artifacts(uri, dst_path=work))
-            check_sha256(version, _sha256(folder), version.sha256)
-            return mlflow.sklearn.load_model(str(folder))
-
-    def arrays(self, version: Version) -> Any:
-        """The numbers of a model."""
-        model = self.load(version)
-        if hasattr(model, "components_"):
-            return {"mean": model.mean_, "components": model.components_}
-        return {"mean": model.mean_, "scale": model.scale_}
-
-    def _register(self, name: str, uri: str, run_id: str, tags: Mapping[str, str]) -> Any:
-        if not self._client.search_registered_models(f"name = '{name}'"):
-            self._client.create_registered_model(name)
-        model_id = uri.removeprefix("models:/")
-        return self._client.create_model_version(name, uri, run_id, tags=dict(tags), model_id=model_id)
-
-    def _with_alias(self, name: str, alias: str) -> Version | None:
-        found = [version for version in self.versions(name) if alias in self._aliases(version)]
-        return found[0] if found else None
+        self._mlflow().log_figures(version.run_id, figures)
 
     def _set_alias(self, version: Version, alias: str) -> None:
         self._guard()
-        self._client.set_registered_model_alias(version.name, alias, str(version.number))
-        self._store.publish()
+        self._mlflow().set_alias(version, alias)
+        self._publish()
 
-    def _aliases(self, version: Version) -> list[str]:
-        return list(self._client.get_model_version(version.name, str(version.number)).aliases)
+    def _publish(self, point: str | None = None) -> None:
+        """Let others see a change, and keep what is recorded now. Who dies in between leaves a stale snapshot."""
+        self._opened_store().publish()
+        if point is not None:
+            reach(point)
+        if self._tracking_uri is None:
+            self._ask(keep=True)
 
-    def _experiment_id(self) -> str:
-        found = self._client.get_experiment_by_name(self._experiment)
-        if found is not None:
-            return str(found.experiment_id)
-        return str(self._client.create_experiment(self._experiment, artifact_location=self.artifacts))
+    # ---- what is recorded -------------------------------------------------------------------------------------------
 
-    def _log(self, run_id: str, fit: Fit) -> None:
-        from mlflow.entities import Metric, Param, RunTag
+    def _with_alias(self, name: str, alias: str) -> Version | None:
+        model = self._model(name)
+        return model.version(model.aliases.get(alias))
 
-        params = [Param(key, str(value)) for key, value in fit.params.items()]
-        tags = [RunTag(key, value) for key, value in fit.tags.items()]
-        metrics = [Metric(key, value, 0, 0) for key, value in fit.metrics.items()]
-        metrics += [Metric(key, y, 0, step) for key, ys in fit.curve.items() for step, y in enumerate(ys, start=1)]
-        self._client.log_batch(run_id, metrics[:_METRICS_A_CALL], params, tags)
-        for first in range(_METRICS_A_CALL, len(metrics), _METRICS_A_CALL):
-            self._client.log_batch(run_id, metrics[first : first + _METRICS_A_CALL])
-        for figure in fit.figures:
-            self._client.log_artifact(run_id, str(figure), "figures")
-        self._client.log_inputs(run_id, [_dataset(name, *table) for name, table in fit.inputs.items()])
+    def _model(self, name: str) -> Model:
+        if self._tracking_uri is not None:
+            return self._mlflow().model(name)
+        # Only a writer mends what is stale: who reads changes nothing in a lake.
+        snapshot = self._fresh() or self._ask(keep=self._guard is not unguarded)
+        return snapshot.models.get(name, Model())
 
+    def _fresh(self) -> Snapshot | None:
+        """What is recorded, None where it takes MLflow to tell."""
+        found = self._fingerprint()
+        if found is None:
+            return None
+        with self._lock:
+            if self._known is None or self._known.fingerprint != found:
+                self._known = read_snapshot(self._folder, found)
+            return self._known
 
-def check_sha256(version: Version, actual: str, recorded: str) -> None:
-    """Raise a TamperedModelError where a version's SHA-256 is not what was recorded when it was fitted."""
-    if actual != recorded:
-        raise TamperedModelError(
-            f"{version.name} version {version.number} has the SHA-256 {actual}, but {recorded} was recorded when it "
-            "was fitted. It was not loaded. Go back to another version (`fruits rollback VERSION`), or fit anew "
-            "(`fruits run --refit always`)."
-        )
+    def _ask(self, *, keep: bool) -> Snapshot:
+        """What MLflow has recorded; kept in the lake where `keep`, unless the database changed meanwhile."""
+        mlflow, before, known = self._mlflow(), self._fingerprint(), self._known
+        snapshot = Snapshot(before or "", mlflow.models(known.models if known else {}))
+        if before is not None and before == self._fingerprint():
+            self._known = snapshot
+            if keep:
+                write_snapshot(self._folder, snapshot)
+        return snapshot
+
+    def _fingerprint(self) -> str | None:
+        """The state of the database; of one on S3 as this registry has seen it first, fetched it or put it back."""
+        if not is_s3(self._folder):
+            return fingerprint(f"{self._folder}/{DATABASE}")
+        if self._store is not None:
+            return self._store.etag or ABSENT
+        self._seen = self._seen or fingerprint(f"{self._folder}/{DATABASE}")
+        return self._seen
+
+    # ---- MLflow -----------------------------------------------------------------------------------------------------
+
+    def _mlflow(self) -> "MlflowRecords":
+        self.open()
+        assert self._opening is not None
+        return self._opening.get()
+
+    def _open(self) -> "MlflowRecords":
+        from lakehouse.registry_mlflow import MlflowRecords
+
+        return MlflowRecords(self._opened_store(), self._experiment)
+
+    def _prepare(self) -> None:
+        known = None if self._tracking_uri is not None else self._fresh()
+        if known is None or (not known.models and self._guard is not unguarded):
+            self.open()
+
+    def _opened_store(self) -> TrackingStore:
+        with self._lock:
+            if self._store is None:
+                self._store = open_store(self._tracking_uri, self._folder, make_database)
+            return self._store
 
 
 def make_database(path: Path) -> None:
     """Make MLflow's empty database, a file that is not there yet; no connection to it is left."""
-    _prepare_mlflow()
-    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+    _prepare_environment()
+    from lakehouse import registry_mlflow
 
-    # The place of artifacts is MLflow's word for "a server's": it would make a local folder at once.
-    SqlAlchemyStore(f"sqlite:///{path}", "mlflow-artifacts:/").engine.dispose()
-
-
-def _open_client(tracking_uri: str) -> "MlflowClient":
-    _prepare_mlflow()
-    import mlflow
-
-    _use(tracking_uri)
-    return mlflow.MlflowClient(tracking_uri=tracking_uri)
+    registry_mlflow.make_database(path)
 
 
-def _prepare_mlflow() -> None:
+def _prepare_environment() -> None:
     # MLflow reports its use over the network unless told not to: not with somebody else's photographs.
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")  # for files of a few kilobytes
-    import mlflow.sklearn  # noqa: F401 - here, where others wait for it, and not at its first use
-
-    # That tables are made, and that a scaler does not predict, is no news; MLflow's errors are exceptions.
-    for name in ("mlflow", "alembic"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-
-
-def _use(tracking_uri: str) -> None:
-    """Make a store the one that MLflow's own functions use, which is one for the whole process."""
-    import mlflow
-
-    outside = os.environ.get("MLFLOW_TRACKING_URI")
-    mlflow.set_tracking_uri(tracking_uri)
-    # It also sets the variable, which would name this store to whoever reads settings next.
-    if outside is None:
-        os.environ.pop("MLFLOW_TRACKING_URI", None)
-    else:
-        os.environ["MLFLOW_TRACKING_URI"] = outside
-
-
-def _log_model(name: str, fit: Fit) -> str:
-    import mlflow
-    import numpy
-    import sklearn
-    import skops
-    from mlflow.models import ModelSignature
-    from mlflow.types import Schema, TensorSpec
-
-    columns, outputs = fit.shape
-    logged = mlflow.sklearn.log_model(
-        fit.model,
-        name=name,
-        serialization_format="skops",
-        signature=ModelSignature(
-            Schema([TensorSpec(numpy.dtype("float64"), (-1, columns))]),
-            Schema([TensorSpec(numpy.dtype("float64"), (-1, outputs))]),
-        ),
-        # Named here, because letting MLflow infer them takes six seconds a model.
-        pip_requirements=[f"{library.__name__}=={library.__version__}" for library in (numpy, skops)]
-        + [f"scikit-learn=={sklearn.__version__}"],
-    )
-    return str(logged.model_uri)
-
-
-def _dataset(name: str, folder: str, version: int) -> Any:
-    from mlflow.data.delta_dataset_source import DeltaDatasetSource
-    from mlflow.data.meta_dataset import MetaDataset
-    from mlflow.entities import DatasetInput, InputTag
-
-    source = DeltaDatasetSource(path=folder, delta_table_version=version)
-    entity = MetaDataset(source, name=name, digest=str(version))._to_mlflow_entity()
-    return DatasetInput(entity, [InputTag("mlflow.data.context", "training")])
-
-
-def _sha256(folder: Path) -> str:
-    """The SHA-256 over all files of a model's folder, names and contents, in the order of their names."""
-    digest = hashlib.sha256()
-    for path in sorted(path for path in folder.rglob("*") if path.is_file() and path.name != "registered_model_meta"):
-        name = str(path.relative_to(folder)).encode()
-        content = path.read_bytes()
-        digest.update(b"%d %s %d " % (len(name), name, len(content)) + content)
-    return digest.hexdigest()

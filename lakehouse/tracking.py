@@ -16,7 +16,7 @@ from lakehouse.database import Make, provide
 from lakehouse.errors import LeaseLostError
 from lakehouse.storage import is_s3, local_path
 
-_DATABASE = "mlflow.db"
+DATABASE = "mlflow.db"
 
 
 class TrackingStore(Protocol):
@@ -25,10 +25,12 @@ class TrackingStore(Protocol):
     Attributes:
         uri: MLflow's tracking URI.
         artifacts: the folder or URI for the artifacts of new experiments; None where a server decides.
+        etag: of a file on S3, what it was when it was fetched or put back; None where there is none.
     """
 
     uri: str
     artifacts: str | None
+    etag: str | None
 
     def publish(self) -> None:
         """Let others see what was changed."""
@@ -48,6 +50,7 @@ class _Named:
     def __init__(self, uri: str) -> None:
         self.uri = uri
         self.artifacts: str | None = None
+        self.etag: str | None = None
 
     def publish(self) -> None:
         """It is seen at once."""
@@ -56,9 +59,9 @@ class _Named:
 class _OnDisk(_Named):
     def __init__(self, folder: str, make: Make) -> None:
         path = local_path(folder)
-        super().__init__(f"sqlite:///{path}/{_DATABASE}")
+        super().__init__(f"sqlite:///{path}/{DATABASE}")
         self.artifacts = f"{path}/artifacts"
-        provide(path / _DATABASE, self.artifacts, make)
+        provide(path / DATABASE, self.artifacts, make)
 
 
 class _OnS3(_Named):
@@ -66,11 +69,11 @@ class _OnS3(_Named):
         from lakehouse import s3
 
         self._work = tempfile.TemporaryDirectory(prefix="fruits-mlflow-")  # removed with this object
-        self._copy = Path(self._work.name) / _DATABASE
-        self._name = f"{folder}/{_DATABASE}"
+        self._copy = Path(self._work.name) / DATABASE
+        self._name = f"{folder}/{DATABASE}"
         self._bucket, self._key = s3.split(self._name)
-        self._etag = self._fetch()
         super().__init__(f"sqlite:///{self._copy}")
+        self.etag = self._fetch()
         self.artifacts = f"{folder}/artifacts"
 
     def publish(self) -> None:
@@ -80,14 +83,14 @@ class _OnS3(_Named):
             LeaseLostError: somebody else has put another one there.
             StorageError: S3 is out of reach.
         """
-        condition = {"IfNoneMatch": "*"} if self._etag is None else {"IfMatch": self._etag}
+        condition = {"IfNoneMatch": "*"} if self.etag is None else {"IfMatch": self.etag}
         answer = self._call("put_object", Body=self._snapshot(), **condition)
         if answer is None:
             raise LeaseLostError(
                 f"{self._name} was changed by somebody else while this run held the lake's lease. Nothing of this "
                 "run's is registered; run again."
             )
-        self._etag = str(answer["ETag"])
+        self.etag = str(answer["ETag"])
 
     def _fetch(self) -> str | None:
         answer = self._call("get_object")
@@ -100,7 +103,7 @@ class _OnS3(_Named):
     def _snapshot(self) -> bytes:
         """The file's content as of now, whoever has it open."""
         with tempfile.TemporaryDirectory(dir=self._work.name) as folder:
-            copy = Path(folder) / _DATABASE
+            copy = Path(folder) / DATABASE
             with closing(sqlite3.connect(self._copy)) as source, closing(sqlite3.connect(copy)) as target:
                 source.backup(target)
             return copy.read_bytes()

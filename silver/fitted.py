@@ -3,13 +3,12 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import pyarrow as pa
 
 from lakehouse import delta
 from lakehouse.delta import Lake
-from lakehouse.registry import Registry, Version
+from lakehouse.registry import Arrays, Registry, Version
 from silver.moments import Float64, Moments
 from silver.tables import FEATURES, MOMENTS
 
@@ -56,18 +55,18 @@ def write_moments(lake: Lake, covered: Covered) -> None:
 
 @dataclass(frozen=True)
 class Scaler:
-    """A registered scaler; its object is loaded, and checked, when it is first needed."""
+    """A registered scaler; its arrays are read, and its artifact checked, when they are first needed."""
 
     version: Version
-    load: Callable[[], Any]
+    read: Callable[[], Arrays]
 
     @cached_property
     def arrays(self) -> tuple[Float64, Float64]:
         """Mean and standard deviation, shape (d,) each."""
-        scaler = self.load()
-        return scaler.mean_, scaler.scale_
+        arrays = self.read()
+        return arrays["mean"], arrays["scale"]
 
 
 def registered_scaler(registry: Registry, version: Version) -> Scaler:
     """The scaler of a registered version."""
-    return Scaler(version, lambda: registry.load(version))
+    return Scaler(version, lambda: registry.arrays(version))

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lakehouse.registry import Registry
+from lakehouse.registry import make_database
 from lakehouse.settings import Settings, load_settings
+from lakehouse.tracking import open_store
 from lakehouse.workspace import Workspace
 from silver.featurize import Encoder
 from tests.stub import STUB
@@ -84,7 +85,7 @@ def settings(tmp_path: Path, photographs: Path) -> Settings:
 def tracking_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An MLflow store without runs, made once: making its tables takes MLflow seconds."""
     folder = tmp_path_factory.mktemp("mlflow")
-    Registry(None, "fruits", str(folder))
+    open_store(None, str(folder), make_database)
     return folder / "mlflow.db"
 
 

@@ -17,9 +17,9 @@ from fruits.emr.request import run_job_flow, steps
 from fruits.emr.serverless import Application
 from fruits.emr.settings import EmrSettings, on_cluster
 from fruits.run import LAYERS
+from lakehouse.background import Background
 from lakehouse.settings import Settings
 from lakehouse.storage import exists, write_file
-from lakehouse.workspace import Background
 from silver.mobilenet import converted_model, weights_file
 
 T = TypeVar("T")

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
 
 import numpy as np
 from duckdb import DuckDBPyConnection
@@ -10,12 +9,12 @@ from duckdb import DuckDBPyConnection
 from gold.compare import principal_angles, under_scale
 from gold.job import PCA
 from lakehouse.errors import TamperedModelError
-from lakehouse.registry import Registry
+from lakehouse.registry import Arrays, Registry
 from lakehouse.workspace import Workspace
 from silver.fitted import SCALER
 
 COMPARED = 4
-"""The newest versions that are loaded, which takes a fifth of a second each; older ones are listed."""
+"""The newest versions that are compared, for which their artifacts are read whole; older ones are listed."""
 
 _QUERY = """
     SELECT pca_version, scaler_version, components, explained_variance, threshold, images, fitted_at, reason
@@ -53,39 +52,39 @@ def read_versions(connection: DuckDBPyConnection, workspace: Workspace) -> list[
     versions = [ModelVersion(*row) for row in connection.execute(_QUERY).fetchall()]
     if len(versions) < 2:
         return versions
-    loaded: dict[tuple[str, int], Any] = {}
+    loaded: dict[tuple[str, int], Arrays | None] = {}
     for place in range(max(1, len(versions) - COMPARED + 1), len(versions)):
         versions[place] = _compared(workspace.registry, versions[place], versions[place - 1], loaded)
     return versions
 
 
 def _compared(
-    registry: Registry, version: ModelVersion, before: ModelVersion, loaded: dict[tuple[str, int], Any]
+    registry: Registry, version: ModelVersion, before: ModelVersion, loaded: dict[tuple[str, int], Arrays | None]
 ) -> ModelVersion:
     try:
-        models = [_load(registry, PCA, one.number, loaded) for one in (version, before)]
-        scalers = [_load(registry, SCALER, one.scaler, loaded) for one in (version, before)]
+        pca, other_pca = (_arrays(registry, PCA, one.number, loaded) for one in (version, before))
+        scaler, other_scaler = (_arrays(registry, SCALER, one.scaler, loaded) for one in (version, before))
     except TamperedModelError as error:
         return replace(version, unknown=str(error))
-    if any(one is None for one in (*models, *scalers)):
+    if pca is None or scaler is None or other_pca is None or other_scaler is None:
         return replace(version, unknown="A model of the two is no longer in the registry.")
-    if models[0].components_.shape[1] != models[1].components_.shape[1]:
+    components, others = pca["components"], other_pca["components"]
+    if components.shape[1] != others.shape[1]:
         return replace(version, unknown="The two are for features of different lengths.")
-    ours = under_scale(models[0].components_, scalers[0].scale_, scalers[1].scale_)
-    degrees = principal_angles(ours, models[1].components_)
-    scaler = "the same" if version.scaler == before.scaler else _difference(*scalers)
-    return replace(version, angles=Angles(float(degrees[-1]), float(degrees.mean()), scaler))
+    degrees = principal_angles(under_scale(components, scaler["scale"], other_scaler["scale"]), others)
+    shift = "the same" if version.scaler == before.scaler else _difference(scaler, other_scaler)
+    return replace(version, angles=Angles(float(degrees[-1]), float(degrees.mean()), shift))
 
 
-def _load(registry: Registry, name: str, number: int, loaded: dict[tuple[str, int], Any]) -> Any:
+def _arrays(registry: Registry, name: str, number: int, loaded: dict[tuple[str, int], Arrays | None]) -> Arrays | None:
     if (name, number) not in loaded:
         version = registry.version(name, number)
-        loaded[name, number] = registry.load(version) if version else None
+        loaded[name, number] = registry.arrays(version) if version else None
     return loaded[name, number]
 
 
-def _difference(ours: Any, theirs: Any) -> str:
+def _difference(ours: Arrays, theirs: Arrays) -> str:
     """How two scalers differ, in the older one's deviations."""
-    shift = float(np.median(np.abs(ours.mean_ - theirs.mean_) / theirs.scale_))
-    scale = float(np.median(np.abs(ours.scale_ / theirs.scale_ - 1)))
+    shift = float(np.median(np.abs(ours["mean"] - theirs["mean"]) / theirs["scale"]))
+    scale = float(np.median(np.abs(ours["scale"] / theirs["scale"] - 1)))
     return f"another: means moved by {shift:.1%} of a deviation, deviations changed by {scale:.1%} (medians)"

@@ -50,8 +50,8 @@ def state(workspace: Workspace) -> dict[str, int]:
 
 def assert_consistent(workspace: Workspace) -> None:
     """Every scaled row is projected as scikit-learn's champion projects it, and one version holds throughout."""
-    mlflow.set_tracking_uri(workspace.registry.tracking_uri)
-    pca = mlflow.sklearn.load_model(f"models:/{PCA}@champion")
+    client = mlflow.MlflowClient(workspace.registry.tracking_uri)
+    pca = mlflow.sklearn.load_model(client.get_model_version_by_alias(PCA, "champion").source)
     scaled, projections = held(workspace, SCALED, "path"), held(workspace, PROJECTIONS, "path")
     same = ("path", "sha256", "scaler_version")
     assert [[row[key] for key in same] for row in projections] == [[row[key] for key in same] for row in scaled]

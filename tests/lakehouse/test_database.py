@@ -43,7 +43,7 @@ for line in sys.stdin:
     child = os.fork()
     if not child:
         os.environ["XDG_CACHE_HOME"] = cache
-        Registry(None, "fruits", folder) if call == "open" else make_database(Path(folder) / "mlflow.db")
+        Registry(None, "fruits", folder).tracking_uri if call == "open" else make_database(Path(folder) / "mlflow.db")
         os._exit(0)
     still_there = os.WEXITED | os.WNOHANG | os.WNOWAIT
     while size(Path(folder).parent) < int(limit) and os.waitid(os.P_PID, child, still_there) is None:
@@ -104,6 +104,7 @@ def test_lake_opens_after_a_kill_at_any_moment_of_making_its_database(
     status = kill("open", folder, share)
     assert status == -signal.SIGKILL or share > 1
     monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
+    open_store(None, str(folder), make_database)
     assert Registry(None, "fruits", str(folder)).versions(MODEL) == []
     assert names(folder) == ["mlflow.db"]
     open_store(None, str(tmp_path / "other"), must_not_make)
@@ -125,7 +126,7 @@ def test_database_that_an_older_release_left_half_made_is_made_anew(
     said = capsys.readouterr().err
     assert said.count("was made anew. The old file is kept as mlflow.db.broken-") == 1
     (kept,) = folder.glob("mlflow.db.broken-*")
-    assert names(folder) == ["artifacts", "mlflow.db", kept.name]
+    assert names(folder) == ["artifacts", "mlflow.db", kept.name, "registry.json"]
 
 
 def test_database_with_a_run_is_never_replaced(tmp_path: Path) -> None:
@@ -137,7 +138,7 @@ def test_database_with_a_run_is_never_replaced(tmp_path: Path) -> None:
     before = (folder / "mlflow.db").read_bytes()
     open_half_made(folder)
     assert (folder / "mlflow.db").read_bytes() == before
-    assert names(folder) == ["artifacts", "mlflow.db"]
+    assert names(folder) == ["artifacts", "mlflow.db", "registry.json"]
 
 
 def test_file_that_is_no_database_is_left_to_its_owner(tmp_path: Path) -> None:
@@ -180,7 +181,7 @@ def test_new_lake_copies_the_empty_database_and_holds_nothing_of_another_lake(
     assert Registry(None, "fruits", str(tmp_path / "b")).load(version).mean_.tolist() == fit(3).model.mean_.tolist()
     assert names(tmp_path) == ["a", "b"]
     assert names(tmp_path / "a") == ["mlflow.db"]
-    assert names(tmp_path / "b") == ["artifacts", "mlflow.db"]
+    assert names(tmp_path / "b") == ["artifacts", "mlflow.db", "registry.json"]
     assert Registry(None, "fruits", str(tmp_path / "a")).versions(MODEL) == []
 
 

@@ -42,6 +42,7 @@ def test_models_on_s3_are_there_for_the_next_process(folder: str, s3: Any, bucke
 def test_writer_that_was_overtaken_publishes_nothing(folder: str) -> None:
     """Who has lost the lease and does not know it is refused by S3 itself, and what the other wrote stays."""
     slow, quick = Registry(None, "fruits", folder), Registry(None, "fruits", folder)
+    assert slow.tracking_uri != quick.tracking_uri  # each has fetched a copy of its own
     version = quick.register(MODEL, fit(3))
     with pytest.raises(LeaseLostError, match="was changed by somebody else"):
         slow.register(MODEL, fit(4))

@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from lakehouse.background import Background
+from lakehouse.guard import unguarded
 from lakehouse.settings import load_settings
-from lakehouse.workspace import Background, Workspace
+from lakehouse.workspace import Workspace
 
 
 def test_background_makes_its_value_once_while_other_work_goes_on() -> None:
@@ -38,7 +40,10 @@ def test_background_raises_its_error_to_every_asker() -> None:
 
 
 def test_new_workspace_opens_nothing(tmp_path: Path) -> None:
-    """Settings may be looked at with no Java, no MLflow and no folder."""
+    """Settings and champions may be looked at with no Java, no MLflow and no folder."""
     workspace = Workspace(load_settings(lake=str(tmp_path / "lake")))
     assert workspace.lake.uri == f"file://{tmp_path}/lake"
+    assert workspace.lake.guard is unguarded  # which tells the registry that this is no writer
+    workspace.open_registry()
+    assert workspace.registry.champion("fruits-pca") is None
     assert [*tmp_path.iterdir()] == []
