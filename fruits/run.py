@@ -43,6 +43,8 @@ def run_layers(settings: Settings, layers: Sequence[str] = LAYERS) -> Summary:
             model = silver.job.prepare_model(workspace)
         if "silver" in layers or "gold" in layers:
             workspace.open_registry()
+            if settings.refit == "always" or workspace.registry.champion(PCA) is None:
+                gold.job.prepare_fit()
         return take_through(workspace, layers, lambda: silver.job.mobilenet(model))
 
 
@@ -58,6 +60,7 @@ def take_through(workspace: Workspace, layers: Sequence[str], encoder: Callable[
             summary[layer] = bronze.job.run(workspace)
         elif layer == "silver":
             summary[layer] = silver.job.run(workspace, encoder(), pinned_scaler(workspace))
+            engine.close()  # gold needs no workers, and all the memory
         else:
             pinned_scaler(workspace)
             summary[layer] = gold.job.run(workspace)

@@ -1,6 +1,7 @@
 """The gold job: components that explain the threshold, every image projected onto them, a record of each version."""
 
 import tempfile
+from importlib import import_module
 from pathlib import Path
 from typing import TypedDict
 
@@ -15,6 +16,7 @@ from gold.records import model_row, spectrum_rows
 from gold.report import write_label_plots, write_scree_plots
 from gold.tables import CALIBRATIONS, EXPLAINED_VARIANCE, MODELS, PROJECTIONS, TABLES
 from lakehouse import delta
+from lakehouse.background import Background
 from lakehouse.delta import Lake
 from lakehouse.engine.port import Rows
 from lakehouse.errors import SettingsError
@@ -35,6 +37,10 @@ CALIBRATED = 8000
 
 
 _COLUMNS = PROJECTIONS.schema.names
+
+
+_LIBRARIES = ("sklearn.preprocessing", "sklearn.decomposition", "skops.io", "matplotlib.figure", "plotly.graph_objects")
+"""What a fit and its pictures need, and nothing else: three seconds of imports."""
 
 
 class Summary(TypedDict):
@@ -72,6 +78,7 @@ def run(workspace: Workspace) -> Summary:
         _stay(workspace, pinned, scaler, reason)
         reason = None
     if reason and _can_be_fitted(covered, scaler):
+        workspace.registry.open()
         spectrum = fit_spectrum(covered.moments.under(*scaler.arrays))
         reach("gold.fitted")
         version = _register(workspace, spectrum, scaler, covered, reason)
@@ -114,6 +121,11 @@ def _nothing(workspace: Workspace) -> Summary:
         pca_version=champion.number if champion else None,
         refit=None,
     )
+
+
+def prepare_fit() -> None:
+    """Begin to import what a fit needs while other work goes on; what fails here fails again where it is needed."""
+    Background(lambda: [import_module(name) for name in _LIBRARIES])
 
 
 # ---- whether to fit -------------------------------------------------------------------------------------------------

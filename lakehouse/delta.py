@@ -13,22 +13,20 @@ from urllib.parse import unquote
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 from deltalake import CommitProperties, DeltaTable, Schema, Transaction
 from deltalake.exceptions import DeltaError, TableNotFoundError
 from deltalake.transaction import AddAction, RemoveAction
 
 from lakehouse import s3
 from lakehouse.errors import ForeignTableError
+from lakehouse.guard import unguarded
 from lakehouse.staged import StagedFiles
-from lakehouse.storage import is_s3, list_files, local_path
+from lakehouse.storage import is_s3, list_files, local_path, open_file
 from lakehouse.table import LAYOUT, DataFile, Table
 
 USER_METADATA = "userMetadata"
 """Where Spark's Delta lets a commit say something; `metadata` finds it there too."""
-
-
-def unguarded() -> None:
-    """Let every commit pass."""
 
 
 @dataclass(frozen=True)
@@ -224,19 +222,32 @@ def dataset(lake: Lake, table: Table, version: int | None = None) -> "pa.dataset
     return existing(lake, table, version).to_pyarrow_dataset()
 
 
+def read_columns(lake: Lake, table: Table, columns: Sequence[str]) -> Iterator[pa.Table]:
+    """Some columns of the current rows, a data file at a time: for tables of few rows, or for narrow columns.
+
+    By Parquet's reader alone: importing Arrow's datasets takes longer than reading a small table.
+    """
+    schema = pa.schema([table.schema.field(name) for name in columns])
+    for name in data_files(lake, table):
+        with open_file(name) as source, pq.ParquetFile(source, coerce_int96_timestamp_unit="us") as file:
+            yield file.read(list(columns)).select(columns).cast(schema)
+
+
 def rows_where(
     lake: Lake, table: Table, column: str, values: Sequence[object], columns: Sequence[str]
 ) -> list[dict[str, Any]]:
     """Some columns of the few current rows that have one of these values in a column."""
     wanted = pa.array(values, table.schema.field(column).type)  # Arrow would make no values ones of type null
-    found = dataset(lake, table).to_table(list(columns), filter=pc.field(column).isin(wanted))
-    return [dict(row) for row in found.to_pylist()]
+    found: list[dict[str, Any]] = []
+    for rows in read_columns(lake, table, list(dict.fromkeys([*columns, column]))):
+        found += rows.filter(pc.is_in(rows.column(column), wanted)).select(list(columns)).to_pylist()
+    return found
 
 
 def any_row(lake: Lake, table: Table, column: str, value: object) -> bool:
     """Whether any current row has this value in a column, which alone is read."""
-    rows = dataset(lake, table)
-    return bool(rows.head(1, columns=[column], filter=pc.field(column) == value).num_rows)
+    wanted = pa.array([value], table.schema.field(column).type)
+    return any(pc.any(pc.is_in(rows.column(column), wanted)).as_py() for rows in read_columns(lake, table, [column]))
 
 
 def count(lake: Lake, table: Table) -> int:

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from functools import cached_property
 
-from lakehouse.background import Background as Background  # silver.job imports it from here
 from lakehouse.delta import Lake
 from lakehouse.engine import open_engine
 from lakehouse.engine.port import Engine

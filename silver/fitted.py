@@ -37,8 +37,7 @@ class Covered:
 
 def read_moments(lake: Lake) -> Covered | None:
     """The row of `silver.moments`, None before the first images."""
-    table = delta.open_table(lake, MOMENTS)
-    rows = table.to_pyarrow_table().to_pylist() if table else []
+    rows = [row for table in delta.read_columns(lake, MOMENTS, MOMENTS.schema.names) for row in table.to_pylist()]
     if not rows:
         return None
     moments = Moments.from_bytes(rows[0]["count"], rows[0]["mean"], rows[0]["scatter"])

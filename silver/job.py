@@ -10,12 +10,13 @@ from bronze.ingest import CANDIDATE, killing
 from bronze.tables import IMAGES, QUARANTINE
 from bronze.tables import TABLES as BRONZE_TABLES
 from lakehouse import delta
+from lakehouse.background import Background
 from lakehouse.engine.port import Engine, HistoryLostError, Rows, Work
 from lakehouse.errors import SettingsError
 from lakehouse.failpoint import reach
 from lakehouse.follow import bring_up, difference, follows, mark_follows, state
 from lakehouse.registry import Fit, Version
-from lakehouse.workspace import Background, Workspace
+from lakehouse.workspace import Workspace
 from silver.featurize import IMAGE, Encoder, Encoding
 from silver.fitted import SCALER, Covered, Scaler, read_moments, registered_scaler, write_moments
 from silver.mobilenet import converted_model, encoder
@@ -312,6 +313,7 @@ def _choose_scaler(workspace: Workspace, covered: Covered, pinned: int | None) -
             return champion, None
         workspace.progress.say("A scaler needs at least two photographs; the features wait until there are more.")
         return None, None
+    workspace.registry.open()
     found = workspace.registry.find(SCALER, _tags(covered))
     fitted = found or _register_scaler(workspace, _without_residue(workspace, covered), reason)
     reach("silver.scaler-registered")

@@ -21,10 +21,9 @@ from lakehouse.engine.port import SHARE_ROWS
 from silver.tables import FEATURES, SCALED
 from tests.conftest import add_photographs
 from tests.fruits.test_cli import call
-from tests.processes import command, descendants
+from tests.processes import WORKER, command, local_workers
 
 PHOTOGRAPHS = 6 * SHARE_ROWS
-WORKER = "lakehouse.engine.local.worker"
 PATIENCE = 120.0  # seconds for what is waited for; a test that waits so long has failed
 
 
@@ -70,15 +69,10 @@ def run(tmp_path: Path) -> Iterator[Run]:
     try:
         features = tmp_path / "lake" / "silver" / "features"
         wait_for(lambda: [*features.glob("*.parquet")] or process.poll() is not None)
-        yield Run(process, workers_of(process.pid), tmp_path)
+        yield Run(process, local_workers(process.pid), tmp_path)
     finally:
         process.kill()
         process.communicate()
-
-
-def workers_of(pid: int) -> list[int]:
-    """The worker processes of a run, as far as they live."""
-    return [child for child in descendants(pid) if WORKER in command(child)]
 
 
 def wait_for(happens: Any) -> None:

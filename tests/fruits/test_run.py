@@ -26,7 +26,7 @@ from silver.featurize import Encoder, Predict
 from silver.tables import FEATURES, SCALED
 from tests.conftest import add_photographs
 from tests.fruits.test_cli import call, fails
-from tests.processes import command, descendants
+from tests.processes import local_workers
 
 PER_PHOTOGRAPH = (IMAGES, FEATURES, SCALED, PROJECTIONS)
 
@@ -95,13 +95,8 @@ def test_engine_is_stopped_while_it_works_for_a_lost_lease(
     robbing = Encoder("slow-r1", 8, LoadRobbing(Path(workspace.lake.folder("lease.json"))))
     with pytest.raises(LeaseLostError, match="run again"), writing(settings) as held:
         take_through(held, ["silver"], lambda: robbing)
-    assert workers() == []
+    assert local_workers(os.getpid()) == []
     assert delta.count(workspace.lake, FEATURES) == 0
-
-
-def workers() -> list[int]:
-    """The worker processes of this one."""
-    return [pid for pid in descendants(os.getpid()) if "lakehouse.engine.local.worker" in command(pid)]
 
 
 def test_registering_without_a_catalog_is_refused_before_anything_is_written(

@@ -5,8 +5,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from pyspark.ml import feature as spark_ml
-from pyspark.ml.feature import VectorAssembler
 from pyspark.sql import SparkSession
 from sklearn.decomposition import PCA
 from sklearn.preprocessing import StandardScaler
@@ -56,9 +54,11 @@ def test_spectrum_is_scikit_learns() -> None:
 
 def test_spectrum_is_spark_mls(spark: SparkSession) -> None:
     """Ratios and components equal Spark ML's StandardScaler(withMean, withStd) and PCA."""
+    from pyspark.ml import feature as spark_ml
+
     one = rows(2)
     names = [f"f{i}" for i in range(6)]
-    vectors = VectorAssembler(inputCols=names, outputCol="features").transform(
+    vectors = spark_ml.VectorAssembler(inputCols=names, outputCol="features").transform(
         spark.createDataFrame(one.tolist(), names)
     )
     scaler = spark_ml.StandardScaler(inputCol="features", outputCol="scaled", withMean=True, withStd=True).fit(vectors)

@@ -7,6 +7,7 @@ import json
 import os
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,8 @@ from numpy.typing import NDArray
 
 from bronze.photograph import decode
 from fruits.run import LAYERS, take_through
-from lakehouse import jvm
+from lakehouse.engine.spark import jars
+from lakehouse.engine.spark.session import spark_session
 from lakehouse.settings import Settings, load_settings
 from lakehouse.workspace import Workspace
 from silver.featurize import Encoder, Predict
@@ -23,36 +25,50 @@ from silver.featurize import Encoder, Predict
 VERSION = "stub-executor-r1"
 
 
+@dataclass(frozen=True)
+class LoadWaiting:
+    """Loads a function that notes each call as a line of a file, and waits.
+
+    Attributes:
+        calls: the file.
+        seconds: how long each photograph takes.
+    """
+
+    calls: str
+    seconds: float
+
+    def __call__(self) -> Predict:
+        """Load it."""
+        return self._computed
+
+    def _computed(self, content: memoryview) -> NDArray[np.float32]:
+        with Path(self.calls).open("a") as lines:
+            lines.write(f"{os.getpid()}\n")
+        time.sleep(self.seconds)
+        pixels = np.asarray(decode(content), dtype=np.float32)
+        return np.concatenate([pixels.mean((0, 1)), pixels.std((0, 1)), pixels[0, 0, :2]]).astype(np.float32)
+
+
 def encoder(calls: str, seconds: float) -> Encoder:
-    """An encoder of eight dimensions that notes each call as a line of a file, and waits."""
-
-    def load() -> Predict:
-        def computed(content: memoryview) -> NDArray[np.float32]:
-            with Path(calls).open("a") as lines:
-                lines.write(f"{os.getpid()}\n")
-            time.sleep(seconds)
-            pixels = np.asarray(decode(content), dtype=np.float32)
-            return np.concatenate([pixels.mean((0, 1)), pixels.std((0, 1)), pixels[0, 0, :2]]).astype(np.float32)
-
-        return computed
-
-    return Encoder(VERSION, 8, load)
+    """An encoder of eight dimensions that takes its time."""
+    return Encoder(VERSION, 8, LoadWaiting(calls, seconds))
 
 
 def cluster_settings(photographs: str, lake: str) -> Settings:
     """The shipped settings, on two executors of one core: what they lack of the driver's is passed on."""
-    shipped = load_settings()
-    jars = os.pathsep.join(map(str, jvm.jars(shipped.packages)))
-    cluster = {
-        "spark.master": "local-cluster[2,1,1536]",
+    classpath = os.pathsep.join(map(str, jars.jars(load_settings().packages)))
+    executors = {
         "spark.executor.memory": "1g",
-        "spark.executor.extraClassPath": jars,
+        "spark.executor.extraClassPath": classpath,
         "spark.executor.extraJavaOptions": "-XX:+UseSerialGC -XX:TieredStopAtLevel=1",
+    }
+    here = {
+        "spark.master": "local-cluster[2,1,1536]",
         "spark.driver.memory": "1g",
         "spark.sql.shuffle.partitions": 2,
         "spark.databricks.delta.snapshotPartitions": 1,
     }
-    return load_settings(images=photographs, lake=lake, spark={**shipped.spark, **cluster})
+    return load_settings(images=photographs, lake=lake, engine="spark", spark=executors, spark_local=here)
 
 
 def make_home(folder: Path) -> None:
@@ -66,7 +82,8 @@ if __name__ == "__main__":
     images, lake, calls, home = sys.argv[1:]
     make_home(Path(home))
     os.environ["SPARK_HOME"] = home
-    workspace = Workspace(cluster_settings(images, lake))
+    settings = cluster_settings(images, lake)
+    workspace = Workspace(settings)
     summary = take_through(workspace, LAYERS, lambda: encoder(calls, 0.15))
     print(json.dumps(summary))
-    workspace.spark.stop()
+    spark_session(settings).stop()

@@ -1,4 +1,4 @@
-"""An executor that dies while features are computed: the job finishes, and nothing is lost or there twice."""
+"""A Spark executor that dies while features are computed: the job finishes, and nothing is lost or there twice."""
 
 import json
 import os
@@ -15,9 +15,10 @@ import pytest
 
 from fruits.run import LAYERS, Summary, take_through
 from lakehouse import delta
+from lakehouse.engine.spark import jars
 from lakehouse.settings import load_settings
 from lakehouse.workspace import Workspace
-from tests.conftest import add_photographs
+from tests.conftest import NO_JAVA, add_photographs
 from tests.processes import command, descendants
 from tests.silver import executor_killed
 from tests.test_crash import PASSING, TABLES, assert_same
@@ -75,6 +76,8 @@ class Driver:
 @pytest.fixture
 def driver(tmp_path: Path, photographs: Path, disturbed: Path) -> Iterator[Driver]:
     """A driver that has begun to take photographs through all layers."""
+    if jars.java_version() is None:
+        pytest.skip(NO_JAVA)
     add_photographs(photographs, "Apple", range(PHOTOGRAPHS // 2))
     add_photographs(photographs, "Kiwi", range(PHOTOGRAPHS // 2, PHOTOGRAPHS))
     driver = Driver(tmp_path, photographs, disturbed)
@@ -93,7 +96,7 @@ def disturbed(tmp_path: Path, tracking_store: Path) -> Path:
 def test_killed_executor_costs_its_tasks_and_nothing_else(
     driver: Driver, disturbed: Path, workspace: Workspace, tmp_path: Path
 ) -> None:
-    """Its tasks and its cached rows are made anew by others; all tables are those of an undisturbed run."""
+    """Its tasks and its cached rows are made anew by others; all tables are those of a run of the local engine."""
     driver.wait_for(PHOTOGRAPHS // 6)
     executor, _ = driver.executors
     os.kill(executor, signal.SIGKILL)

@@ -2,17 +2,22 @@
 
 import io
 import os
+import pickle
 import re
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from PIL import Image
 
 from lakehouse.errors import WeightsNotFoundError
-from silver.mobilenet import converted_model, keras_weights, load_predict, prepare
+from lakehouse.storage import read_file
+from silver.featurize import Encoding
+from silver.mobilenet import converted_model, encoder, keras_weights, load_model, load_predict, prepare
+from silver.tables import FEATURES
 from tests.conftest import photograph
 
 IMAGES = os.environ.get("FRUITS_TEST_IMAGES")
@@ -37,19 +42,26 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def untrained(folder: Path) -> tuple[str, bytes]:
-    """The untrained model, converted once."""
+def untrained(folder: Path) -> tuple[str, str]:
+    """The untrained model, converted once: its version and its file."""
     return converted_model("untrained", f"file://{folder}")
 
 
-def test_untrained_model_says_so(untrained: tuple[str, bytes], folder: Path) -> None:
+@pytest.fixture(scope="module")
+def flatbuffer(untrained: tuple[str, str]) -> bytes:
+    """The untrained model as it is in its file."""
+    return read_file(untrained[1])
+
+
+def test_untrained_model_says_so(untrained: tuple[str, str], folder: Path) -> None:
     """The feature version names what the features are of, and the file is named after it."""
-    version, flatbuffer = untrained
+    version, model = untrained
     assert version == "mobilenetv2-untrained-r1"
-    assert (folder / f"{version}.tflite").read_bytes() == flatbuffer
+    assert model == f"file://{folder}/{version}.tflite"
+    assert (folder / f"{version}.tflite").read_bytes()[4:8] == b"TFL3"  # as a flatbuffer of TensorFlow Lite's begins
 
 
-def test_model_is_converted_once(untrained: tuple[str, bytes], folder: Path) -> None:
+def test_model_is_converted_once(untrained: tuple[str, str], folder: Path) -> None:
     """A second call finds the flatbuffer, and nothing half-written is left beside it."""
     path = folder / f"{untrained[0]}.tflite"
     before = path.stat()
@@ -58,9 +70,31 @@ def test_model_is_converted_once(untrained: tuple[str, bytes], folder: Path) -> 
     assert [*folder.iterdir()] == [path]
 
 
-def test_features_keep_their_scale(untrained: tuple[str, bytes]) -> None:
+def test_encoder_loads_the_model_from_its_file(untrained: tuple[str, str], flatbuffer: bytes) -> None:
+    """In another process as in this one: it is small when it is pickled, and computes the same features there."""
+    packed = pickle.dumps(Encoding(encoder(*untrained)))
+    assert len(packed) < 1000 < len(flatbuffer)
+    content = photograph(1)
+    images = pa.table({"path": ["a"], "label": ["Kiwi"], "split": ["Test"], "sha256": ["1"], "batch": [1]})
+    images = images.append_column("length", pa.array([len(content)])).append_column("content", pa.array([content]))
+    (made,) = pickle.loads(packed)(images.to_batches())
+    expected = {
+        "path": "a",
+        "label": "Kiwi",
+        "split": "Test",
+        "sha256": "1",
+        "batch": 1,
+        "feature_version": untrained[0],
+    }
+    (row,) = made.to_pylist()
+    np.testing.assert_array_equal(row.pop("features"), load_predict(flatbuffer)(memoryview(content)))
+    assert row == expected
+    assert {*made.schema.names} == {*FEATURES.schema.names}
+
+
+def test_features_keep_their_scale(flatbuffer: bytes) -> None:
     """1280 finite float32 features that tell photographs apart, neither vanishing nor exploding."""
-    predict = load_predict(untrained[1])
+    predict = load_predict(flatbuffer)
     features = np.stack([predict(memoryview(photograph(seed, size=(64, 64)))) for seed in range(4)])
     assert (features.shape, features.dtype) == ((4, 1280), np.float32)
     assert np.isfinite(features).all()
@@ -68,9 +102,9 @@ def test_features_keep_their_scale(untrained: tuple[str, bytes]) -> None:
     assert features.std(axis=0).max() > 1e-3
 
 
-def test_same_photograph_has_the_same_features(untrained: tuple[str, bytes]) -> None:
+def test_same_photograph_has_the_same_features(flatbuffer: bytes) -> None:
     """Features depend on the photograph alone: not on the interpreter, nor on what it computed before."""
-    flatbuffer, one, other = untrained[1], photograph(1), photograph(2)
+    one, other = photograph(1), photograph(2)
     first, second = load_predict(flatbuffer), load_predict(flatbuffer)
     expected = first(memoryview(one))
     first(memoryview(other))
@@ -78,25 +112,25 @@ def test_same_photograph_has_the_same_features(untrained: tuple[str, bytes]) -> 
     np.testing.assert_array_equal(second(memoryview(one)), expected)
 
 
-def test_untrained_weights_are_fixed(
-    untrained: tuple[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_untrained_weights_are_fixed(flatbuffer: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another conversion, on another machine, computes the same features: the version promises it."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     _, again = converted_model("untrained", f"file://{tmp_path}")
     content = memoryview(photograph(1))
-    expected = load_predict(untrained[1])(content)
-    np.testing.assert_allclose(load_predict(again)(content), expected, rtol=1e-6)
+    expected = load_predict(flatbuffer)(content)
+    np.testing.assert_allclose(load_model(again)(content), expected, rtol=1e-6)
 
 
 def test_another_lake_takes_the_model_from_the_cache(
-    untrained: tuple[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    untrained: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What a machine has converted is copied, not converted again."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     (tmp_path / "fruits").mkdir()
     (tmp_path / "fruits" / f"{untrained[0]}.tflite").write_bytes(b"converted before")
-    assert converted_model("untrained", f"file://{tmp_path}/lake")[1] == b"converted before"
+    _, model = converted_model("untrained", f"file://{tmp_path}/lake")
+    assert model == f"file://{tmp_path}/lake/{untrained[0]}.tflite"
+    assert read_file(model) == b"converted before"
 
 
 @pytest.mark.parametrize(("size", "mode"), [((8, 8), "RGB"), ((300, 200), "RGB"), ((1, 1), "L"), ((40, 30), "CMYK")])
@@ -128,8 +162,8 @@ def test_features_are_keras_own(tmp_path: Path) -> None:
     script = [sys.executable, "-c", KERAS, str(tmp_path / "expected.npy"), *map(str, photographs)]
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
     subprocess.run(script, check=True, env=environment, capture_output=True)
-    version, flatbuffer = converted_model(None, f"file://{tmp_path}/models")
-    predict = load_predict(flatbuffer)
+    version, model = converted_model(None, f"file://{tmp_path}/models")
+    predict = load_model(model)
     actual = np.stack([predict(memoryview(one.read_bytes())) for one in photographs])
     assert re.fullmatch(r"mobilenetv2-[0-9a-f]{12}-r1", version)
     np.testing.assert_allclose(actual, np.load(tmp_path / "expected.npy"), atol=1e-3)

@@ -1,16 +1,20 @@
 """Moments: exact sums, whatever the parts, their order, or what was added and taken away again."""
 
+import pickle
+
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from pyspark.sql import SparkSession
 
+from lakehouse.table import VECTOR
 from lakehouse.vectors import as_column, as_matrix
-from silver.moments import Moments, merge_moments, partial_moments
+from silver.moments import CombinedMoments, Moments, PartialMoments, merge_moments
 
 Rows = NDArray[np.float32]
+NO_FEATURES = pa.schema([("features", VECTOR)]).empty_table()
 seeds, sizes, dimensions = st.integers(0, 2**32 - 1), st.integers(1, 60), st.integers(1, 6)
 
 
@@ -116,19 +120,52 @@ def test_more_rows_cannot_be_taken_than_there_are() -> None:
         Moments.of(rows(0, 4, 3)) - Moments.of(rows(1, 5, 3))
 
 
-@pytest.mark.parametrize("partitions", [1, 3, 11])
-def test_partial_moments_of_any_partitioning_merge_to_numpys(spark: SparkSession, partitions: int) -> None:
-    """Summed by partition (some of them empty) and merged, moments equal those of all rows."""
-    one = rows(partitions, 10, 8)
-    data = [(row.tolist(),) for row in one]
-    frame = spark.createDataFrame(data, "features array<float>").repartition(partitions)
-    assert_equal(merge_moments(partial_moments(frame), 8), Moments.of(one))
+def partials(one: Rows, parts: int) -> list[pa.RecordBatch]:
+    """The partial moments of rows that are cut into parts, some of which may be empty, each into batches of two."""
+    sums = pickle.loads(pickle.dumps(PartialMoments()))  # as it reaches other processes
+    found = []
+    for part in np.array_split(one, parts):
+        features = pa.table({"features": as_column(part)}) if len(part) else NO_FEATURES
+        found.append([*sums(features.to_batches(max_chunksize=2))])
+    assert [len(batches) for batches in found] == [min(len(part), 1) for part in np.array_split(one, parts)]
+    return [batch for batches in found for batch in batches]
 
 
-def test_no_rows_in_spark_are_the_moments_of_no_rows(spark: SparkSession) -> None:
-    """An empty DataFrame has no partial moments, and their sum is zero."""
-    frame = spark.createDataFrame([], "features array<float>")
-    assert_equal(merge_moments(partial_moments(frame), 8), Moments.zero(8))
+@pytest.mark.parametrize("parts", [1, 3, 11])
+def test_partial_moments_of_any_parts_merge_to_those_of_all_rows(parts: int) -> None:
+    """Summed up part by part (some of them empty), combined or not, moments equal those of all rows."""
+    one = rows(parts, 10, 8)
+    batches = partials(one, parts)
+    assert {*(batch.schema for batch in batches)} == {PartialMoments.schema}
+    assert_equal(merge_moments(batches, 8), Moments.of(one))
+    (combined,) = CombinedMoments()(iter(batches))
+    assert (combined.schema, combined.num_rows) == (CombinedMoments.schema, 1)
+    assert_equal(merge_moments([combined], 8), Moments.of(one))
+
+
+def test_combined_moments_combine_again() -> None:
+    """In a tree, as an engine does whose parts are many: of batches of several rows as well."""
+    one = rows(5, 40, 8)
+    batches = partials(one, 10)
+    below = [*CombinedMoments()(iter(batches[:4])), *CombinedMoments()(iter(batches[4:]))]
+    (above,) = CombinedMoments()(pa.Table.from_batches(below).combine_chunks().to_batches())
+    assert_equal(merge_moments([above], 8), Moments.of(one))
+
+
+def test_block_after_block_is_one_sum(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many rows a batch has, a few at a time are held in float64."""
+    monkeypatch.setattr("silver.moments._ROWS_A_BLOCK", 3)
+    one = rows(6, 10, 8)
+    (batch,) = PartialMoments()(pa.table({"features": as_column(one)}).to_batches())
+    assert_equal(merge_moments([batch], 8), Moments.of(one))
+
+
+def test_no_rows_are_the_moments_of_no_rows() -> None:
+    """No rows have no partial moments, and their sum is zero."""
+    for batches in ([], NO_FEATURES.to_batches(), [pa.RecordBatch.from_pylist([], NO_FEATURES.schema)]):
+        assert [*PartialMoments()(iter(batches))] == []
+    assert [*CombinedMoments()(iter([]))] == []
+    assert_equal(merge_moments([], 8), Moments.zero(8))
 
 
 @given(seeds, st.integers(0, 9), dimensions, st.integers(0, 3))

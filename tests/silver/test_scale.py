@@ -1,21 +1,25 @@
 """The scaler: Spark ML's numbers from moments alone, and features that stand on one scale."""
 
+import pickle
+
 import numpy as np
+import pyarrow as pa
 import pytest
-from chispa.schema_comparer import assert_schema_equality
 from hypothesis import given
 from hypothesis import strategies as st
-from pyspark.ml.feature import StandardScaler, VectorAssembler
 from pyspark.sql import SparkSession
 
+from lakehouse.vectors import as_column
 from silver.moments import Moments
-from silver.scale import fit_scaler, scale, standardness
+from silver.scale import FEATURE, Scaling, fit_scaler, standardness
 from silver.tables import SCALED
 from tests.silver.test_moments import rows
 
 
 def test_scaler_is_spark_mls(spark: SparkSession) -> None:
     """Mean and deviation equal Spark ML's StandardScaler(withMean, withStd), which divides by n − 1."""
+    from pyspark.ml.feature import StandardScaler, VectorAssembler
+
     one = rows(1, 50, 5)
     names = [f"f{i}" for i in range(5)]
     frame = spark.createDataFrame(one.astype(float).tolist(), names)
@@ -74,16 +78,24 @@ def test_features_that_never_vary_are_standard() -> None:
     assert standardness(moments.under(scaler.mean_, scaler.scale_)) == (0, 1)
 
 
-def test_scale_gives_the_rows_of_silver_scaled(spark: SparkSession) -> None:
+@pytest.mark.parametrize("rows_a_batch", [1, 4, 9])
+def test_scaling_gives_the_rows_of_silver_scaled(rows_a_batch: int) -> None:
     """Rows keep path, sha256 and batch, get the scaler's version, and (features − mean) / deviation in float32."""
     one = rows(4, 9, 8)
-    data = [(f"p{i}", f"s{i}", "v", i, row.tolist()) for i, row in enumerate(one)]
-    columns = "path string, sha256 string, feature_version string, batch long, features array<float>"
+    given_rows = {
+        "path": [f"p{i}" for i in range(9)],
+        "sha256": [f"s{i}" for i in range(9)],
+        "batch": [*range(9)],
+        "features": as_column(one),
+    }
     mean, deviation = one.mean(axis=0, dtype=np.float64), one.std(axis=0, dtype=np.float64)
-    scaled = scale(spark.createDataFrame(data, columns).repartition(4), mean, deviation, 7)
-    assert_schema_equality(scaled.schema, SCALED.schema, ignore_nullable=True)
-    found = sorted(scaled.collect(), key=lambda row: row.batch)
-    assert [(row.path, row.sha256, row.batch, row.scaler_version) for row in found] == [
-        (f"p{i}", f"s{i}", i, 7) for i in range(9)
+    scaling = pickle.loads(pickle.dumps(Scaling(mean, deviation, 7)))  # as it reaches other processes
+    assert [*given_rows] == [*FEATURE]
+    batches = pa.table(given_rows).to_batches(max_chunksize=rows_a_batch)
+    scaled = pa.Table.from_batches(scaling(iter([*batches, batches[0].slice(0, 0)])))
+    assert scaled.cast(SCALED.schema).schema.names == scaled.column_names
+    assert scaled.select(["path", "sha256", "batch", "scaler_version"]).to_pylist() == [
+        {"path": f"p{i}", "sha256": f"s{i}", "batch": i, "scaler_version": 7} for i in range(9)
     ]
-    np.testing.assert_allclose([row.scaled for row in found], (one - mean) / deviation, rtol=1e-6, atol=1e-7)
+    assert scaled.schema.field("scaled").type.value_type == pa.float32()
+    np.testing.assert_allclose(scaled["scaled"].to_pylist(), (one - mean) / deviation, rtol=1e-6, atol=1e-7)

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 import pyarrow as pa
 
 from lakehouse import delta
+from lakehouse.arrow import keep_pandas_out
 from lakehouse.delta import Lake
 from lakehouse.engine.local import changes, commits
 from lakehouse.engine.local.pool import Pool
@@ -47,6 +48,7 @@ class LocalEngine:
 
     def __init__(self, lake: Lake, progress: Progress, processes: int | None = None) -> None:
         """Take the lake; nothing is started yet. `processes`: worker processes, by default one a core."""
+        keep_pandas_out()
         self._lake, self._progress = lake, progress
         count = processes or available_cores()
         self._pool = Pool(count)

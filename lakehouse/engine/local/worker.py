@@ -13,6 +13,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from lakehouse.arrow import keep_pandas_out
 from lakehouse.engine.port import BatchFunction, FunctionError
 from lakehouse.errors import LakehouseError
 
@@ -22,6 +23,7 @@ DONE, FAILED = "done", "failed"
 
 def main(descriptor: int) -> None:
     """Work until the other end of the connection is closed."""
+    keep_pandas_out()
     connection = Connection(descriptor)
     received: SimpleQueue[tuple[str, Any]] = SimpleQueue()
     Thread(target=_receive, args=(connection, received), daemon=True).start()
