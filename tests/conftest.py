@@ -26,6 +26,15 @@ os.environ["MLFLOW_SQLALCHEMYSTORE_POOLCLASS"] = "NullPool"
 
 Photograph = Callable[..., bytes]
 
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give all tests of Spark to one process, which has the one session, and any other to that of its file."""
+    for item in items:
+        parameters = getattr(getattr(item, "callspec", None), "params", {})
+        of_spark = "spark" in getattr(item, "fixturenames", ()) or parameters.get("engine_name") == "spark"
+        item.add_marker(pytest.mark.xdist_group("spark" if of_spark else str(item.path)))
+
+
 SMALL_SESSION = {  # of many small runs in at most 2 GB: more than one partition pays off for none
     "spark.driver.memory": "1g",
     "spark.sql.shuffle.partitions": 1,

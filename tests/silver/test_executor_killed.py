@@ -60,7 +60,7 @@ class Driver:
 
     def wait_for(self, photographs: int) -> None:
         """Wait until so many photographs have been computed."""
-        end = time.monotonic() + 120
+        end = time.monotonic() + 300
         while self.calls < photographs:
             assert self.process.poll() is None, self._err.read_text()[-3000:]
             assert time.monotonic() < end
@@ -68,7 +68,7 @@ class Driver:
 
     def summary(self) -> Summary:
         """Wait for the end; returns what the run said."""
-        assert self.process.wait(150) == 0, self._err.read_text()[-3000:]
+        assert self.process.wait(300) == 0, self._err.read_text()[-3000:]
         found: Summary = json.loads(self._out.read_text())
         return found
 

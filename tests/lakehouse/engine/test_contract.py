@@ -361,9 +361,7 @@ def test_lost_history_is_told_as_that(engine: Engine, lake: Lake) -> None:
 # ---- surroundings ---------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "name", ["my lake", "é 漢 🍎", "best {of} 2024", "a*b", "a+b:c", "it's", "$HOME", "-x", "=1", "[2024]"]
-)
+@pytest.mark.parametrize("name", ["my lake é 漢 🍎", "best {of} 2024", "a*b [2024]", "a+b:c it's $HOME", "-x=1"])
 def test_lake_may_lie_in_a_folder_with_an_odd_name(tmp_path: Path, engine_name: str, name: str) -> None:
     """Every verb reads and writes there and nowhere else: the name is no pattern, and nothing in it is decoded."""
     lake = Lake(f"file://{tmp_path}/{name}/lake")
