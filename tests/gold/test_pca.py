@@ -1,17 +1,21 @@
 """Principal components from moments: scikit-learn's and Spark ML's, with signs that stay."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from pyspark.sql import SparkSession
 from sklearn.decomposition import PCA
 from sklearn.preprocessing import StandardScaler
 
 from gold.pca import Spectrum, captured, components_needed, fit_pca, fit_spectrum
 from silver.moments import Moments
 from silver.scale import fit_scaler
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
 
 Float64 = NDArray[np.float64]
 seeds = st.integers(0, 2**32 - 1)
@@ -52,7 +56,7 @@ def test_spectrum_is_scikit_learns() -> None:
     np.testing.assert_allclose(spectrum.components, signs_aside(expected.components_), atol=1e-6)
 
 
-def test_spectrum_is_spark_mls(spark: SparkSession) -> None:
+def test_spectrum_is_spark_mls(spark: "SparkSession") -> None:
     """Ratios and components equal Spark ML's StandardScaler(withMean, withStd) and PCA."""
     from pyspark.ml import feature as spark_ml
 

@@ -38,19 +38,22 @@ def test_file_replaces_the_values_and_lists_it_names_and_no_other(tmp_path: Path
     assert settings.model_dump(exclude=changed) == defaults.model_dump(exclude=changed)
 
 
-def test_mapping_is_merged_key_by_key_and_null_removes_a_key(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("section", "removed"), [("spark", "spark.sql.session.timeZone"), ("spark_local", "spark.ui.enabled")]
+)
+def test_mapping_is_merged_key_by_key_and_null_removes_a_key(tmp_path: Path, section: str, removed: str) -> None:
     """One key under `spark:` leaves the others as they are; options go over the file in the same way."""
-    text = "spark: {spark.driver.memory: 6g, spark.ui.enabled: null, spark.mine: 1, spark.unknown: null}\n"
-    expected = {**load_settings().spark, "spark.driver.memory": "6g", "spark.mine": 1}
-    del expected["spark.ui.enabled"]
+    text = f"{section}: {{spark.driver.memory: 6g, {removed}: null, spark.mine: 1, spark.unknown: null}}\n"
+    shipped = load_settings()
+    expected = {**getattr(shipped, section), "spark.driver.memory": "6g", "spark.mine": 1}
+    del expected[removed]
     file = write(tmp_path / "mine.yaml", text)
-    assert load_settings(file).spark == expected
+    assert load_settings(file) == shipped.model_copy(update={section: expected})
     del expected["spark.mine"]
-    assert load_settings(file, spark={"spark.mine": None, "spark.driver.memory": "8g"}).spark == {
-        **expected,
-        "spark.driver.memory": "8g",
-    }
-    assert load_settings(write(tmp_path / "empty.yaml", "spark: {}\n")).spark == load_settings().spark
+    options = {section: {"spark.mine": None, "spark.driver.memory": "8g"}}
+    assert getattr(load_settings(file, **options), section) == {**expected, "spark.driver.memory": "8g"}
+    empty = write(tmp_path / "empty.yaml", f"{section}: {{}}\n")
+    assert load_settings(empty) == shipped
 
 
 def test_written_settings_are_read_back(tmp_path: Path) -> None:

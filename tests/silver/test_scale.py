@@ -1,13 +1,13 @@
 """The scaler: Spark ML's numbers from moments alone, and features that stand on one scale."""
 
 import pickle
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pyspark.sql import SparkSession
 
 from lakehouse.vectors import as_column
 from silver.moments import Moments
@@ -15,8 +15,11 @@ from silver.scale import FEATURE, Scaling, fit_scaler, standardness
 from silver.tables import SCALED
 from tests.silver.test_moments import rows
 
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
 
-def test_scaler_is_spark_mls(spark: SparkSession) -> None:
+
+def test_scaler_is_spark_mls(spark: "SparkSession") -> None:
     """Mean and deviation equal Spark ML's StandardScaler(withMean, withStd), which divides by n − 1."""
     from pyspark.ml.feature import StandardScaler, VectorAssembler
 
