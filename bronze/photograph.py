@@ -117,7 +117,9 @@ def decode(content: Content) -> Image.Image:
 
     Takes 4 to 17 bytes of memory a pixel; the most where there is transparency.
     """
-    image = _upright(_opened(content, str(format_of(content))))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of damaged descriptions: a line a photograph
+        image = _upright(_opened(content, str(format_of(content))))
     if image.mode == "RGB" and not image.has_transparency_data:
         return image  # converting would copy it
     if image.mode.startswith("I;16") or image.mode == "I":

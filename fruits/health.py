@@ -5,13 +5,15 @@ from dataclasses import dataclass
 
 import gold.job
 import silver.job
-from bronze.tables import IMAGES
+from bronze.photograph import KILLS_THE_READER
+from bronze.tables import IMAGES, QUARANTINE
 from fruits.run import pinned_scaler
 from fruits.sql import TABLES
 from fruits.writing import writing
 from gold.job import PCA
 from gold.tables import PROJECTIONS
 from lakehouse import delta
+from lakehouse.delta import Lake
 from lakehouse.errors import LakehouseError
 from lakehouse.lease import open_lease
 from lakehouse.settings import Settings
@@ -107,6 +109,14 @@ def _models(settings: Settings) -> Finding:
     return Finding("models", False, f"{where}, gold.projections holds {sorted(held)}", _MEND)
 
 
+def _held_back(lake: Lake) -> int:
+    """How many images have no features because they end each process that computes them."""
+    as_it_is = ("path", "length", "modification_time")
+    killing = delta.rows_where(lake, QUARANTINE, "reason", [KILLS_THE_READER], as_it_is)
+    images = delta.rows_where(lake, IMAGES, "path", [row["path"] for row in killing], as_it_is) if killing else []
+    return sum(row in killing for row in images)
+
+
 def _rows(settings: Settings) -> Finding:
     workspace = Workspace(settings)
     tables = (IMAGES, FEATURES, SCALED, PROJECTIONS)
@@ -114,7 +124,9 @@ def _rows(settings: Settings) -> Finding:
         return Finding("rows", True, "not all layers have run yet; `fruits run` runs them")
     images, features, scaled, projections = (delta.count(workspace.lake, table) for table in tables)
     found = f"{images:,} images, {features:,} with features, {scaled:,} scaled, {projections:,} projected"
-    if images != features:
+    held_back = _held_back(workspace.lake)
+    found += f", {held_back:,} held back" if held_back else ""
+    if images - held_back != features:
         return Finding("rows", False, found, "`fruits run` works off the difference.")
     waiting = workspace.registry.champion(PCA) is None  # too few photographs, or too much alike, for a fit
     good = features == scaled == projections or waiting

@@ -7,11 +7,12 @@ from typing import TypedDict
 import pyarrow as pa
 
 from bronze.ingest import CANDIDATE, killing
+from bronze.photograph import KILLS_THE_READER
 from bronze.tables import IMAGES, QUARANTINE
 from bronze.tables import TABLES as BRONZE_TABLES
 from lakehouse import delta
 from lakehouse.background import Background
-from lakehouse.engine.port import Engine, HistoryLostError, Rows, Work
+from lakehouse.engine.port import Engine, HistoryLostError, Rows, Work, WorkerKilledError
 from lakehouse.errors import SettingsError
 from lakehouse.failpoint import reach
 from lakehouse.follow import bring_up, difference, follows, mark_follows, state
@@ -120,18 +121,23 @@ def _follow_images(workspace: Workspace, encoder: Encoder) -> tuple[int, int, in
     with engine.kept(changes) as changed, engine.kept(with_action(engine, changed, _there(engine), encoder)) as rows:
         work = _counted(engine, rows)
         reach("silver.found")
-        computed = _write_features(workspace, encoder, work)
-    if computed == work.count("compute"):  # else images were held back, which is another upstream
-        mark_follows(lake, FEATURES, upstream)
-    return computed, work.count("copy"), work.count("delete")
+        made = _write_features(workspace, encoder, work)
+    mark_follows(lake, FEATURES, upstream)
+    return made
 
 
 def _wanted(engine: Engine, encoder: Encoder) -> Rows:
-    """The features that there should be: of each image, by this encoder."""
+    """The features that there should be, by this encoder: of each image that is not held back as it is."""
     return engine.sql(
-        "SELECT path, sha256, length, batch, :version AS feature_version FROM images",
-        {"version": encoder.feature_version},
-        images=engine.rows(IMAGES, ["path", "sha256", "length", "batch"]),
+        """
+        SELECT images.path, images.sha256, images.length, images.batch, :version AS feature_version
+        FROM images LEFT JOIN held ON images.path = held.path AND held.reason = :reason
+             AND images.length = held.length AND images.modification_time = held.modification_time
+        WHERE held.path IS NULL
+        """,
+        {"version": encoder.feature_version, "reason": KILLS_THE_READER},
+        images=engine.rows(IMAGES, ["path", "sha256", "length", "modification_time", "batch"]),
+        held=engine.rows(QUARANTINE, ["path", "length", "modification_time", "reason"]),
     )
 
 
@@ -183,20 +189,21 @@ def _counted(engine: Engine, rows: Rows) -> _Work:
     return _Work(rows, counts, sum(row["bytes"] for row in found if row["action"] == "compute"))
 
 
-def _write_features(workspace: Workspace, encoder: Encoder, work: _Work) -> int:
-    """Work the difference off; returns how many images were computed."""
+def _write_features(workspace: Workspace, encoder: Encoder, work: _Work) -> tuple[int, int, int]:
+    """Work the difference off; returns how many images were computed, copied and removed."""
     engine, killed = workspace.engine, list[pa.RecordBatch]()
+    computed = copied = removed = 0
     if work.count("compute"):
-        _put(workspace, _computed(workspace, encoder, work, killed), work, "compute")
+        computed = _put(workspace, _computed(workspace, encoder, work, killed), work, "compute")
         reach("silver.features-computed")
     if killed:
-        _hold_back(workspace, pa.Table.from_batches(killed))
+        _hold_back(workspace, pa.Table.from_batches(killed), computed)
     if work.count("copy"):
-        _put(workspace, _copied(engine, encoder, work), work, "copy")
+        copied = _put(workspace, _copied(engine, encoder, work), work, "copy")
         reach("silver.features-copied")
     if work.count("delete"):  # last, so that the features of a moved image can be copied before
-        engine.delete(engine.sql("SELECT path FROM work WHERE action = 'delete'", work=work.rows), FEATURES)
-    return work.count("compute") - len(killed)
+        removed = engine.delete(engine.sql("SELECT path FROM work WHERE action = 'delete'", work=work.rows), FEATURES)
+    return computed, copied, removed
 
 
 def _computed(workspace: Workspace, encoder: Encoder, work: _Work, killed: list[pa.RecordBatch]) -> Rows:
@@ -230,22 +237,36 @@ def _copied(engine: Engine, encoder: Encoder, work: _Work) -> Rows:
     )
 
 
-def _put(workspace: Workspace, rows: Rows, work: _Work, action: str) -> None:
+def _put(workspace: Workspace, rows: Rows, work: _Work, action: str) -> int:
     engine = workspace.engine
-    write = engine.merge if work.count(action, "update") else engine.append
-    write(rows, FEATURES)
+    if not work.count(action, "update"):
+        return engine.append(rows, FEATURES)
+    counts = engine.merge(rows, FEATURES)
+    return counts.inserted + counts.updated
 
 
-def _hold_back(workspace: Workspace, killed: pa.Table) -> None:
-    """Put images into quarantine that end each process which computes their features; the others go on."""
+def _hold_back(workspace: Workspace, killed: pa.Table, computed: int) -> None:
+    """Put images into quarantine that end each process which computes their features, with all their copies.
+
+    `bronze.images` keeps them, for it may hold their only copy; they have no features until the file is replaced.
+
+    Raises:
+        WorkerKilledError: no other image was computed, so that it may as well be the encoder's fault.
+    """
     engine = workspace.engine
-    paths = killed.select(["path"])
-    files = engine.arrow(engine.rows(IMAGES, [*CANDIDATE, "batch"], among=engine.of(paths)))
-    for path in paths["path"].to_pylist():
+    paths = killed["path"].to_pylist()
+    if not computed:
+        raise WorkerKilledError(
+            f"Each process that computed features ended, of {len(paths)} photographs and of no other: {paths[0]} … If "
+            "that is the photographs' fault, replace or `fruits forget` them; else there is not enough memory, or the "
+            "installation is broken (`fruits doctor`)."
+        )
+    same = engine.of(pa.table({"sha256": killed["sha256"]}))
+    files = engine.arrow(engine.rows(IMAGES, [*CANDIDATE, "sha256", "batch"], among=same))
+    for path in files["path"].to_pylist():
         workspace.progress.say(f"{path} ends each process that computes its features: it goes to quarantine.")
     batch = max(files["batch"].to_pylist())
     engine.merge(engine.of(killing(files.select(list(CANDIDATE)), batch, datetime.now(UTC))), QUARANTINE)
-    engine.delete(engine.of(paths), IMAGES)
 
 
 # ---- moments --------------------------------------------------------------------------------------------------------

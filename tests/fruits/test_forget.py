@@ -63,15 +63,15 @@ def in_rows(folder: Path, path: str) -> set[str]:
 
 
 def make_world(folder: Path, engine: str) -> World:
-    """A lake whose photograph `Apple/secret.png` was ingested, replaced, broken for a while, and fitted on."""
+    """A lake whose photograph `Apple/secret.png` was ingested, broken, replaced (by the engine), and fitted on."""
     world = World(folder)
     secret = world.photographs / "Apple" / "secret.png"
     add_photographs(world.photographs, "Apple", range(5))
     add_photographs(world.photographs, "Kiwi", range(5, 10))
     for content in (SECRET, SECRET[:-5], SECOND):
         secret.write_bytes(content)
-        take_through(workspace_of(world, engine), LAYERS, lambda: ENCODER)
-    refit = workspace_of(world, engine, refit="always")
+        take_through(workspace_of(world, engine if content is SECOND else "local"), LAYERS, lambda: ENCODER)
+    refit = workspace_of(world, "local", refit="always")
     take_through(refit, LAYERS, lambda: ENCODER)
     # A run that died has left a file of its own.
     (orphan,) = [Path(name) for name in delta.data_files(refit.lake, FEATURES)][:1]
@@ -89,7 +89,7 @@ def workspace_of(world: World, engine: str, **options: str) -> Workspace:
 
 @pytest.fixture(scope="module")
 def worlds(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], World]:
-    """The lake that an engine makes, made once; Spark's has files of its change feed, which the local one needs not."""
+    """The lake of an engine, made once; Spark's has files of its change feed, which the local engine does without."""
     return cache(lambda engine: make_world(tmp_path_factory.mktemp(f"forget-{engine}"), engine))
 
 
@@ -104,7 +104,7 @@ EACH_ENGINE = pytest.mark.parametrize("engine", ["local", "spark"], indirect=Tru
 
 @pytest.fixture
 def world(worlds: Callable[[str], World], engine: str, request: pytest.FixtureRequest) -> World:
-    """The lake as its engine made it."""
+    """The lake as it was made with its engine."""
     if engine == "spark":
         request.getfixturevalue("spark")
     world = worlds(engine)
@@ -169,7 +169,7 @@ def test_forgotten_photograph_is_in_no_file_of_the_lake(
 def test_forgetting_killed_there_is_finished_by_the_same_call(
     workspace: Workspace, world: World, secret: Path, point: str
 ) -> None:
-    """SIGKILL at each point, in a process of its own, which computes by the local engine whoever made the lake."""
+    """SIGKILL at each point, in a process of its own, which computes by the local engine, whatever made the lake."""
     secret.unlink()
     command = [sys.executable, "-m", "fruits", "forget", str(secret), "--lake", str(world.lake)]
     done = subprocess.run(command, env={**os.environ, VARIABLE: point}, capture_output=True, timeout=300, check=False)

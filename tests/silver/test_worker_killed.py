@@ -92,13 +92,13 @@ def test_worker_that_dies_once_costs_its_share_and_nothing_else(told: Workspace,
 
 
 def test_photograph_that_kills_each_worker_is_held_back_and_the_run_goes_on(told: Workspace, tmp_path: Path) -> None:
-    """It is named and goes to quarantine, out of `bronze.images`; all others are featurized, by this run."""
+    """It is named and goes to quarantine; its bytes stay in bronze, and all others are featurized, by this run."""
     failing = Failing(tmp_path / "calls", kills=frozenset(sha256(photograph(seed)) for seed in (5, 100)))
     encoder, rest = failing.encoder, {*range(PHOTOGRAPHS)} - {5, 100}
     summary = silver.job.run(told, encoder)
     assert (summary["featurized"], summary["scaled"]) == (len(rest), len(rest))
     assert_as_undisturbed(told, rest)
-    assert held(told, IMAGES).keys() == {f"{seed}.png" for seed in rest}
+    assert held(told, IMAGES).keys() == {f"{seed}.png" for seed in range(PHOTOGRAPHS)}
     quarantined = held(told, QUARANTINE)
     assert {name: (row["reason"], row["label"]) for name, row in quarantined.items()} == dict.fromkeys(
         ("5.png", "100.png"), ("kills_the_reader", "Apple")
@@ -118,6 +118,37 @@ def test_photograph_that_kills_each_worker_is_held_back_and_the_run_goes_on(told
         assert (summary["featurized"], summary["copied"], summary["scaled"], summary["removed"]) == (0, 0, 0, 0)
         assert failing.calls == calls
     assert versions(told) == before
+
+
+def test_copies_of_a_photograph_that_kills_are_held_back_with_it(
+    told: Workspace, photographs: Path, tmp_path: Path
+) -> None:
+    """In one run, and nothing is said to be copied; a file that is put in the place of one is computed."""
+    for name in ("copy", "another"):
+        (photographs / "Apple" / f"{name}.png").write_bytes(photograph(5))
+    bronze.job.run(told)
+    encoder = Failing(tmp_path / "calls", kills=frozenset({sha256(photograph(5))})).encoder
+    summary = silver.job.run(told, encoder)
+    assert (summary["featurized"], summary["copied"]) == (PHOTOGRAPHS - 1, 0)
+    assert held(told, QUARANTINE).keys() == {"5.png", "copy.png", "another.png"}
+    (photographs / "Apple" / "copy.png").write_bytes(photograph(500))
+    bronze.job.run(told)
+    summary = silver.job.run(told, encoder)
+    assert (summary["featurized"], summary["copied"], summary["scaled"]) == (1, 0, 1)
+    assert held(told, QUARANTINE).keys() == {"5.png", "another.png"}
+
+
+@pytest.mark.parametrize("count", [1, 3, 8])
+def test_encoder_that_kills_at_each_of_a_few_photographs_holds_none_back(
+    workspace: Workspace, photographs: Path, tmp_path: Path, count: int
+) -> None:
+    """Where nothing else was computed it may be the encoder: the job ends, and says both ways out."""
+    add_photographs(photographs, "Apple", range(count))
+    bronze.job.run(workspace)
+    (Path(workspace.lake.folder("computing"))).touch()  # as a process left it that died of them
+    said = failure(workspace, Failing(tmp_path / "calls", kills=None), WorkerKilledError)
+    assert "`fruits forget`" in said or "in a row ended" in said
+    assert len(held(workspace, IMAGES)) == count
 
 
 def failure(workspace: Workspace, failing: Failing, kind: type[LakehouseError]) -> str:

@@ -90,12 +90,15 @@ def _as_before(new: pa.RecordBatch, files: Sequence[DataFile], table: Table, tou
     old = Scan(files, flat, keys).table().combine_chunks()
     if not old.num_rows:
         return new
-    before = old.take(pc.index_in(new.column(key), old.column(key).combine_chunks()))  # null where there is none
-    same = pc.fill_null(pc.equal(before.column("sha256").combine_chunks(), new.column("sha256")), False)
+    taken = old.take(pc.index_in(new.column(key), old.column(key).combine_chunks()))  # nulls where there is none
+    before = {name: taken.column(name).combine_chunks() for name in flat.names}
+    same = pc.fill_null(pc.equal(before["sha256"], new.column("sha256")), False)
+    both_unknown = pc.and_(pc.is_null(before["sha256"]), pc.is_null(new.column("sha256")))
+    same = pc.or_(same, pc.and_(both_unknown, pc.is_valid(before[key])))
     columns = []
     for field in table.schema:
         column = new.column(field.name)
         if field.name not in touch and field.name in flat.names:
-            column = pc.if_else(same, before.column(field.name).combine_chunks(), column)
+            column = pc.if_else(same, before[field.name], column)
         columns.append(column)
     return pa.RecordBatch.from_arrays(columns, schema=table.schema)

@@ -10,6 +10,7 @@ from lakehouse.delta import Lake
 from lakehouse.engine import open_engine
 from lakehouse.engine.port import Engine
 from lakehouse.settings import load_settings
+from tests.conftest import SMALL_SESSION
 from tests.lakehouse.engine.fruit import FRUIT
 
 
@@ -66,7 +67,7 @@ def notes() -> Notes:
 @pytest.fixture
 def engine(lake: Lake, notes: Notes, engine_name: str) -> Iterator[Engine]:
     """Each engine in turn."""
-    settings = load_settings(lake=lake.uri, engine=engine_name, processes=2)
+    settings = load_settings(lake=lake.uri, engine=engine_name, processes=2, spark_local=SMALL_SESSION)
     engine = open_engine(settings, lake, notes)
     yield engine
     engine.close()

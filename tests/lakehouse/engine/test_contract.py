@@ -248,10 +248,14 @@ def test_merge_inserts_and_updates_in_one_commit(engine: Engine, lake: Lake) -> 
 def test_merge_touches_a_row_whose_content_is_the_same(engine: Engine, lake: Lake) -> None:
     """Some columns alone follow; other content replaces the row, and a new key is inserted."""
     engine.append(engine.of(AB), FRUIT)
-    new = fruit(("a", "1", 7), ("b", "3", 8), ("c", "1", 9), weights=[1.0, 0.5])
+    engine.append(engine.of(fruit(("unknown", None, 1))), FRUIT)
+    new = fruit(("a", "1", 7), ("b", "3", 8), ("c", "1", 9), ("unknown", None, 7), weights=[1.0, 0.5])
     assert engine.merge(engine.of(new), FRUIT, touch=["picked"]).inserted == 1
-    (a,), (b, c) = by_path(AB.slice(0, 1)), by_path(new)[1:]
-    assert held(lake) == [a | {"picked": by_path(new)[0]["picked"]}, b, c]
+    a, _, b, c, unknown = [*by_path(AB), *by_path(new)[1:]]
+    picked = {"picked": by_path(new)[0]["picked"]}
+    without_content = by_path(fruit(("unknown", None, 1)))[0]
+    assert held(lake) == [a | picked, b, c, without_content | picked]
+    assert unknown["batch"] == 7
 
 
 def test_delete_removes_rows_by_key_in_one_commit(engine: Engine, lake: Lake) -> None:
