@@ -39,8 +39,9 @@ PROMISES: list[Promise] = [
             "test_crash.py::test_run_killed_there_and_run_again_is_an_undisturbed_run",
             "silver/test_worker_killed.py",
             "silver/test_executor_killed.py",
+            "lakehouse/engine/local/test_workers.py",
         ),
-        f"{len(RUN)} points; a Python worker and an executor killed in mid-task",
+        f"{len(RUN)} points; a worker process and an executor killed in mid-task",
     ),
     (
         "**No-op re-run.** Nothing new: no commit with data, no inference, no image byte read, no Java.",
@@ -156,6 +157,15 @@ PROMISES: list[Promise] = [
         "roll back, release, and forget.",
         ("test_state_machine.py::test_lake_holds_what_a_plain_model_says",),
         f"{EXAMPLES} × {STEPS} random steps against a plain model",
+    ),
+    (
+        "**Either engine.** The same rows from both, and either goes on where the other stopped or died.",
+        (
+            "lakehouse/engine/test_contract.py",
+            "test_engines.py::test_tables_are_the_same_whichever_engine_computes_them",
+            "test_crash.py::test_run_that_died_on_one_engine_is_finished_by_another",
+        ),
+        "one contract suite; a first run, an increment, a refit and a rollback by each and by both in turn",
     ),
 ]
 
