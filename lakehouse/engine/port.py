@@ -141,7 +141,10 @@ class Engine(Protocol):
         """
 
     def kept(self, rows: Rows) -> AbstractContextManager[Rows]:
-        """The same rows, computed once and kept while the block runs. They are narrow: no bytes of photographs."""
+        """The same rows, computed once and kept while the block runs. They are narrow: no bytes of photographs.
+
+        Once for all queries that name them once each; Spark computes what `map` made again for each further name.
+        """
 
     def arrow(self, rows: Rows) -> pa.Table:
         """All rows, in this process: for those that are few."""

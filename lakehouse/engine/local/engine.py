@@ -157,25 +157,21 @@ class LocalEngine:
             done += count
             show(min(done, work.rows))
             yield from batches
-        self._trial.end()
 
     def _alone(self, rows: LocalRows, function: BatchFunction, work: Work) -> _Computed:
         self._trial.begin()
-        for share in cut(rows, work):
-            try:
-                made = list(function(self._unless_cancelled(share.batches())))
-            except Exception as error:
-                self._trial.end()
-                if isinstance(error, LakehouseError):
-                    raise
-                raise FunctionError.of(error) from error
-            yield share.rows, made
+        try:
+            for share in cut(rows, work):
+                yield share.rows, _computed(function, self._unless_cancelled(share.batches()))
+        finally:
+            self._trial.end()  # however this ends, but for the death of the process
 
     def _side_by_side(self, rows: LocalRows, function: BatchFunction, work: Work) -> _Computed:
         for share, made in self._pool.run(function, cut(rows, work)):
             if made is None:
                 _give_up(share, work.on_killed)
             yield share.rows, made or []
+        self._trial.end()
 
     def _unless_cancelled(self, batches: Batches) -> Batches:
         for batch in batches:
@@ -197,6 +193,15 @@ def available_cores() -> int:
 def _own(rows: Rows) -> LocalRows:
     assert isinstance(rows, LocalRows), "rows of another engine"
     return rows
+
+
+def _computed(function: BatchFunction, batches: Batches) -> list[pa.RecordBatch]:
+    try:
+        return list(function(batches))
+    except LakehouseError:
+        raise
+    except Exception as error:
+        raise FunctionError.of(error) from error
 
 
 def _give_up(share: Share, on_killed: Callable[[pa.RecordBatch], None] | None) -> None:

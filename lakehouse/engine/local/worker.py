@@ -6,6 +6,7 @@ It ends when the connection ends, in the middle of a share too, so that none out
 import os
 import pickle
 import sys
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from queue import SimpleQueue
 from threading import Thread
@@ -24,7 +25,12 @@ DONE, FAILED = "done", "failed"
 def main(descriptor: int) -> None:
     """Work until the other end of the connection is closed."""
     keep_pandas_out()
-    connection = Connection(descriptor)
+    with suppress(OSError):  # it is closed while a result is sent: there is nobody to tell
+        _work(Connection(descriptor))
+    os._exit(0)
+
+
+def _work(connection: Connection) -> None:
     received: SimpleQueue[tuple[str, Any]] = SimpleQueue()
     Thread(target=_receive, args=(connection, received), daemon=True).start()
     function: BatchFunction | None = None

@@ -1,11 +1,10 @@
 """The engine of a cluster: Spark SQL, `mapInArrow`, and Delta Lake's own reader and writer."""
 
 import json
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
@@ -13,7 +12,6 @@ import pyarrow as pa
 from delta.tables import DeltaMergeBuilder
 from delta.tables import DeltaTable as SparkDeltaTable
 from deltalake import Schema
-from pyspark.accumulators import Accumulator
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
@@ -24,17 +22,16 @@ from lakehouse.engine.port import (
     CHANGE,
     SHARE_BYTES,
     VALUE,
-    Batches,
     BatchFunction,
     CancelledError,
     Counts,
-    Given,
     Marks,
     Rows,
     Value,
     Work,
 )
 from lakehouse.engine.spark.failure import SPARK_ERRORS, explained
+from lakehouse.engine.spark.rows import Counting, SparkRows, Stage, followed
 from lakehouse.engine.spark.session import spark_session
 from lakehouse.errors import ForeignTableError
 from lakehouse.progress import Progress
@@ -45,32 +42,6 @@ from lakehouse.table import Table
 _USER_METADATA = "spark.databricks.delta.commitInfo.userMetadata"
 _PARTIALS = 32  # that the driver gathers: of moments 32 × 13 MB
 _TASKS_A_CORE = 4  # so that the last task of a stage is a small part of it
-
-
-@dataclass(frozen=True)
-class _Stage:
-    """A costly function among what rows are made by: what the progress shows of it."""
-
-    work: Work
-    done: Accumulator[int]
-
-
-@dataclass(frozen=True)
-class SparkRows:
-    """A data frame, with the stages that computing it goes through.
-
-    `stored` says that its partitions are pieces of files, which may hold photographs: these are not shuffled.
-    """
-
-    frame: DataFrame
-    stages: tuple[_Stage, ...] = ()
-    stored: bool = False
-    history: str | None = field(default=None, compare=False)
-
-    @property
-    def columns(self) -> list[str]:
-        """See `Rows`."""
-        return list(self.frame.columns)
 
 
 class SparkEngine:
@@ -135,18 +106,16 @@ class SparkEngine:
             return replace(own, frame=own.frame.mapInArrow(function, _struct(schema)))
         frame = own.frame if own.stored else own.frame.repartition(self._tasks(work))
         done = self.session.sparkContext.accumulator(0)
-        made = frame.mapInArrow(_Counting(function, done), _struct(schema))
-        return replace(own, frame=made, stages=(*own.stages, _Stage(work, done)))
+        made = frame.mapInArrow(Counting(function, done), _struct(schema))
+        return replace(own, frame=made, stages=(*own.stages, Stage(work, done)))
 
     @contextmanager
     def kept(self, rows: Rows) -> Iterator[SparkRows]:
         """See `Engine.kept`."""
         own = _own(rows)
         frame = own.frame.persist()
-        # Under names of its own: where a query names it twice Spark else takes one of the two for something new.
-        kept = frame.select(*(F.col(name).alias(name) for name in frame.columns))
         try:
-            yield SparkRows(kept, own.stages)
+            yield SparkRows(frame, own.stages)
         finally:
             frame.unpersist()
 
@@ -282,42 +251,8 @@ class SparkEngine:
         with ExitStack() as stack:
             stack.enter_context(_explaining(rows.history))
             for stage in rows.stages:
-                stack.enter_context(_followed(self._progress, stage))
+                stack.enter_context(followed(self._progress, stage))
             yield
-
-
-class _Counting:
-    """A function that counts the rows it was given, for the eye only: a task that runs twice counts twice."""
-
-    def __init__(self, function: BatchFunction, done: Accumulator[int]) -> None:
-        self._function, self._done = function, done
-
-    def __call__(self, batches: Given) -> Batches:
-        return self._function(self._counted(batches))
-
-    def _counted(self, batches: Given) -> Batches:
-        for batch in batches:
-            yield batch
-            self._done.add(batch.num_rows)
-
-
-@contextmanager
-def _followed(progress: Progress, stage: _Stage) -> Iterator[None]:
-    show, total = progress.stage(stage.work.stage, stage.work.rows), stage.work.rows
-    over = threading.Event()
-
-    def follow() -> None:
-        while not over.wait(0.2):
-            show(min(stage.done.value, total))
-
-    thread = threading.Thread(target=follow, daemon=True)
-    thread.start()
-    try:
-        yield
-        show(total)
-    finally:
-        over.set()
-        thread.join()
 
 
 @contextmanager

@@ -165,14 +165,17 @@ def test_queries_mean_the_same(engine: Engine) -> None:
     assert engine.arrow(sums).to_pylist() == [{"n": 3, "known": 2, "batches": 6, "mixed": 0, "later": 2}]
 
 
-def test_kept_rows_may_be_named_twice(engine: Engine, tmp_path: Path) -> None:
-    """They are computed once."""
+def test_kept_rows_are_computed_once_for_all_that_use_them(engine: Engine, tmp_path: Path) -> None:
+    """Queries and tables alike; in one query they may also be named twice."""
     function = Doubling(tmp_path)
     with engine.kept(engine.map(engine.of(AB), function, DOUBLED)) as kept:
+        for _ in range(2):
+            sums = engine.sql("SELECT CAST(sum(twice) AS BIGINT) AS n FROM d", d=kept)
+            assert engine.arrow(sums).to_pylist() == [{"n": 6}]
+        assert len(engine.arrow(kept)) == 2
+        assert sorted(function.seen()) == ["a", "b"]
         pairs = engine.sql("SELECT x.path, y.twice FROM d x JOIN d y ON x.path = y.path", d=kept)
         assert read(engine, pairs) == [{"path": "a", "twice": 2}, {"path": "b", "twice": 4}]
-        assert len(engine.arrow(kept)) == 2
-    assert sorted(function.seen()) == ["a", "b"]
 
 
 # ---- functions ------------------------------------------------------------------------------------------------------
