@@ -1,5 +1,6 @@
 """The engine of a cluster: Spark SQL, `mapInArrow`, and Delta Lake's own reader and writer."""
 
+import itertools
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -41,6 +42,7 @@ from lakehouse.table import Table
 
 _USER_METADATA = "spark.databricks.delta.commitInfo.userMetadata"
 _PARTIALS = 32  # that the driver gathers: of moments 32 × 13 MB
+_numbers = itertools.count(1)  # of views, in the one session that a process has
 _TASKS_A_CORE = 4  # so that the last task of a stage is a small part of it
 
 
@@ -88,14 +90,13 @@ class SparkEngine:
     def sql(self, text: str, values: Mapping[str, Value] | None = None, **rows: Rows) -> SparkRows:
         """See `Engine.sql`."""
         own = {name: _own(one) for name, one in rows.items()}
+        views = {name: f"{name}_{next(_numbers)}" for name in own}
         for name, one in own.items():
-            one.frame.createOrReplaceTempView(name)
-        try:
-            # Names are looked up now, and never again. Spark's own parameters do not reach into WITH.
-            frame = self.session.sql(VALUE.sub(lambda found: _literal((values or {})[found[1]]), text))
-        finally:
-            for name in own:
-                self.session.catalog.dropTempView(name)
+            # Under a name that is never used again nor dropped: with a view Spark would drop what is kept of its rows.
+            one.frame.createTempView(views[name])
+        # Spark's own parameters do not reach into WITH.
+        filled = VALUE.sub(lambda found: _literal((values or {})[found[1]]), text)
+        frame = self.session.sql(_with_views(filled, views))
         stages = tuple(stage for one in own.values() for stage in one.stages)
         return SparkRows(frame, stages, history=next((one.history for one in own.values() if one.history), None))
 
@@ -270,6 +271,15 @@ def _own(rows: Rows) -> SparkRows:
 
 def _struct(schema: pa.Schema) -> StructType:
     return StructType.fromJson(json.loads(Schema.from_arrow(schema).to_json()))
+
+
+def _with_views(text: str, views: Mapping[str, str]) -> str:
+    """A query in which names stand for views of other names."""
+    named = ", ".join(f"{name} AS (SELECT * FROM {view})" for name, view in views.items())
+    start = text.lstrip()
+    if not named:
+        return text
+    return f"WITH {named}, {start[len('WITH') :]}" if start.upper().startswith("WITH ") else f"WITH {named} {start}"
 
 
 def _literal(value: Value) -> str:
