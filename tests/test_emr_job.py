@@ -15,15 +15,15 @@ from typing import Any
 import boto3  # type: ignore[import-untyped]
 import pyspark
 import pytest
-from pyspark.sql import SparkSession
 
 import silver.job
 from fruits.emr.code import code_files, upload
 from fruits.emr.request import spark_submit
 from fruits.emr.settings import load_emr_settings, on_cluster
 from fruits.run import LAYERS, take_through
-from lakehouse import delta, jvm, s3
+from lakehouse import delta, s3
 from lakehouse.delta import Lake
+from lakehouse.engine.spark import jars
 from lakehouse.settings import Settings, load_settings
 from lakehouse.storage import write_file
 from lakehouse.workspace import Workspace
@@ -74,13 +74,13 @@ class Node:
 
 def platform() -> dict[str, str]:
     """What EMR's release has set: jars, S3, and here also the cluster."""
-    jars = os.pathsep.join(map(str, jvm.jars([*load_settings().packages, *load_settings().s3_packages])))
+    classpath = os.pathsep.join(map(str, jars.jars([*load_settings().packages, *load_settings().s3_packages])))
     return {
         "spark.master": "local-cluster[2,1,1536]",
         "spark.driver.memory": "1g",
         "spark.executor.memory": "1g",
-        "spark.driver.extraClassPath": jars,
-        "spark.executor.extraClassPath": jars,
+        "spark.driver.extraClassPath": classpath,
+        "spark.executor.extraClassPath": classpath,
         "spark.executor.extraJavaOptions": "-XX:+UseSerialGC -XX:TieredStopAtLevel=1",
         "spark.driver.host": "127.0.0.1",
         "spark.driver.bindAddress": "127.0.0.1",
@@ -189,7 +189,7 @@ def test_second_run_does_nothing(runs: list[dict[str, Any]]) -> None:
 
 
 def test_tables_are_those_of_a_run_on_a_folder(
-    runs: list[dict[str, Any]], spark: SparkSession, folder: Path, tmp_path: Path, weights: str
+    runs: list[dict[str, Any]], folder: Path, tmp_path: Path, weights: str
 ) -> None:
     """Bytes, labels, features, models and projections, whatever the store and however many processes."""
     local = Workspace(load_settings(images=str(folder), lake=str(tmp_path / "lake"), weights=weights))
