@@ -9,7 +9,7 @@ TENSORFLOW = "platform_system == 'Darwin' or (platform_system == 'Linux' and pla
 setup(
     name="fruits-lakehouse",
     version="0.1.0",
-    description="A medallion lakehouse for photographs: Spark, Delta Lake, MobileNetV2 and MLflow.",
+    description="A medallion lakehouse for photographs: Delta Lake, MobileNetV2 and MLflow, here or on Spark.",
     license="MIT",
     python_requires=">=3.11",
     packages=[
@@ -27,7 +27,7 @@ setup(
     },
     entry_points={"console_scripts": ["fruits = fruits.cli:main"]},
     install_requires=[
-        # The engine. Exact, for Spark, Delta and Hadoop (3.4.2) are one triple: Amazon EMR's emr-spark-8.1.0.
+        # The engine `spark`. Exact, for Spark, Delta and Hadoop (3.4.2) are one triple: Amazon EMR's emr-spark-8.1.0.
         "pyspark==4.1.1",
         "delta-spark==4.2.0",
         # The model's source; imported once, by the process that converts it.
