@@ -1,1 +1,1 @@
-"""The kernel under every layer: settings, Spark session, Delta tables, model registry, storage."""
+"""The kernel under every layer: settings, engines, Delta tables, model registry, storage."""

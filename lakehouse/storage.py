@@ -73,7 +73,7 @@ def local_path(uri: str) -> Path:
 
 
 def cache_folder() -> Path:
-    """Where this user keeps what can be fetched or made again: jars, Java's class archive, converted models."""
+    """Where this user keeps what can be made again: jars, MLflow's empty database, converted models."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "fruits"
 
 
