@@ -25,7 +25,7 @@ setup(
         # What a cluster needs; job.py is a module, so it comes anyway. The laptop's own locks and checks stay out.
         "lakehouse.bootstrap": ["emr.sh", "requirements-emr*.lock", "infrastructure.yaml"],
     },
-    entry_points={"console_scripts": ["fruits = fruits.cli:main"]},
+    entry_points={"console_scripts": ["fruits = fruits.__main__:main"]},
     install_requires=[
         # The engine `spark`. Exact, for Spark, Delta and Hadoop (3.4.2) are one triple: Amazon EMR's emr-spark-8.1.0.
         "pyspark==4.1.1",

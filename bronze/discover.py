@@ -2,14 +2,17 @@
 
 import hashlib
 import os
-from collections.abc import Collection, Iterator, Mapping, Sequence
+import time
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from fnmatch import fnmatchcase
 from itertools import islice
 
+import numpy as np
 import pyarrow as pa
 
+from lakehouse.arrow import as_numpy
 from lakehouse.engine.port import Batches, Engine, Given, Rows
 from lakehouse.storage import list_files, list_folders
 from lakehouse.table import INSTANT
@@ -30,6 +33,7 @@ LISTING = pa.schema(
 )
 """Files: `rule` says why one is passed over, and is null for a candidate; `fingerprint` is of all the other columns."""
 _ROWS_A_BATCH = 10_000
+_PROMPT = 0.0005  # seconds a file, with the folder as one: a disk takes a hundredth of that, a request several times it
 
 _Row = tuple[str, str | None, str | None, int, int, str | None]
 
@@ -83,7 +87,7 @@ class Listing:
     Attributes:
         root: the folder that was asked for.
         rules: how files are taken.
-        threads: folders listed at once; what counts on S3, where each answer waits.
+        threads: folders listed at once, where that takes longer than it should on a disk: on S3, or over a network.
     """
 
     root: str
@@ -92,7 +96,14 @@ class Listing:
 
     def __call__(self, folders: Given) -> Batches:
         """List the folders, as they come."""
-        items = [(os.fsdecode(row["folder"]), row["deep"]) for batch in folders for row in batch.to_pylist()]
+        items = ((os.fsdecode(row["folder"]), row["deep"]) for batch in folders for row in batch.to_pylist())
+        for item in items:
+            begun = time.perf_counter()
+            batches = self._listed(item)
+            yield from batches
+            if time.perf_counter() - begun > _PROMPT * (1 + sum(batch.num_rows for batch in batches)):
+                break
+        # Where each answer waits, others are asked for meanwhile. Where none does, threads would only wait for another.
         with ThreadPoolExecutor(self.threads) as pool:
             for batches in pool.map(self._listed, items):
                 yield from batches
@@ -119,17 +130,48 @@ class Survey:
     skipped: int
     fingerprint: int
 
+    def __add__(self, other: "Survey") -> "Survey":
+        """Of both listings."""
+        return Survey(self.files + other.files, self.skipped + other.skipped, self.fingerprint ^ other.fingerprint)
+
 
 def survey(engine: Engine, listing: Rows) -> Survey:
     """Sum up a listing, in whatever order it comes."""
-    summed = engine.sql(
-        """
-        SELECT count(*) AS files, count(rule) AS skipped, coalesce(bit_xor(fingerprint), 0) AS fingerprint
-        FROM listing
-        """,
-        listing=listing,
-    )
-    return Survey(**engine.arrow(summed).to_pylist()[0])
+    return sum(_surveys_in(engine.fold(listing, PartialSurvey(), CombinedSurvey())), Survey(0, 0, 0))
+
+
+class PartialSurvey:
+    """From LISTING to its survey, in one row where there are files."""
+
+    schema = pa.schema([("files", pa.int64()), ("skipped", pa.int64()), ("fingerprint", pa.int64())])
+
+    def __call__(self, listing: Given) -> Batches:
+        """Sum up the files."""
+        return self.summed(
+            Survey(
+                batch.num_rows,
+                batch.num_rows - batch.column("rule").null_count,
+                int(np.bitwise_xor.reduce(as_numpy(batch.column("fingerprint")))),
+            )
+            for batch in listing
+        )
+
+    def summed(self, parts: Iterable[Survey]) -> Batches:
+        """Some surveys, as one row where there are any."""
+        if (found := list(parts)) and (total := sum(found, Survey(0, 0, 0))).files:
+            yield pa.RecordBatch.from_pylist([asdict(total)], schema=self.schema)
+
+
+class CombinedSurvey(PartialSurvey):
+    """From partial surveys, several rows, to one row."""
+
+    def __call__(self, partials: Given) -> Batches:
+        """Sum up the rows."""
+        return self.summed(_surveys_in(partials))
+
+
+def _surveys_in(rows: Iterable[pa.RecordBatch]) -> Iterator[Survey]:
+    return (Survey(**row) for batch in rows for row in batch.to_pylist())
 
 
 def difference_of_files(

@@ -38,14 +38,24 @@ def run_layers(settings: Settings, layers: Sequence[str] = LAYERS) -> Summary:
     if "bronze" in layers:
         settings.source  # noqa: B018 - says that no folder was named before anything is started
     with writing(settings) as workspace:
-        # The model's conversion, and MLflow's import where it is needed, go on while photographs are found.
         if "silver" in layers:
-            model = silver.job.prepare_model(workspace)
-        if "silver" in layers or "gold" in layers:
-            workspace.open_registry()
-            if settings.refit == "always" or workspace.registry.champion(PCA) is None:
-                gold.job.prepare_fit()
-        return take_through(workspace, layers, lambda: silver.job.mobilenet(model))
+            model = silver.job.prepare_model(workspace)  # goes on while photographs are found
+
+        def encoder() -> Encoder:
+            _prepare_fit(workspace)
+            return silver.job.mobilenet(model)
+
+        return take_through(workspace, layers, encoder)
+
+
+def _prepare_fit(workspace: Workspace) -> None:
+    """Begin to import what a fit needs, where there will be one, while the features are computed by others.
+
+    Not before: while photographs are read, this process hands them out and writes them, and imports would slow it.
+    """
+    workspace.open_registry()
+    if workspace.settings.refit == "always" or workspace.registry.champion(PCA) is None:
+        gold.job.prepare_fit()
 
 
 def take_through(workspace: Workspace, layers: Sequence[str], encoder: Callable[[], Encoder]) -> Summary:

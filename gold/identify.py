@@ -12,6 +12,7 @@ from gold.calibration import Projector, from_row
 from gold.nearest import Calibration, Float32, Labelled, chords, directions, ratios
 from gold.tables import CALIBRATIONS, MODELS, PROJECTIONS
 from lakehouse import delta
+from lakehouse.arrow import as_numpy
 from lakehouse.delta import Lake
 from lakehouse.errors import LakehouseError, WeightsNotFoundError
 from lakehouse.settings import Settings
@@ -196,7 +197,7 @@ def read_projected(lake: Lake, k: int) -> Projected:
     return Projected(
         paths=table.column("path").combine_chunks(),
         labels=table.column("label").to_pylist(),
-        pc1=table.column("pc1").to_numpy(),
-        pc2=table.column("pc2").to_numpy(),
-        rows=rows[order.to_numpy()],
+        pc1=as_numpy(table.column("pc1")),
+        pc2=as_numpy(table.column("pc2")),
+        rows=rows[as_numpy(order)],
     )

@@ -39,7 +39,7 @@ CALIBRATED = 8000
 _COLUMNS = PROJECTIONS.schema.names
 
 
-_LIBRARIES = ("sklearn.preprocessing", "sklearn.decomposition", "skops.io", "matplotlib.figure", "plotly.graph_objects")
+_LIBRARIES = ("sklearn.preprocessing", "sklearn.decomposition", "skops.io", "matplotlib.figure", "plotly.io")
 """What a fit and its pictures need, and nothing else: three seconds of imports."""
 
 

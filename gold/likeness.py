@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
+from lakehouse.arrow import as_numpy
 from lakehouse.vectors import as_matrix
 from silver.moments import Float64
 
@@ -46,7 +47,7 @@ def find_centroids(batches: Iterable[pa.RecordBatch]) -> Centroids:
     for batch in batches:
         rows = as_matrix(batch.column("components")) if batch.num_rows else np.empty((0, 0), np.float32)
         names = batch.column("label").dictionary_encode()
-        codes = names.indices.fill_null(-1).to_numpy(zero_copy_only=False)
+        codes = as_numpy(names.indices.fill_null(-1))
         for code, label in enumerate(names.dictionary.to_pylist()):
             own = rows[codes == code].astype(np.float64)
             count, total, squares = sums.get(label, (0, np.zeros(rows.shape[1]), 0.0))

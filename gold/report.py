@@ -8,8 +8,10 @@ import pyarrow.compute as pc
 
 from gold.likeness import Centroids, find_centroids
 from gold.pca import Spectrum
+from lakehouse.arrow import as_numpy
 
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#b45a93", "#b98600", "#2f9bd6", "#7a6a00", "#5f6771")  # Okabe and Ito's
+_BARS, _LINE = "#9ecae1", "#d94801"
 _MARKERS = "os^DvP"
 _LABELS = 30  # that a legend and a heat map have room for: those with the most photographs
 
@@ -37,8 +39,8 @@ def _picture(spectrum: Spectrum, components: int, threshold: float, path: Path) 
     shown = range(1, _shown(spectrum, components) + 1)
     figure = Figure(figsize=(9, 5), layout="constrained")
     axes = figure.subplots()
-    axes.bar(shown, spectrum.ratio[: len(shown)], width=0.9, color="#9ecae1", label="explained variance ratio")
-    axes.plot(shown, spectrum.cumulative[: len(shown)], color="#d94801", linewidth=2, label="cumulative")
+    axes.bar(shown, spectrum.ratio[: len(shown)], width=0.9, color=_BARS, label="explained variance ratio")
+    axes.plot(shown, spectrum.cumulative[: len(shown)], color=_LINE, linewidth=2, label="cumulative")
     axes.axhline(threshold, color="#737373", linestyle="--", linewidth=1)
     axes.axvline(components, color="#737373", linestyle="--", linewidth=1)
     axes.set(xlabel="component", ylabel="share of the variance", ylim=(0, 1.02), title=_title(components, threshold))
@@ -50,25 +52,32 @@ def _picture(spectrum: Spectrum, components: int, threshold: float, path: Path) 
 
 
 def _page(spectrum: Spectrum, components: int, threshold: float, path: Path) -> Path:
-    from plotly import graph_objects as go
+    from plotly.io import write_html
 
     shown = list(range(1, _shown(spectrum, components) + 1))
-    figure = go.Figure(
-        [
-            go.Bar(x=shown, y=spectrum.ratio[: len(shown)], name="explained variance ratio", marker_color="#9ecae1"),
-            go.Scatter(x=shown, y=spectrum.cumulative[: len(shown)], name="cumulative", line_color="#d94801"),
-        ]
-    )
-    figure.add_hline(threshold, line_dash="dash", line_color="#737373")
-    figure.add_vline(components, line_dash="dash", line_color="#737373")
-    figure.update_layout(
-        title=_title(components, threshold),
-        xaxis_title="component",
-        yaxis={"title": "share of the variance", "range": [0, 1.02]},
-        template="plotly_white",
-        hovermode="x unified",
-    )
-    figure.write_html(path, include_plotlyjs=True, full_html=True)  # no network needed to look at it
+    explained, cumulative = (shares[: len(shown)].tolist() for shares in (spectrum.ratio, spectrum.cumulative))
+    dashed = {"type": "line", "line": {"dash": "dash", "color": "#737373"}}
+    axis = {"gridcolor": "#ebf0f8", "zerolinecolor": "#ebf0f8"}
+    # Plotly's JSON as it stands: its Python classes would read their whole schema to check it.
+    figure = {
+        "data": [
+            {"type": "bar", "x": shown, "y": explained, "name": "explained variance ratio", "marker": {"color": _BARS}},
+            {"type": "scatter", "x": shown, "y": cumulative, "name": "cumulative", "line": {"color": _LINE}},
+        ],
+        "layout": {
+            "title": {"text": _title(components, threshold)},
+            "xaxis": {"title": {"text": "component"}, **axis},
+            "yaxis": {"title": {"text": "share of the variance"}, "range": [0, 1.02], **axis},
+            "shapes": [
+                {**dashed, "xref": "paper", "x0": 0, "x1": 1, "y0": threshold, "y1": threshold},
+                {**dashed, "yref": "paper", "y0": 0, "y1": 1, "x0": components, "x1": components},
+            ],
+            "plot_bgcolor": "white",
+            "hovermode": "x unified",
+        },
+    }
+    # No network needed to look at it.
+    write_html(figure, path, include_plotlyjs=True, full_html=True, auto_open=False, validate=False)
     return path
 
 
@@ -91,7 +100,7 @@ def _scatter(rows: pa.Table, images: int, path: Path) -> Path:
 
     figure = Figure(figsize=(8, 6), layout="constrained")
     axes = figure.subplots()
-    x, y = (rows.column(name).to_numpy() for name in ("pc1", "pc2"))
+    x, y = (as_numpy(rows.column(name)) for name in ("pc1", "pc2"))
     labels = np.array([label if label is not None else "(no label)" for label in rows.column("label").to_pylist()])
     for number, label in enumerate(np.unique(labels)):
         own = labels == label

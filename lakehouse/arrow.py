@@ -1,18 +1,25 @@
 """Arrow without pandas, which takes half a second to import and is not used where nothing is fitted."""
 
 import sys
+import threading
 from collections.abc import Sequence
 from importlib.abc import MetaPathFinder
 from types import ModuleType
+from typing import Any
 
+import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 
 class _WithoutPandas(MetaPathFinder):
-    """Says that pandas is not installed."""
+    """Says that pandas is not installed, to the thread that made it: others may be importing it."""
+
+    def __init__(self) -> None:
+        self._thread = threading.get_ident()
 
     def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> None:  # noqa: ARG002
-        if name == "pandas":
+        if name == "pandas" and threading.get_ident() == self._thread:
             raise ModuleNotFoundError("pandas is not imported yet", name=name)
 
 
@@ -29,3 +36,14 @@ def keep_pandas_out() -> None:
         pa.array([], pa.int64())
     finally:
         sys.meta_path.remove(blind)
+
+
+def as_numpy(column: pa.Array | pa.ChunkedArray) -> NDArray[Any]:
+    """Numbers as NumPy's, of the same type and without a copy where they lie in one piece.
+
+    Not by `to_numpy`, which imports pandas each time that it is not there.
+
+    Raises:
+        ArrowTypeError: there are nulls, or the values are no numbers.
+    """
+    return np.from_dlpack(column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column)

@@ -222,13 +222,13 @@ def dataset(lake: Lake, table: Table, version: int | None = None) -> "pa.dataset
     return existing(lake, table, version).to_pyarrow_dataset()
 
 
-def read_columns(lake: Lake, table: Table, columns: Sequence[str]) -> Iterator[pa.Table]:
-    """Some columns of the current rows, a data file at a time: for tables of few rows, or for narrow columns.
+def read_columns(lake: Lake, table: Table, columns: Sequence[str], version: int | None = None) -> Iterator[pa.Table]:
+    """Some columns of a version's rows, by default the current ones, a data file at a time: for few or narrow rows.
 
     By Parquet's reader alone: importing Arrow's datasets takes longer than reading a small table.
     """
     schema = pa.schema([table.schema.field(name) for name in columns])
-    for name in data_files(lake, table):
+    for name in data_files(lake, table, version):
         with open_file(name) as source, pq.ParquetFile(source, coerce_int96_timestamp_unit="us") as file:
             yield file.read(list(columns)).select(columns).cast(schema)
 

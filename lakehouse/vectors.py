@@ -6,10 +6,12 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from lakehouse.arrow import as_numpy
+
 
 def as_matrix(column: pa.Array) -> NDArray[np.float32]:
     """A column of float32 lists, all of one length, as a matrix (rows, length)."""
-    values: NDArray[np.float32] = column.flatten().to_numpy(zero_copy_only=False)
+    values: NDArray[np.float32] = as_numpy(column.flatten())
     return values.reshape(len(column), -1)
 
 

@@ -1,8 +1,9 @@
 """What silver has fitted: the moments and what they cover, and the scaler. Read by this layer's job and by gold's."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import pyarrow as pa
 
@@ -20,14 +21,20 @@ SCALER = "fruits-scaler"
 class Covered:
     """Moments, and what they are the moments of: a Delta version of `silver.features`, the table with this id.
 
-    `fresh` says that they have just been summed over all rows, rather than by increments.
+    They are read when they are first needed, which a run without news never does. `fresh` says that they have just been
+    summed over all rows, rather than by increments.
     """
 
-    moments: Moments
+    read: Callable[[], Moments] = field(compare=False, repr=False)
     feature_version: str
     features_version: int
     table_id: str
     fresh: bool = False
+
+    @cached_property
+    def moments(self) -> Moments:
+        """The moments themselves: 13 MB of 1,280 features."""
+        return self.read()
 
     @property
     def fitted_on(self) -> str:
@@ -37,12 +44,22 @@ class Covered:
 
 def read_moments(lake: Lake) -> Covered | None:
     """The row of `silver.moments`, None before the first images."""
-    rows = [row for table in delta.read_columns(lake, MOMENTS, MOMENTS.schema.names) for row in table.to_pylist()]
-    if not rows:
+    version = delta.existing(lake, MOMENTS).version()
+    covered = _row_of_moments(lake, version, ["feature_version", "features_version"])
+    if covered is None:
         return None
-    moments = Moments.from_bytes(rows[0]["count"], rows[0]["mean"], rows[0]["scatter"])
-    table_id = str(delta.existing(lake, FEATURES).metadata().id)
-    return Covered(moments, rows[0]["feature_version"], rows[0]["features_version"], table_id)
+
+    def read() -> Moments:
+        row = _row_of_moments(lake, version, ["count", "mean", "scatter"])
+        assert row is not None, "a version of a table has the same rows for ever"
+        return Moments.from_bytes(**row)
+
+    return Covered(read, **covered, table_id=str(delta.existing(lake, FEATURES).metadata().id))
+
+
+def _row_of_moments(lake: Lake, version: int, columns: Sequence[str]) -> dict[str, Any] | None:
+    tables = delta.read_columns(lake, MOMENTS, columns, version)
+    return next((row for table in tables for row in table.to_pylist()), None)
 
 
 def write_moments(lake: Lake, covered: Covered) -> None:

@@ -286,7 +286,7 @@ def update_moments(workspace: Workspace, feature_version: str, dimension: int) -
     fresh = moments is None or moments.count != rows
     if moments is None or fresh:
         moments = _summed(workspace, dimension)
-    after = Covered(moments, feature_version, version, str(features.metadata().id), fresh)
+    after = Covered(lambda: moments, feature_version, version, str(features.metadata().id), fresh)
     if before or rows:
         write_moments(lake, after)
     return after
@@ -393,7 +393,8 @@ def _without_residue(workspace: Workspace, covered: Covered) -> Covered:
     """
     if covered.fresh:
         return covered
-    summed = replace(covered, moments=_summed(workspace, len(covered.moments.mean)), fresh=True)
+    moments = _summed(workspace, len(covered.moments.mean))
+    summed = replace(covered, read=lambda: moments, fresh=True)
     write_moments(workspace.lake, summed)
     return summed
 

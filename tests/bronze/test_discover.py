@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -28,7 +29,7 @@ from lakehouse.engine.port import Engine
 from lakehouse.errors import StorageError
 from lakehouse.progress import Silence
 from lakehouse.settings import load_settings
-from lakehouse.storage import list_files
+from lakehouse.storage import FileStatus, list_files
 from lakehouse.table import INSTANT
 from tests.conftest import SMALL_SESSION
 
@@ -294,3 +295,29 @@ def test_difference_of_files_says_what_must_be_read(opened: Opening, engine_name
         file = listed_files.get(row["path"], {})
         columns_of_the_file = ("label", "split", "length", "modification_time", "rule")
         assert [row[name] for name in columns_of_the_file] == [file.get(name) for name in columns_of_the_file]
+
+
+@pytest.mark.parametrize(("seconds", "most"), [(0.05, 4), (0.0, 1)])
+def test_folders_are_listed_side_by_side_where_they_answer_slowly(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, seconds: float, most: int
+) -> None:
+    """As over a network, where each waits; on a disk several threads would wait for each other."""
+    at_once: list[int] = []
+    now = 0
+
+    def slowly(uri: str, *, recursive: bool) -> Iterator[FileStatus]:
+        nonlocal now
+        now += 1
+        at_once.append(now)
+        time.sleep(seconds)
+        yield from list_files(uri, recursive=recursive)
+        now -= 1
+
+    monkeypatch.setattr("bronze.discover.list_files", slowly)
+    for name in "abcdef":
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "1.png").write_bytes(b"")
+    root = f"file://{tmp_path}"
+    found = listed(*((f"{root}/{name}".encode(), False) for name in "abcdef"), root=root, threads=4)
+    assert sorted(found.column("label").to_pylist()) == list("abcdef")
+    assert max(at_once) == most

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from lakehouse.arrow import as_numpy
 from lakehouse.engine.local.rows import LocalRows
 from lakehouse.engine.port import SHARE_BYTES, Batches
 from lakehouse.staged import conform
@@ -124,13 +125,13 @@ class Wanted:
             values = read.column(name).cast(self._columns[name].type)
             here = pc.is_in(values, self._columns[name])
             found = here if found is None else pc.and_(found, here)
-        index: Index = np.flatnonzero(pc.fill_null(found, False).to_numpy())
+        index: Index = as_numpy(pc.indices_nonzero(found)).astype(np.int64)
         if self._together is None or not len(index):
             return index
         # Each value is wanted, but the combination may not be.
         candidates = read.take(index).cast(self._together.select(names).schema).append_column("_at", pa.array(index))
         joined = candidates.join(self._together.select(names), keys=list(names), join_type="left semi")
-        return np.sort(joined.column("_at").to_numpy())
+        return np.sort(as_numpy(joined.column("_at")))
 
 
 def _sorted(values: pa.Array) -> list[Any]:
@@ -181,8 +182,7 @@ def _plain(kind: pa.DataType) -> pa.DataType:
 
 
 def _column(file: str, group: int, name: str) -> Index:
-    values: Index = _read_narrow(file, group, (name,)).column(name).to_numpy()
-    return values
+    return as_numpy(_read_narrow(file, group, (name,)).column(name).fill_null(0))
 
 
 def close_files() -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
+from lakehouse.arrow import as_numpy
 from lakehouse.engine.local.rows import LocalRows
 from lakehouse.engine.local.scan import Part, Scan
 from lakehouse.engine.port import SHARE_BYTES, SHARE_ROWS, Batches, Work
@@ -76,5 +77,5 @@ def cut(rows: LocalRows, work: Work) -> Iterator[Share]:
 def _fitting(batch: pa.RecordBatch, weight: str | None) -> int:
     if weight is None:
         return int(batch.num_rows)
-    sizes = batch.column(weight).fill_null(0).to_numpy(zero_copy_only=False)
+    sizes = as_numpy(batch.column(weight).fill_null(0))
     return max(1, int(np.searchsorted(np.cumsum(sizes), SHARE_BYTES, side="right")))

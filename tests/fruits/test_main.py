@@ -1,0 +1,79 @@
+"""The command as a process: how it ends, and what it does without."""
+
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import add_photographs
+
+FOR_A_FIT = {"mlflow", "sklearn", "skops", "pandas", "scipy", "matplotlib", "plotly", "tensorflow", "pyspark"}
+FOR_A_QUERY = {"duckdb"}
+
+
+AT_THE_END = """
+import atexit, sys
+class Library:
+    def find_spec(self, name, path, target=None):
+        if name == "fruits.cli":
+            atexit.register({})
+sys.meta_path.insert(0, Library())
+"""
+"""Code for what a library that the command imports has done at the end."""
+
+
+def fruits(*arguments: object, before: str = "") -> subprocess.CompletedProcess[str]:
+    """Run the command, in a process that has done something before."""
+    code = f"import sys; sys.argv[0] = 'fruits'\n{before}\nfrom fruits.__main__ import main; main()"
+    return subprocess.run([sys.executable, "-c", code, *map(str, arguments)], capture_output=True, text=True)
+
+
+@pytest.fixture(scope="module")
+def options(tmp_path_factory: pytest.TempPathFactory) -> Sequence[object]:
+    """Options of a lake that has been run once."""
+    folder = tmp_path_factory.mktemp("run")
+    add_photographs(folder / "photographs", "Apple", range(6))
+    (folder / "settings.yaml").write_text(f"images: {folder}/photographs\nlake: {folder}/lake\nweights: untrained\n")
+    options = ("--config", folder / "settings.yaml")
+    assert fruits("run", *options).returncode == 0
+    return options
+
+
+def test_run_without_news_imports_nothing_to_fit_or_to_query_with(options: Sequence[object]) -> None:
+    """Which together take several times as long as such a run."""
+    tell = 'lambda: print(*sorted({name.partition(".")[0] for name in sys.modules}), file=sys.stderr)'
+    ran = fruits("run", "--format", "json", *options, before=AT_THE_END.format(tell))
+    assert '"ingested": 0' in ran.stdout
+    imported = set(ran.stderr.split())
+    assert {"deltalake", "pyarrow"} <= imported
+    assert not imported & (FOR_A_FIT | FOR_A_QUERY)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status"),
+    [(("--help",), 0), (("run", "--lake", "/proc/none", "--images", "/proc"), 1), (("fly",), 2)],
+)
+def test_status_reaches_the_shell(arguments: Sequence[str], status: int, tmp_path: Path) -> None:
+    """Also through the short way out, with all that was said."""
+    ran = fruits(*arguments)
+    assert ran.returncode == status
+    assert ran.stdout if status == 0 else ran.stderr
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_what_others_do_at_the_end_is_done(tmp_path: Path, when: str) -> None:
+    """Libraries flush and remove, profilers that started the command write what they saw."""
+    done = tmp_path / "done"
+    write = f"lambda: open({str(done)!r}, 'w').write('done')"
+    before = AT_THE_END.format(write) if when == "after" else f"import atexit; atexit.register({write})"
+    assert fruits("--help", before=before).returncode == 0
+    assert done.read_text() == "done"
+
+
+def test_result_that_cannot_be_written_is_no_success(options: Sequence[object]) -> None:
+    """As on a full disk, or into a pipe that nobody reads."""
+    with Path("/dev/full").open("w") as full:
+        command = [sys.executable, "-m", "fruits", "run", "--format", "json", *map(str, options)]
+        assert subprocess.run(command, stdout=full, stderr=subprocess.DEVNULL).returncode != 0
