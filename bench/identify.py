@@ -12,12 +12,12 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from gold.identify import read_projected
+from fruits.identify.identifier import read_projected
 from gold.nearest import Labelled, chords, directions
 from gold.tables import PROJECTIONS
-from lakehouse import delta
-from lakehouse.delta import Lake
-from lakehouse.vectors import as_column
+from lakehouse.arrow import as_column
+from lakehouse.tables import delta
+from lakehouse.tables.delta import Lake
 
 SIZES = (4_000, 100_000, 250_000, 500_000, 1_000_000)
 COMPONENTS, LABELS, ASKED, BATCH = 81, 131, 20, 50_000

@@ -16,10 +16,10 @@ from PIL import Image
 
 from bench.identify import BATCH, COMPONENTS, LABELS, write_projections
 from bronze.tables import IMAGES
-from fruits.sql import TABLES
+from fruits.query.sql import TABLES
 from gold.tables import EXPLAINED_VARIANCE, MODELS
-from lakehouse import delta
-from lakehouse.delta import Lake
+from lakehouse.tables import delta
+from lakehouse.tables.delta import Lake
 
 SIZE, MOST_MEMORY = 1_000_000, 4.0  # GB
 

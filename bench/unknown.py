@@ -14,14 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from fruits.draw import KINDS, draw_photograph
+from fruits.demo.draw import KINDS, draw_photograph
 from gold.calibration import Projector
 from gold.nearest import Calibration, Float32, Float64, Labelled, calibrate, directions, ratios
 from gold.pca import components_needed, fit_pca, fit_spectrum
-from lakehouse import delta
-from lakehouse.delta import Lake
+from lakehouse.arrow import as_matrix
 from lakehouse.settings import load_settings
-from lakehouse.vectors import as_matrix
+from lakehouse.tables import delta
+from lakehouse.tables.delta import Lake
 from silver.mobilenet import converted_model, load_predict
 from silver.moments import Moments
 from silver.scale import fit_scaler

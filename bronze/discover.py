@@ -15,7 +15,7 @@ import pyarrow as pa
 from lakehouse.arrow import as_numpy
 from lakehouse.engine.port import Batches, Engine, Given, Rows
 from lakehouse.storage import list_files, list_folders
-from lakehouse.table import INSTANT
+from lakehouse.tables.table import INSTANT
 
 FOLDERS = pa.schema([("folder", pa.binary()), ("deep", pa.bool_())])
 """Folders to list: their URIs as bytes, for a name may be no UTF-8, and whether to go below them."""

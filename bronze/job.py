@@ -10,11 +10,11 @@ from bronze.discover import Rules, Survey, difference_of_files, list_photographs
 from bronze.ingest import CANDIDATE, HeldBack, Photographs, killing
 from bronze.photograph import Limits
 from bronze.tables import IMAGES, QUARANTINE, TABLES
-from lakehouse import delta
 from lakehouse.engine.port import Rows, Work
 from lakehouse.errors import StorageError
 from lakehouse.failpoint import reach
-from lakehouse.follow import follows, mark_follows, state
+from lakehouse.sync import follows, mark_follows, state
+from lakehouse.tables import delta
 from lakehouse.workspace import Workspace
 
 _BATCH = "fruits.batch"  # the log's transaction that numbers complete ingests

@@ -2,7 +2,7 @@
 
 import pyarrow as pa
 
-from lakehouse.table import INSTANT, Table
+from lakehouse.tables.table import INSTANT, Table
 
 IMAGES = Table(
     name="bronze.images",

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from gold.nearest import Calibration, Float32, Float64, Labelled, calibrate, directions, measure, measure_among_others
 from gold.tables import CALIBRATIONS
-from lakehouse.vectors import as_matrix
+from lakehouse.arrow import as_matrix
 
 _BYTES = np.dtype("<f8")
 

@@ -15,14 +15,14 @@ from gold.project import PROJECTED, SCALED_VECTOR, Projecting
 from gold.records import model_row, spectrum_rows
 from gold.report import write_label_plots, write_scree_plots
 from gold.tables import CALIBRATIONS, EXPLAINED_VARIANCE, MODELS, PROJECTIONS, TABLES
-from lakehouse import delta
 from lakehouse.background import Background
-from lakehouse.delta import Lake
 from lakehouse.engine.port import Rows
 from lakehouse.errors import SettingsError
 from lakehouse.failpoint import reach
-from lakehouse.follow import bring_up, follows, state
-from lakehouse.registry import Fit, Version, check_sha256
+from lakehouse.models.registry import Fit, Version, check_sha256
+from lakehouse.sync import bring_up, follows, state
+from lakehouse.tables import delta
+from lakehouse.tables.delta import Lake
 from lakehouse.workspace import Workspace
 from silver.fitted import SCALER, Covered, Scaler, read_moments, registered_scaler
 from silver.moments import Moments

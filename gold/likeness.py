@@ -6,8 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from lakehouse.arrow import as_numpy
-from lakehouse.vectors import as_matrix
+from lakehouse.arrow import as_matrix, as_numpy
 from silver.moments import Float64
 
 

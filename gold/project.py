@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
+from lakehouse.arrow import as_column, as_matrix
 from lakehouse.engine.port import Batches, Given
-from lakehouse.vectors import as_column, as_matrix
 from silver.moments import Float64
 
 SCALED_VECTOR = ("path", "sha256", "scaler_version", "scaled")

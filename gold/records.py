@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from gold.pca import Spectrum
 from gold.tables import MODELS
-from lakehouse.registry import Version
+from lakehouse.models.registry import Version
 from silver.fitted import Scaler
 
 

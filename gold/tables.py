@@ -2,7 +2,7 @@
 
 import pyarrow as pa
 
-from lakehouse.table import INSTANT, VECTOR, Table
+from lakehouse.tables.table import INSTANT, VECTOR, Table
 
 PROJECTIONS = Table(
     name="gold.projections",

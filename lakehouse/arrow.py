@@ -1,4 +1,7 @@
-"""Arrow without pandas, which takes half a second to import and is not used where nothing is fitted."""
+"""Arrow's values as NumPy's, without a Python object for each number, and without pandas.
+
+Pandas takes half a second to import, and is not used where nothing is fitted.
+"""
 
 import sys
 import threading
@@ -47,3 +50,16 @@ def as_numpy(column: pa.Array | pa.ChunkedArray) -> NDArray[Any]:
         ArrowTypeError: there are nulls, or the values are no numbers.
     """
     return np.from_dlpack(column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column)
+
+
+def as_matrix(column: pa.Array) -> NDArray[np.float32]:
+    """A column of float32 lists, all of one length, as a matrix (rows, length)."""
+    values: NDArray[np.float32] = as_numpy(column.flatten())
+    return values.reshape(len(column), -1)
+
+
+def as_column(matrix: NDArray[np.floating[Any]]) -> pa.Array:
+    """A matrix (rows, length) as a column of float32 lists."""
+    rows, length = matrix.shape
+    offsets = np.arange(rows + 1, dtype=np.int32) * length
+    return pa.ListArray.from_arrays(offsets, matrix.astype(np.float32, copy=False).ravel())

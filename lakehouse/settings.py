@@ -13,7 +13,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from lakehouse.errors import SettingsError
-from lakehouse.storage import absolute_uri, is_s3, local_path
+from lakehouse.storage.uri import absolute_uri, is_s3, local_path
 
 EngineName = Literal["auto", "local", "spark"]
 Refit = Literal["auto", "always", "never"]

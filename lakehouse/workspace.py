@@ -3,13 +3,13 @@
 from collections.abc import Callable
 from functools import cached_property
 
-from lakehouse.delta import Lake
 from lakehouse.engine import open_engine
 from lakehouse.engine.port import Engine
 from lakehouse.guard import unguarded
+from lakehouse.models.registry import Registry
 from lakehouse.progress import Progress, Silence
-from lakehouse.registry import Registry
 from lakehouse.settings import Settings
+from lakehouse.tables.delta import Lake
 
 
 class Workspace:

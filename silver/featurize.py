@@ -7,8 +7,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from lakehouse.arrow import as_column
 from lakehouse.engine.port import Batches, Given
-from lakehouse.vectors import as_column
 from silver.tables import FEATURES
 
 Predict = Callable[[memoryview], NDArray[np.float32]]

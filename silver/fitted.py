@@ -7,9 +7,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from lakehouse import delta
-from lakehouse.delta import Lake
-from lakehouse.registry import Arrays, Registry, Version
+from lakehouse.models.registry import Arrays, Registry, Version
+from lakehouse.tables import delta
+from lakehouse.tables.delta import Lake
 from silver.moments import Float64, Moments
 from silver.tables import FEATURES, MOMENTS
 

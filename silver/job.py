@@ -10,13 +10,13 @@ from bronze.ingest import CANDIDATE, killing
 from bronze.photograph import KILLS_THE_READER
 from bronze.tables import IMAGES, QUARANTINE
 from bronze.tables import TABLES as BRONZE_TABLES
-from lakehouse import delta
 from lakehouse.background import Background
 from lakehouse.engine.port import Engine, HistoryLostError, Rows, Work, WorkerKilledError
 from lakehouse.errors import SettingsError
 from lakehouse.failpoint import reach
-from lakehouse.follow import bring_up, difference, follows, mark_follows, state
-from lakehouse.registry import Fit, Version
+from lakehouse.models.registry import Fit, Version
+from lakehouse.sync import bring_up, difference, follows, mark_follows, state
+from lakehouse.tables import delta
 from lakehouse.workspace import Workspace
 from silver.featurize import IMAGE, Encoder, Encoding
 from silver.fitted import SCALER, Covered, Scaler, read_moments, registered_scaler, write_moments

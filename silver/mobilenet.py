@@ -22,7 +22,9 @@ from PIL import Image
 
 from bronze.photograph import decode
 from lakehouse.errors import WeightsNotFoundError
-from lakehouse.storage import FILE, cache_folder, exists, is_s3, list_files, read_file, write_file
+from lakehouse.storage import exists, list_files, read_file, write_file
+from lakehouse.storage.uri import FILE, is_s3
+from lakehouse.user_folders import cache_folder
 from silver.featurize import Encoder, Predict
 
 DIMENSION = 1280

@@ -15,8 +15,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from lakehouse.arrow import as_matrix
 from lakehouse.engine.port import Batches, Given
-from lakehouse.vectors import as_matrix
 
 Float64 = NDArray[np.float64]
 Buffer = Any

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from lakehouse.arrow import as_column, as_matrix
 from lakehouse.engine.port import Batches, Given
-from lakehouse.vectors import as_column, as_matrix
 from silver.moments import Float64, Moments
 from silver.tables import SCALED
 

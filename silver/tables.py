@@ -2,7 +2,7 @@
 
 import pyarrow as pa
 
-from lakehouse.table import VECTOR, Table
+from lakehouse.tables.table import VECTOR, Table
 
 FEATURES = Table(
     name="silver.features",

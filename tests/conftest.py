@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lakehouse.registry import make_database
+from lakehouse.models.registry import make_database
+from lakehouse.models.tracking import open_store
 from lakehouse.settings import Settings, load_settings
-from lakehouse.tracking import open_store
 from lakehouse.workspace import Workspace
 from silver.featurize import Encoder
 from tests.stub import STUB

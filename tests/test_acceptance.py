@@ -26,12 +26,12 @@ from sklearn.decomposition import PCA
 from sklearn.preprocessing import StandardScaler
 
 from bench.unknown import KNOWN, UNKNOWN, ask_about, read_photographs
-from fruits.sql import TABLES, answer
+from fruits.query.sql import TABLES, answer
 from gold.job import PCA as PCA_NAME
 from gold.tables import EXPLAINED_VARIANCE, PROJECTIONS
-from lakehouse import delta
-from lakehouse.delta import Lake
-from lakehouse.registry import Registry
+from lakehouse.models.registry import Registry
+from lakehouse.tables import delta
+from lakehouse.tables.delta import Lake
 from silver.fitted import SCALER, read_moments
 from silver.mobilenet import keras_weights
 from silver.moments import Moments

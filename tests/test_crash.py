@@ -17,12 +17,13 @@ import bronze.tables
 import gold.tables
 import silver.job
 import silver.tables
-from fruits.run import LAYERS, take_through
+from fruits.operations.run import LAYERS, take_through
 from gold.job import PCA
-from lakehouse import delta, failpoint
+from lakehouse import failpoint
 from lakehouse.failpoint import POINTS, VARIABLE
 from lakehouse.settings import Settings, load_settings
-from lakehouse.table import Table
+from lakehouse.tables import delta
+from lakehouse.tables.table import Table
 from lakehouse.workspace import Workspace
 from silver.fitted import SCALER
 from tests.conftest import add_photographs, photograph

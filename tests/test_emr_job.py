@@ -20,12 +20,12 @@ import silver.job
 from fruits.emr.code import code_files, upload
 from fruits.emr.request import spark_submit
 from fruits.emr.settings import load_emr_settings, on_cluster
-from fruits.run import LAYERS, take_through
-from lakehouse import delta, s3
-from lakehouse.delta import Lake
+from fruits.operations.run import LAYERS, take_through
 from lakehouse.engine.spark import jars
 from lakehouse.settings import Settings, load_settings
-from lakehouse.storage import write_file
+from lakehouse.storage import aws, write_file
+from lakehouse.tables import delta
+from lakehouse.tables.delta import Lake
 from lakehouse.workspace import Workspace
 from silver.mobilenet import keras_weights
 from tests.bootstrap.conftest import EMR, PATH, python311  # noqa: F401 - a fixture
@@ -86,7 +86,7 @@ def platform() -> dict[str, str]:
         "spark.driver.bindAddress": "127.0.0.1",
         "spark.ui.enabled": "false",
         "spark.sql.shuffle.partitions": "2",
-        **s3.hadoop_options(),
+        **aws.hadoop_options(),
     }
 
 

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from PIL import Image
 
-from fruits.draw import draw_photographs
-from fruits.rollback import roll_back
-from fruits.run import run_layers
-from lakehouse import delta
-from lakehouse.delta import Lake
+from fruits.demo.draw import draw_photographs
+from fruits.operations.rollback import roll_back
+from fruits.operations.run import run_layers
 from lakehouse.settings import Settings, load_settings
+from lakehouse.tables import delta
+from lakehouse.tables.delta import Lake
 from silver.mobilenet import keras_weights
 from tests.test_crash import PASSING, TABLES, assert_same
 

@@ -10,8 +10,8 @@ import pytest
 
 from bronze.photograph import REASONS
 from tests.bronze.test_bad_input import CORPUS
-from tests.fruits.test_rollback import READS
-from tests.lakehouse.test_lease import RACES
+from tests.fruits.operations.test_rollback import READS
+from tests.lakehouse.lease.test_lease import RACES
 from tests.test_crash import RUN
 from tests.test_state_machine import EXAMPLES, STEPS
 
@@ -93,26 +93,26 @@ PROMISES: list[Promise] = [
     ),
     (
         "**Erasure.** After `fruits forget` no file of the lake holds the image's bytes or features.",
-        ("fruits/test_forget.py",),
+        ("fruits/operations/test_forget.py",),
         "every file of the lake scanned, read as a table and as bytes",
     ),
     (
         "**Bad input** never fails a job: each file lands in quarantine with the right reason, memory stays bounded, "
         "and a repaired file is taken up.",
-        ("bronze/test_bad_input.py", "bronze/test_photograph.py", "fruits/test_quarantine.py"),
+        ("bronze/test_bad_input.py", "bronze/test_photograph.py", "fruits/query/test_quarantine.py"),
         f"{len(REASONS)} reasons, {CORPUS} files in one job",
     ),
     (
         "**One writer.** A second run is refused before it writes, with the holder's name and since when; an abandoned "
         "lease expires; a run that has lost its lease stops before its next commit.",
-        ("lakehouse/test_lease.py", "fruits/test_run.py"),
+        ("lakehouse/lease/test_lease.py", "fruits/operations/test_run.py"),
         f"{RACES:,} races on an S3 server, one winner each",
     ),
     (
         "**One model version** in every snapshot; a reader during a refit or a rollback sees old or new, never a mix.",
         (
-            "fruits/test_rollback.py::test_readers_in_another_process_never_see_two_versions",
-            "lakehouse/test_follow.py::test_another_model_replaces_all_rows_in_one_commit",
+            "fruits/operations/test_rollback.py::test_readers_in_another_process_never_see_two_versions",
+            "lakehouse/test_sync.py::test_another_model_replaces_all_rows_in_one_commit",
         ),
         f"{READS} reads of each table in other processes",
     ),
@@ -131,8 +131,8 @@ PROMISES: list[Promise] = [
         "**No code from data.** An artifact whose SHA-256 differs is refused before it is deserialised.",
         (
             "gold/test_job.py::test_tampered_artifact_is_refused",
-            "fruits/test_rollback.py::test_rollback_that_cannot_be_is_refused_before_anything_changes",
-            "lakehouse/test_registry.py::test_tampered_artifact_gives_no_arrays",
+            "fruits/operations/test_rollback.py::test_rollback_that_cannot_be_is_refused_before_anything_changes",
+            "lakehouse/models/test_registry.py::test_tampered_artifact_gives_no_arrays",
         ),
         "one byte more",
     ),
@@ -147,7 +147,7 @@ PROMISES: list[Promise] = [
     (
         "**Foreign schema.** A table of another layout stops the job with what to do, and is not touched.",
         (
-            "lakehouse/test_delta.py::test_table_of_another_layout_is_refused_and_not_touched",
+            "lakehouse/tables/test_delta.py::test_table_of_another_layout_is_refused_and_not_touched",
             "bronze/test_job.py::test_foreign_table_stops_the_job_untouched",
         ),
         "every file compared",

@@ -25,13 +25,14 @@ from hypothesis.stateful import (
 import bronze.tables
 import gold.tables
 import silver.tables
-from fruits.forget import forget
-from fruits.rollback import roll_back, unpin
-from fruits.run import LAYERS, take_through
+from fruits.operations.forget import forget
+from fruits.operations.rollback import roll_back, unpin
+from fruits.operations.run import LAYERS, take_through
 from gold.job import PCA
-from lakehouse import delta, failpoint
+from lakehouse import failpoint
 from lakehouse.settings import load_settings
-from lakehouse.table import Table
+from lakehouse.tables import delta
+from lakehouse.tables.table import Table
 from lakehouse.workspace import Workspace
 from silver.fitted import SCALER, read_moments
 from silver.moments import Moments

@@ -12,13 +12,13 @@ import numpy as np
 
 from bronze.photograph import decode
 from bronze.tables import IMAGES
-from fruits.sql import connect
+from fruits.identify.identifier import Identifier
+from fruits.query.sql import connect
 from fruits.thumbnail import shrink
-from gold.identify import Identifier
 from gold.tables import PROJECTIONS
-from lakehouse import delta
-from lakehouse.delta import Lake
 from lakehouse.settings import Settings
+from lakehouse.tables import delta
+from lakehouse.tables.delta import Lake
 
 MOST_POINTS = 4000
 """Photographs on the map: more would only lie on top of each other."""

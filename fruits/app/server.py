@@ -16,7 +16,7 @@ from fruits.app.known import KnownLake
 from fruits.app.upload import MOST_BYTES, Gate, read_upload
 from fruits.app.words import refusal, spoken
 from fruits.console import ERR
-from gold.identify import NotAPhotographError
+from fruits.identify.identifier import NotAPhotographError
 from lakehouse.errors import LakehouseError
 from lakehouse.settings import Settings
 

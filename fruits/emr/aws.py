@@ -5,8 +5,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from fruits.emr.settings import EmrSettings
-from lakehouse import s3
 from lakehouse.errors import LakehouseError
+from lakehouse.storage import aws
 
 _ADVICE = {
     "NoCredentialsError": "Set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or use a role.",
@@ -29,7 +29,7 @@ def client(service: str, region: str) -> Any:
     from botocore.config import Config  # type: ignore[import-untyped]
 
     retries = {"mode": "standard", "total_max_attempts": 8}
-    return s3.session().client(service, region_name=region, config=Config(retries=retries))
+    return aws.session().client(service, region_name=region, config=Config(retries=retries))
 
 
 @contextmanager
@@ -40,7 +40,7 @@ def telling(what: str) -> Iterator[None]:
     try:
         yield
     except (BotoCoreError, ClientError) as error:
-        code = s3.code_of(error)
+        code = aws.code_of(error)
         denied = "Denied" in code or "Unauthorized" in code
         advice = _ADVICE.get(code, _DENIED if denied else "")
         raise AwsError(f"{what}: {str(error).rstrip('.')}. {advice}".rstrip()) from error

@@ -6,7 +6,7 @@ from fruits.console import OUT, print_table
 from fruits.emr.price import Estimate, of_cluster, of_serverless
 from fruits.emr.request import create_application, run_job_flow, start_job_run, steps
 from fruits.emr.settings import EmrSettings
-from fruits.run import LAYERS
+from fruits.operations.run import LAYERS
 
 
 def plan(emr: EmrSettings, photographs: int, *, serverless: bool) -> dict[str, Any]:

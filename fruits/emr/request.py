@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fruits.emr.settings import EmrSettings
-from fruits.run import LAYERS
+from fruits.operations.run import LAYERS
 
 PREFIX = "/opt/fruits"
 _DELTA = {

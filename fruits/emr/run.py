@@ -16,7 +16,7 @@ from fruits.emr.price import Estimate, of_cluster, of_serverless
 from fruits.emr.request import run_job_flow, steps
 from fruits.emr.serverless import Application
 from fruits.emr.settings import EmrSettings, on_cluster
-from fruits.run import LAYERS
+from fruits.operations.run import LAYERS
 from lakehouse.background import Background
 from lakehouse.settings import Settings
 from lakehouse.storage import exists, write_file

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from lakehouse.errors import SettingsError
 from lakehouse.settings import DEFAULT_FILE as SHIPPED
 from lakehouse.settings import Settings, load, shipped, to_yaml
-from lakehouse.storage import is_s3
+from lakehouse.storage.uri import is_s3
 
 DEFAULT_FILE = "conf/emr.yaml"
 EU = ("eu-west-1", "eu-west-3", "eu-central-1", "eu-north-1", "eu-south-1", "eu-south-2", "eusc-de-east-1")

@@ -4,7 +4,8 @@ from fruits.console import bars
 from fruits.report.contents import gather
 from fruits.report.page import make_page
 from lakehouse.settings import Settings
-from lakehouse.storage import absolute_uri, is_s3, local_path, write_file
+from lakehouse.storage import write_file
+from lakehouse.storage.uri import absolute_uri, is_s3, local_path
 
 
 def write_report(settings: Settings, output: str) -> str:

@@ -7,19 +7,19 @@ from datetime import UTC, datetime
 from duckdb import DuckDBPyConnection
 
 from bronze.tables import IMAGES, QUARANTINE
+from fruits.query.sql import connect
 from fruits.report.held import Held, read_held
 from fruits.report.holdings import Holdings, read_holdings
 from fruits.report.neighbours import Neighbours, compare
 from fruits.report.sample import End, Sample, draw_sample, find_ends
 from fruits.report.thumbnails import read_thumbnails
 from fruits.report.versions import ModelVersion, read_versions
-from fruits.sql import connect
 from gold.likeness import Centroids, find_centroids
 from gold.tables import EXPLAINED_VARIANCE, MODELS, PROJECTIONS
-from lakehouse import delta
 from lakehouse.progress import Progress
 from lakehouse.settings import Settings
-from lakehouse.table import Table
+from lakehouse.tables import delta
+from lakehouse.tables.table import Table
 from lakehouse.workspace import Workspace
 
 _ROWS_AT_ONCE = 20_000  # of components: 16 MB at 200 a row

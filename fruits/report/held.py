@@ -4,12 +4,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from bronze.photograph import Limits, salvage
-from fruits.quarantine import ADVICE, held_back
+from fruits.query.quarantine import ADVICE, held_back
 from fruits.report.thumbnails import thumbnail
-from lakehouse.delta import Lake
 from lakehouse.errors import LakehouseError
 from lakehouse.settings import Settings
 from lakehouse.storage import read_file
+from lakehouse.tables.delta import Lake
 
 SHOWN = 12
 _SEEN = ("truncated", "corrupt")

@@ -7,7 +7,7 @@ import pyarrow as pa
 from duckdb import DuckDBPyConnection
 from numpy.typing import NDArray
 
-from lakehouse.vectors import as_matrix
+from lakehouse.arrow import as_matrix
 
 MOST = 4000
 """Photographs that are drawn and compared with each other; a lake of no more is drawn whole."""

@@ -9,7 +9,7 @@ from duckdb import DuckDBPyConnection
 from gold.compare import principal_angles, under_scale
 from gold.job import PCA
 from lakehouse.errors import TamperedModelError
-from lakehouse.registry import Arrays, Registry
+from lakehouse.models.registry import Arrays, Registry
 from lakehouse.workspace import Workspace
 from silver.fitted import SCALER
 

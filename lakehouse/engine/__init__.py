@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING
 
 # Nothing is imported here that a worker process does not need: it imports this package too.
 if TYPE_CHECKING:
-    from lakehouse.delta import Lake
     from lakehouse.engine.port import Engine
     from lakehouse.progress import Progress
     from lakehouse.settings import Settings
+    from lakehouse.tables.delta import Lake
 
 
 def chosen_engine(settings: "Settings") -> str:

@@ -15,7 +15,7 @@ from typing import Protocol
 import pyarrow as pa
 
 from lakehouse.errors import LakehouseError
-from lakehouse.table import Table
+from lakehouse.tables.table import Table
 
 Batches = Iterator[pa.RecordBatch]
 Given = Iterable[pa.RecordBatch]

@@ -113,7 +113,8 @@ def test_real_code_runs_with_the_clusters_pyspark(worker: Node) -> None:
     spark = Path(pyspark.__file__).parents[1]
     (py4j,) = (Path(pyspark.__file__).parent / "python" / "lib").glob("py4j-*.zip")
     source = (
-        "import pyspark, py4j, fruits.run, delta, deltalake, duckdb, mlflow, ai_edge_litert.interpreter as i; "
+        "import pyspark, py4j, fruits.operations.run, delta, deltalake, duckdb, mlflow; "
+        "import ai_edge_litert.interpreter as i; "
         "import lakehouse.engine.spark.engine, lakehouse.engine.local.engine; print(i and 1)"
     )
     folder = worker.folder / "spark"  # PySpark alone, not what lies beside it

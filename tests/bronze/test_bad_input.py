@@ -13,10 +13,10 @@ import bronze.job
 import silver.job
 from bronze.photograph import KILLS_THE_READER, REASONS
 from bronze.tables import IMAGES, QUARANTINE
-from lakehouse import delta
 from lakehouse.engine.local.engine import FEW
 from lakehouse.settings import load_settings
-from lakehouse.table import Table
+from lakehouse.tables import delta
+from lakehouse.tables.table import Table
 from lakehouse.workspace import Workspace
 from silver.featurize import Encoder
 from silver.tables import FEATURES

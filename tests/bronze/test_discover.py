@@ -23,14 +23,15 @@ from bronze.discover import (
     work_items,
 )
 from bronze.photograph import Limits
-from lakehouse.delta import Lake
 from lakehouse.engine import open_engine
 from lakehouse.engine.port import Engine
 from lakehouse.errors import StorageError
 from lakehouse.progress import Silence
 from lakehouse.settings import load_settings
-from lakehouse.storage import FileStatus, list_files
-from lakehouse.table import INSTANT
+from lakehouse.storage import list_files
+from lakehouse.storage.base import FileStatus
+from lakehouse.tables.delta import Lake
+from lakehouse.tables.table import INSTANT
 from tests.conftest import SMALL_SESSION
 
 SPLITS = frozenset(load_settings().splits)

@@ -13,9 +13,9 @@ from PIL import Image
 import bronze.job
 from bronze.job import Summary
 from bronze.tables import IMAGES, QUARANTINE, TABLES
-from lakehouse import delta
 from lakehouse.errors import ForeignTableError, SettingsError, StorageError
-from lakehouse.table import Table
+from lakehouse.tables import delta
+from lakehouse.tables.table import Table
 from lakehouse.workspace import Workspace
 from tests.conftest import add_photographs, photograph
 

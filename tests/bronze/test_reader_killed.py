@@ -13,10 +13,10 @@ import bronze.job
 from bronze.ingest import CANDIDATE
 from bronze.ingest import killing as rows_of_killing
 from bronze.tables import IMAGES, QUARANTINE
-from lakehouse import delta
 from lakehouse.engine.local.engine import FEW
-from lakehouse.storage import local_path
-from lakehouse.table import Table
+from lakehouse.storage.uri import local_path
+from lakehouse.tables import delta
+from lakehouse.tables.table import Table
 from lakehouse.workspace import Workspace
 from tests.bronze import killing
 from tests.conftest import add_photographs, photograph

@@ -12,9 +12,9 @@ import gold.job
 import silver.job
 from gold.job import PCA
 from gold.tables import EXPLAINED_VARIANCE, MODELS, PROJECTIONS, TABLES
-from lakehouse import delta
 from lakehouse.errors import SettingsError, TamperedModelError
-from lakehouse.table import Table
+from lakehouse.tables import delta
+from lakehouse.tables.table import Table
 from lakehouse.workspace import Workspace
 from silver.featurize import Encoder
 from silver.fitted import SCALER

@@ -9,7 +9,7 @@ import pytest
 from gold.pca import fit_pca, fit_spectrum
 from gold.project import PROJECTED, SCALED_VECTOR, Projecting
 from gold.tables import PROJECTIONS
-from lakehouse.vectors import as_column
+from lakehouse.arrow import as_column
 from silver.moments import Float64, Moments
 
 ROWS, DIMENSION = 9, 5

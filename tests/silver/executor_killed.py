@@ -15,7 +15,7 @@ import pyspark
 from numpy.typing import NDArray
 
 from bronze.photograph import decode
-from fruits.run import LAYERS, take_through
+from fruits.operations.run import LAYERS, take_through
 from lakehouse.engine.spark import jars
 from lakehouse.engine.spark.session import spark_session
 from lakehouse.settings import Settings, load_settings

@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from fruits.run import LAYERS, Summary, take_through
-from lakehouse import delta
+from fruits.operations.run import LAYERS, Summary, take_through
 from lakehouse.engine.spark import jars
 from lakehouse.settings import load_settings
+from lakehouse.tables import delta
 from lakehouse.workspace import Workspace
 from tests.conftest import NO_JAVA, add_photographs
 from tests.processes import command, descendants

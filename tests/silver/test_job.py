@@ -8,10 +8,10 @@ import pytest
 
 import bronze.job
 import silver.job
-from lakehouse import delta
 from lakehouse.errors import SettingsError
 from lakehouse.progress import Silence
-from lakehouse.table import Table
+from lakehouse.tables import delta
+from lakehouse.tables.table import Table
 from lakehouse.workspace import Workspace
 from silver.featurize import Encoder
 from silver.fitted import SCALER, read_moments

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from lakehouse.table import VECTOR
-from lakehouse.vectors import as_column, as_matrix
+from lakehouse.arrow import as_column, as_matrix
+from lakehouse.tables.table import VECTOR
 from silver.moments import CombinedMoments, Moments, PartialMoments, merge_moments
 
 Rows = NDArray[np.float32]

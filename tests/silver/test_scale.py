@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lakehouse.vectors import as_column
+from lakehouse.arrow import as_column
 from silver.moments import Moments
 from silver.scale import FEATURE, Scaling, fit_scaler, standardness
 from silver.tables import SCALED

@@ -11,12 +11,12 @@ import pytest
 import bronze.job
 import silver.job
 from bronze.tables import IMAGES, QUARANTINE
-from lakehouse import delta
 from lakehouse.engine.local.engine import FEW
 from lakehouse.engine.port import SHARE_ROWS, FunctionError, WorkerKilledError
 from lakehouse.errors import LakehouseError
 from lakehouse.progress import Silence
-from lakehouse.table import Table
+from lakehouse.tables import delta
+from lakehouse.tables.table import Table
 from lakehouse.workspace import Workspace
 from silver.fitted import read_moments
 from silver.tables import FEATURES, SCALED, TABLES

@@ -5,13 +5,13 @@ from collections.abc import Sequence
 import pyarrow as pa
 from deltalake.exceptions import DeltaError
 
-from lakehouse import delta
-from lakehouse.delta import Lake
 from lakehouse.engine.local.rows import HeldRows, LocalRows
 from lakehouse.engine.local.scan import Scan
 from lakehouse.engine.port import CHANGE, Batches, HistoryLostError
-from lakehouse.staged import is_bulk
-from lakehouse.table import DataFile, Table
+from lakehouse.tables import delta
+from lakehouse.tables.delta import Lake
+from lakehouse.tables.staged import is_bulk
+from lakehouse.tables.table import DataFile, Table
 
 
 def between(lake: Lake, table: Table, columns: Sequence[str], before: int, after: int) -> LocalRows:

@@ -10,13 +10,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lakehouse import delta
-from lakehouse.delta import Lake
 from lakehouse.engine.local.rows import HeldRows, LocalRows
 from lakehouse.engine.local.scan import Part, Scan, Wanted, group_sizes
 from lakehouse.engine.port import Counts, Marks
-from lakehouse.staged import StagedFiles, conform, is_bulk
-from lakehouse.table import DataFile, Table
+from lakehouse.tables import delta
+from lakehouse.tables.delta import Lake
+from lakehouse.tables.staged import StagedFiles, conform, is_bulk
+from lakehouse.tables.table import DataFile, Table
 
 
 def write(rows: LocalRows, lake: Lake, table: Table, *, replace: bool, marks: Marks | None) -> int:

@@ -6,9 +6,7 @@ from contextlib import contextmanager
 
 import pyarrow as pa
 
-from lakehouse import delta
 from lakehouse.arrow import keep_pandas_out
-from lakehouse.delta import Lake
 from lakehouse.engine.local import changes, commits
 from lakehouse.engine.local.pool import Pool
 from lakehouse.engine.local.rows import HeldRows, LocalRows
@@ -31,8 +29,10 @@ from lakehouse.engine.port import (
 )
 from lakehouse.errors import LakehouseError, SettingsError
 from lakehouse.progress import Progress
-from lakehouse.staged import conformed
-from lakehouse.table import Table
+from lakehouse.tables import delta
+from lakehouse.tables.delta import Lake
+from lakehouse.tables.staged import conformed
+from lakehouse.tables.table import Table
 
 _Computed = Iterator[tuple[int, list[pa.RecordBatch]]]
 

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from lakehouse.arrow import as_numpy
 from lakehouse.engine.local.rows import LocalRows
 from lakehouse.engine.port import SHARE_BYTES, Batches
-from lakehouse.staged import conform
 from lakehouse.storage import open_file
-from lakehouse.table import DataFile
+from lakehouse.tables.staged import conform
+from lakehouse.tables.table import DataFile
 
 _BATCH_BYTES = 8 << 20
 _BATCH_ROWS = 65_536

@@ -17,8 +17,6 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
 
-from lakehouse import delta
-from lakehouse.delta import Lake
 from lakehouse.engine.port import (
     CHANGE,
     SHARE_BYTES,
@@ -37,8 +35,10 @@ from lakehouse.engine.spark.session import spark_session
 from lakehouse.errors import ForeignTableError
 from lakehouse.progress import Progress
 from lakehouse.settings import Settings
-from lakehouse.storage import absolute_uri
-from lakehouse.table import Table
+from lakehouse.storage.uri import absolute_uri
+from lakehouse.tables import delta
+from lakehouse.tables.delta import Lake
+from lakehouse.tables.table import Table
 
 _USER_METADATA = "spark.databricks.delta.commitInfo.userMetadata"
 _PARTIALS = 32  # that the driver gathers: of moments 32 × 13 MB

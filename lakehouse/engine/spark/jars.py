@@ -17,7 +17,7 @@ from pathlib import Path
 import pyspark
 
 from lakehouse.errors import LakehouseError
-from lakehouse.storage import cache_folder
+from lakehouse.user_folders import cache_folder
 
 OLDEST_JAVA = 17
 _SPARK_HOME = Path(pyspark.__file__).parent

@@ -8,7 +8,7 @@ from pyspark.sql import SparkSession
 
 from lakehouse.engine.spark import jars
 from lakehouse.settings import Settings
-from lakehouse.storage import is_s3
+from lakehouse.storage.uri import is_s3
 
 _DELTA = {
     "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
@@ -46,7 +46,7 @@ def session_options(settings: Settings) -> dict[str, str | bool | int | float]:
     if not _under_spark_submit():
         options |= settings.spark_local
         if settings.packages and is_s3(settings.lake):
-            from lakehouse.s3 import hadoop_options
+            from lakehouse.storage.aws import hadoop_options
 
             options |= hadoop_options()
     return options | settings.spark

@@ -13,8 +13,8 @@ import pytest
 
 from fruits.app.known import KnownLake
 from fruits.app.serve import listen, make_server
-from fruits.draw import draw_photographs
-from fruits.run import run_layers
+from fruits.demo.draw import draw_photographs
+from fruits.operations.run import run_layers
 from lakehouse.settings import Settings, load_settings
 
 HOST = "127.0.0.1"

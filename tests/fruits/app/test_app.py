@@ -14,10 +14,10 @@ from bronze.photograph import REASONS
 from bronze.tables import IMAGES
 from fruits.app.known import MOST_POINTS, PIXELS, KnownLake
 from fruits.app.words import REFUSALS, refusal
-from fruits.run import run_layers
+from fruits.operations.run import run_layers
 from gold.tables import PROJECTIONS
-from lakehouse.delta import Lake
 from lakehouse.settings import Settings
+from lakehouse.tables.delta import Lake
 from tests.bronze.corpus import broken, heif, noise, png_bomb, turned
 from tests.fruits.app.conftest import KINDS, App
 

@@ -16,7 +16,7 @@ from fruits.app.serve import announce, listen
 from lakehouse.errors import SettingsError
 from lakehouse.settings import Settings, to_yaml
 from tests.fruits.app.conftest import HOST
-from tests.fruits.test_cli import fails
+from tests.fruits.cli.test_cli import fails
 
 
 def test_port_in_use_is_status_2(served_settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:

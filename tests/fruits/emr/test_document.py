@@ -12,7 +12,7 @@ import boto3  # type: ignore[import-untyped]
 import pytest
 from moto.ec2.models.route_tables import RouteTable
 
-from fruits.run import LAYERS, take_through
+from fruits.operations.run import LAYERS, take_through
 from lakehouse.settings import load_settings
 from lakehouse.workspace import Workspace
 from silver.featurize import Encoder

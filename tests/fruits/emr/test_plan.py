@@ -9,7 +9,7 @@ import pytest
 from botocore.validate import ParamValidator  # type: ignore[import-untyped]
 from typer.testing import CliRunner
 
-from fruits.emr.command import app
+from fruits.cli.emr import app
 from fruits.emr.plan import plan
 from fruits.emr.request import spark_submit
 from fruits.emr.settings import load_emr_settings, on_cluster

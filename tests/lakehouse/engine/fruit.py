@@ -12,11 +12,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lakehouse import delta
-from lakehouse.delta import Lake
+from lakehouse.arrow import as_column, as_matrix
 from lakehouse.errors import StorageError
-from lakehouse.table import INSTANT, VECTOR, Table
-from lakehouse.vectors import as_column, as_matrix
+from lakehouse.tables import delta
+from lakehouse.tables.delta import Lake
+from lakehouse.tables.table import INSTANT, VECTOR, Table
 
 FRUIT = Table(
     name="garden.fruit",

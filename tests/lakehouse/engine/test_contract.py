@@ -10,8 +10,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from lakehouse import delta
-from lakehouse.delta import Lake
 from lakehouse.engine import open_engine
 from lakehouse.engine.port import (
     CHANGE,
@@ -27,6 +25,8 @@ from lakehouse.engine.port import (
 from lakehouse.errors import LakehouseError, LeaseLostError
 from lakehouse.progress import Silence
 from lakehouse.settings import load_settings
+from lakehouse.tables import delta
+from lakehouse.tables.delta import Lake
 from tests.lakehouse.engine.conftest import Guard, Notes
 from tests.lakehouse.engine.fruit import (
     DOUBLED,

@@ -6,13 +6,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from lakehouse import delta, staged
-from lakehouse.delta import Lake
 from lakehouse.engine.local import scan
 from lakehouse.engine.local.engine import LocalEngine
 from lakehouse.engine.local.share import cut
 from lakehouse.engine.port import SHARE_BYTES, SHARE_ROWS, Work
 from lakehouse.progress import Silence
+from lakehouse.tables import delta, staged
+from lakehouse.tables.delta import Lake
 from tests.lakehouse.engine.fruit import FRUIT, fruit, held, many
 
 MIB = 1 << 20

@@ -11,11 +11,11 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from lakehouse import delta
-from lakehouse.delta import Lake
 from lakehouse.engine.local.engine import FEW, LocalEngine
 from lakehouse.engine.port import Work, WorkerKilledError
 from lakehouse.storage import exists
+from lakehouse.tables import delta
+from lakehouse.tables.delta import Lake
 from tests.lakehouse.engine.conftest import Notes
 from tests.lakehouse.engine.fruit import DOUBLED, FRUIT, Doubling, by_path, held, many
 from tests.processes import command, descendants
@@ -110,7 +110,7 @@ def test_workers_that_die_of_whatever_they_compute_end_the_work(engine: LocalEng
 PROGRAM = """
 import sys
 from pathlib import Path
-from lakehouse.delta import Lake
+from lakehouse.tables.delta import Lake
 from lakehouse.engine.local.engine import LocalEngine
 from lakehouse.engine.port import Work
 from lakehouse.progress import Silence
@@ -194,7 +194,7 @@ def test_disk_that_is_full_leaves_no_file_and_no_worker(engine: LocalEngine, lak
     made = engine.sql(f"SELECT {columns}, {others} FROM made", made=rows)
     folder = Path(lake.path(FRUIT))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("lakehouse.staged.create_file", lambda _: Path("/dev/full").open("wb"))  # noqa: SIM115 - closed there
+        patch.setattr("lakehouse.tables.staged.create_file", lambda _: Path("/dev/full").open("wb"))  # noqa: SIM115 - closed there
         with pytest.raises(OSError, match="No space left on device"):
             engine.append(engine.sql("SELECT * FROM made ORDER BY path", made=made), FRUIT)
     assert [*folder.glob("*.parquet")] == []

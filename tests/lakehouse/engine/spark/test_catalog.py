@@ -5,13 +5,13 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
-from lakehouse import delta
-from lakehouse.delta import Lake
 from lakehouse.engine import open_engine
 from lakehouse.engine.port import Engine
 from lakehouse.errors import ForeignTableError, SettingsError
 from lakehouse.progress import Silence
 from lakehouse.settings import load_settings
+from lakehouse.tables import delta
+from lakehouse.tables.delta import Lake
 from tests.conftest import SMALL_SESSION
 from tests.lakehouse.engine.fruit import FRUIT, by_path, fruit, held
 

@@ -1,0 +1,110 @@
+"""Commands that answer from the tables, and change nothing."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from fruits.cli.options import Config, LakeUri, Shape, settings_of
+from fruits.console import Format, print_json
+from lakehouse.errors import SettingsError
+
+if TYPE_CHECKING:
+    from fruits.query.answers import SqlFormat
+
+app = typer.Typer()
+
+
+def _sql_format(name: str) -> "SqlFormat":
+    from fruits.query.answers import SqlFormat
+
+    if name not in list(SqlFormat):
+        raise SettingsError(f"--format is {name!r}; it is one of {', '.join(SqlFormat)}.")
+    return SqlFormat(name)
+
+
+@app.command()
+def sql(
+    query: Annotated[
+        str | None,
+        typer.Argument(
+            help='For example "SELECT label, count(*) FROM gold.projections GROUP BY 1". Without one: what stdin '
+            "holds, or a prompt."
+        ),
+    ] = None,
+    lake: LakeUri = None,
+    config: Config = None,
+    shape: Annotated[
+        str | None, typer.Option("--format", help="table, csv, json, or parquet with --output.  [default: table]")
+    ] = None,
+    output: Annotated[Path | None, typer.Option("--output", help="File for the answer, instead of stdout.")] = None,
+    as_of: Annotated[
+        str | None,
+        typer.Option("--as-of", help="The version of each table that is named, or a moment (ISO 8601, UTC)."),
+    ] = None,
+) -> None:
+    """Ask the tables `bronze.images` … `gold.models` a question in DuckDB's SQL."""
+    from fruits.query.ask import ask
+    from lakehouse.tables.delta import Lake
+
+    ask(Lake(settings_of(config, lake=lake).lake), query, shape, output, as_of)
+
+
+@app.command()
+def quarantine(
+    reason: Annotated[str | None, typer.Option(help="Only what is held back for this reason.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="List every file, not the newest 50.")] = False,
+    lake: LakeUri = None,
+    config: Config = None,
+    shape: Annotated[str, typer.Option("--format", help="table, csv or json.")] = "table",
+) -> None:
+    """List what could not be read, by reason, and what to do about it."""
+    from fruits.query.quarantine import show_quarantine
+    from lakehouse.tables.delta import Lake
+
+    settings = settings_of(config, lake=lake)
+    show_quarantine(Lake(settings.lake), reason, _sql_format(shape), everything=everything)
+
+
+@app.command()
+def report(
+    output: Annotated[str, typer.Option("--output", help="The file that is written.")] = "report.html",
+    lake: LakeUri = None,
+    config: Config = None,
+) -> None:
+    """Write what is in the lake, and what its components show, as one HTML file that needs no network."""
+    from fruits.report import write_report
+
+    print(write_report(settings_of(config, lake=lake), output))
+
+
+@app.command()
+def identify(
+    photos: Annotated[list[str], typer.Argument(help="Photographs: paths, or s3:// URIs.")],
+    lake: LakeUri = None,
+    config: Config = None,
+    shape: Shape = Format.table,
+) -> None:
+    """Say what photographs are of, how sure that is, and which ones in the lake are nearest."""
+    from fruits.identify.photographs import identify as ask
+    from fruits.identify.photographs import print_found
+
+    found = list(ask(settings_of(config, lake=lake), photos))
+    if shape == Format.json:
+        print_json(found)
+    else:
+        print_found(found)
+    raise typer.Exit(1 if any("error" in one for one in found) else 0)
+
+
+@app.command(name="app")
+def app_command(
+    host: Annotated[str, typer.Option(help="Where to listen; any but the loopback lets others in.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port there; 0: any that is free.")] = 8000,
+    lake: LakeUri = None,
+    config: Config = None,
+) -> None:
+    """Serve a page to photograph a fruit, or drop a picture of one, and see what it is."""
+    from fruits.app.serve import serve_app
+
+    serve_app(settings_of(config, lake=lake), host, port)

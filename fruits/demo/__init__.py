@@ -1,0 +1,1 @@
+"""The whole lakehouse once, on photographs that are drawn."""

@@ -1,0 +1,1 @@
+"""What a photograph is of, answered by a lake that is open."""

@@ -1,0 +1,202 @@
+"""What a photograph is: the label of those nearest to it among the champion's components; without Java or MLflow."""
+
+from dataclasses import dataclass
+from threading import Lock
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from bronze.photograph import Limits, Problem, inspect
+from gold.calibration import Projector, from_row
+from gold.nearest import Calibration, Float32, Labelled, chords, directions, ratios
+from gold.tables import CALIBRATIONS, MODELS, PROJECTIONS
+from lakehouse.arrow import as_matrix, as_numpy
+from lakehouse.errors import LakehouseError, WeightsNotFoundError
+from lakehouse.settings import Settings
+from lakehouse.storage import read_file
+from lakehouse.tables import delta
+from lakehouse.tables.delta import Lake
+from silver.featurize import Predict
+from silver.mobilenet import load_predict
+
+NEIGHBOURS = 8
+"""Photographs that are shown beside an answer."""
+
+_COLUMNS = ["path", "label", "pc1", "pc2", "components"]
+_ROWS = 10_000  # a batch while the components are read
+
+
+class NotAPhotographError(LakehouseError):
+    """Bytes that are no photograph that can be used.
+
+    Attributes:
+        reason: one of `bronze.quarantine`'s.
+    """
+
+    def __init__(self, problem: Problem) -> None:
+        """Say what `inspect` has found."""
+        super().__init__(f"{problem.reason}: {problem.detail}")
+        self.reason = problem.reason
+
+
+class NothingKnownError(LakehouseError):
+    """There is nothing in the lake that a photograph could be compared with."""
+
+
+@dataclass(frozen=True)
+class Neighbour:
+    """A photograph of the lake, and the chord between its direction and that of the one asked about (0 to 2)."""
+
+    path: str
+    label: str | None
+    distance: float
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a photograph is.
+
+    Attributes:
+        label: None where it is of no known label.
+        known: whether it is of a known label.
+        confidence: how sure it is that it is of the nearest label, from 0 to 1; below 0.5 where `known` is false.
+        neighbours: the nearest photographs, the nearest first.
+        components: shape (k,), float32.
+    """
+
+    label: str | None
+    known: bool
+    confidence: float
+    neighbours: list[Neighbour]
+    components: Float32
+
+
+@dataclass(frozen=True)
+class Projected:
+    """Photographs in the order of their labels, those without one last."""
+
+    paths: pa.Array
+    labels: list[str | None]
+    pc1: Float32
+    pc2: Float32
+    rows: Float32
+
+
+class Identifier:
+    """The champion of a lake, as it is when this is opened."""
+
+    def __init__(
+        self,
+        pca_version: int,
+        lake: Projected,
+        projector: Projector,
+        calibration: Calibration | None,
+        predict: Predict,
+        limits: Limits,
+    ) -> None:
+        """See `open`."""
+        self.pca_version = pca_version
+        """The version of the PCA that answers."""
+        self._lake, self._projector, self._calibration = lake, projector, calibration
+        self._predict, self._limits = predict, limits
+        labelled = [label for label in lake.labels if label is not None]
+        self._known = Labelled.of(lake.rows[: len(labelled)], labelled) if labelled else None
+        self._lock = Lock()  # neither LiteRT nor Pillow's guards take two at once
+
+    @classmethod
+    def open(cls, settings: Settings) -> "Identifier":
+        """Read the champion's projections and arrays, and the model that the lake keeps.
+
+        Takes 4 k bytes a photograph, and reads all components once.
+
+        Raises:
+            NothingKnownError: there is no lake, or nothing was projected or calibrated yet.
+            WeightsNotFoundError: the lake has lost the model that its features were computed with.
+        """
+        lake = Lake(settings.lake)
+        if any(delta.open_table(lake, table) is None for table in (PROJECTIONS, MODELS)):
+            raise NothingKnownError(
+                f"There is no lake at {settings.lake} that knows photographs: `fruits run` makes one."
+            )
+        version = delta.maximum(lake, PROJECTIONS, "pca_version")
+        if version is None:
+            raise NothingKnownError(f"No photograph has been projected in {settings.lake}: `fruits run` does it.")
+        calibrated = delta.open_table(lake, CALIBRATIONS) is not None  # not in a lake that an older release made
+        names = CALIBRATIONS.schema.names
+        rows = delta.rows_where(lake, CALIBRATIONS, "pca_version", [version], names) if calibrated else []
+        models = delta.rows_where(lake, MODELS, "pca_version", [version], ["feature_version"])
+        if not rows or not models:
+            raise NothingKnownError(f"Version {version} of the PCA is not calibrated yet: `fruits gold` does it.")
+        projector, calibration = from_row(rows[0])
+        model = _read_model(lake, models[0]["feature_version"])
+        limits = Limits(settings.formats, settings.max_bytes, settings.max_pixels)
+        return cls(
+            version, read_projected(lake, len(projector.axes)), projector, calibration, load_predict(model), limits
+        )
+
+    @property
+    def map_points(self) -> tuple[Float32, Float32, list[str | None]]:
+        """The first two components of all photographs, and their labels."""
+        return self._lake.pc1, self._lake.pc2, self._lake.labels
+
+    def identify(self, content: bytes) -> Answer:
+        """Say what a photograph is. Exact: compared with every photograph. O(n k), by BLAS; safe for threads.
+
+        Raises:
+            NotAPhotographError: the bytes are no photograph that can be used.
+        """
+        with self._lock:
+            found = inspect(content, self._limits)
+            if isinstance(found, Problem):
+                raise NotAPhotographError(found)
+            components = self._projector.project(self._predict(memoryview(content))[np.newaxis])
+        asked = directions(components)
+        cosines = asked @ self._lake.rows.T
+        label, confidence = self._nearest_label(cosines)
+        known = confidence >= 0.5
+        return Answer(label if known else None, known, confidence, self._neighbours(cosines[0]), components[0])
+
+    def _nearest_label(self, cosines: Float32) -> tuple[str | None, float]:
+        if self._known is None or self._calibration is None:
+            return None, 0.0
+        distances = self._known.nearest(cosines[:, : len(self._known.rows)])
+        return self._known.labels[int(distances.argmin())], float(self._calibration.confidence(ratios(distances))[0])
+
+    def _neighbours(self, cosines: Float32) -> list[Neighbour]:
+        count = min(NEIGHBOURS, len(cosines))
+        nearest: NDArray[np.int64] = np.argpartition(-cosines, count - 1)[:count]
+        nearest = nearest[np.argsort(-cosines[nearest], kind="stable")]
+        distances = chords(cosines[nearest])
+        return [
+            Neighbour(self._lake.paths[int(one)].as_py(), self._lake.labels[int(one)], float(distance))
+            for one, distance in zip(nearest, distances, strict=True)
+        ]
+
+
+def _read_model(lake: Lake, feature_version: str) -> bytes:
+    uri = lake.uri_of(f"models/{feature_version}.tflite")
+    try:
+        return read_file(uri)
+    except FileNotFoundError:
+        raise WeightsNotFoundError(f"The converted model {uri} is not there: `fruits run` makes it anew.") from None
+
+
+def read_projected(lake: Lake, k: int) -> Projected:
+    """All projections, sorted by label; components go batch by batch into one matrix."""
+    rows = np.empty((delta.count(lake, PROJECTIONS), k), np.float32)
+    small, place = [], 0
+    for batch in delta.dataset(lake, PROJECTIONS).to_batches(columns=_COLUMNS, batch_size=_ROWS, batch_readahead=2):
+        rows[place : place + batch.num_rows] = directions(as_matrix(batch.column("components")))
+        place += batch.num_rows
+        small.append(batch.drop_columns(["components"]))
+    table = pa.Table.from_batches(small).combine_chunks()
+    order = pa.compute.sort_indices(table, [("label", "ascending", "at_end"), ("path", "ascending", "at_end")])
+    table = table.take(order)
+    return Projected(
+        paths=table.column("path").combine_chunks(),
+        labels=table.column("label").to_pylist(),
+        pc1=as_numpy(table.column("pc1")),
+        pc2=as_numpy(table.column("pc2")),
+        rows=rows[as_numpy(order)],
+    )

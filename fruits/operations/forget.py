@@ -1,0 +1,160 @@
+"""`fruits forget`: photographs erased from every layer, history, change feed and MLflow artifacts included."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+
+import silver.job
+from bronze.tables import IMAGES, QUARANTINE
+from fruits.operations.writing import writing
+from gold.tables import PROJECTIONS
+from lakehouse.errors import NotHeldError
+from lakehouse.failpoint import reach
+from lakehouse.settings import Settings
+from lakehouse.storage import exists, list_files, read_file, remove_file
+from lakehouse.storage.uri import absolute_uri, is_s3, local_path
+from lakehouse.tables import delta
+from lakehouse.tables.erase import contents_held, erase_files, erase_history
+from lakehouse.workspace import Workspace
+from silver.fitted import read_moments
+from silver.tables import FEATURES, MOMENTS, SCALED
+
+TABLES = (IMAGES, QUARANTINE, FEATURES, SCALED, PROJECTIONS)
+
+
+@dataclass
+class Forgotten:
+    """What was erased, and what is not in this command's power.
+
+    Attributes:
+        paths: what was named, as the tables spell it.
+        contents: how many different contents these paths ever had.
+        rows: by table, the current rows that were deleted.
+        files: by table, the data files of history, change feed and dead runs that were removed.
+        artifacts: MLflow artifacts that named a photograph, and were removed.
+        originals: named files that are still there: the next run would take them up again.
+    """
+
+    paths: list[str]
+    contents: int = 0
+    rows: dict[str, int] = field(default_factory=dict)
+    files: dict[str, int] = field(default_factory=dict)
+    artifacts: list[str] = field(default_factory=list)
+    originals: list[str] = field(default_factory=list)
+
+
+def forget(settings: Settings, names: Sequence[str]) -> Forgotten:
+    """Erase photographs; after a crash the same call goes on where it ended.
+
+    Args:
+        settings: of the lake.
+        names: paths or URIs of photographs; the files themselves need not be there any more.
+
+    Raises:
+        NotHeldError: the lake never held one of them, or holds the same bytes under another path that was not named;
+            nothing was changed.
+        LeaseHeldError: another process writes to the lake; nothing was changed.
+    """
+    paths = sorted({absolute_uri(name) for name in names})
+    with writing(settings) as workspace:
+        contents = _contents(workspace, paths)
+        _refuse_copies(workspace, paths, contents)
+        done = Forgotten(paths, contents=len(contents))
+        _delete_rows(workspace, done)
+        reach("forget.rows-deleted")
+        _update_moments(workspace)
+        reach("forget.moments-updated")
+        # Two moments in a row differ by the features of what came or went between them.
+        if delta.open_table(workspace.lake, MOMENTS) is not None:
+            done.files[MOMENTS.name] = erase_history(workspace.lake, MOMENTS)
+        done.artifacts = _erase_artifacts(workspace, paths, contents)
+        # Last, for by these files a call after a crash knows what to erase.
+        for table in TABLES:
+            if delta.open_table(workspace.lake, table) is not None:
+                done.files[table.name] = erase_files(workspace.lake, table, paths, contents)
+                reach("forget.files-erased")
+    done.originals = [path for path in paths if exists(path)]
+    return done
+
+
+def _contents(workspace: Workspace, paths: Sequence[str]) -> list[str]:
+    """The SHA-256 of all that these paths ever held."""
+    held: dict[str, set[str]] = {}
+    for table in TABLES:
+        if delta.open_table(workspace.lake, table) is not None:
+            for path, contents in contents_held(workspace.lake, table, paths).items():
+                held.setdefault(path, set()).update(contents)
+    unknown = [path for path in paths if path not in held]
+    if unknown:
+        raise NotHeldError(
+            f"The lake {workspace.lake.uri} does not hold {', '.join(unknown)}, nor did it. Nothing was changed. Paths "
+            "are as `SELECT path FROM bronze.images` gives them."
+        )
+    return sorted(set().union(*held.values()))
+
+
+def _refuse_copies(workspace: Workspace, paths: Sequence[str], contents: Sequence[str]) -> None:
+    """An image is its bytes: erased under one name and kept under another it would not be erased."""
+    if delta.open_table(workspace.lake, IMAGES) is None:
+        return
+    rows = delta.rows_where(workspace.lake, IMAGES, "sha256", contents, columns=["path"])
+    others = sorted({row["path"] for row in rows} - set(paths))
+    if others:
+        shown = ", ".join(others[:10]) + (" …" if len(others) > 10 else "")
+        raise NotHeldError(
+            f"The same bytes are held under {shown} too. Nothing was changed. Name these paths as well, and all of it "
+            "is erased."
+        )
+
+
+def _delete_rows(workspace: Workspace, done: Forgotten) -> None:
+    lake = workspace.lake
+    for table in TABLES:
+        if delta.open_table(lake, table) is None:
+            continue
+        done.rows[table.name] = 0
+        if delta.rows_where(lake, table, "path", done.paths, columns=["path"]):
+            keys = workspace.engine.of(pa.table({"path": pa.array(done.paths, pa.string())}))
+            done.rows[table.name] = workspace.engine.delete(keys, table)
+
+
+def _update_moments(workspace: Workspace) -> None:
+    """Take the images out of the moments while the change feed still says what they were."""
+    covered = read_moments(workspace.lake) if delta.open_table(workspace.lake, MOMENTS) is not None else None
+    if covered is not None:
+        silver.job.update_moments(workspace, covered.feature_version, len(covered.moments.mean))
+
+
+def _erase_artifacts(workspace: Workspace, paths: Sequence[str], contents: Sequence[str]) -> list[str]:
+    """Remove the files beside MLflow's models that name a photograph; models hold sums over all of them."""
+    needles = [text.encode() for path in paths for text in (path, str(local_path(path)))]
+    needles += [content.encode() for content in contents]
+    erased = []
+    folder = workspace.lake.uri_of("mlflow/artifacts/")
+    files = (file.path for file in list_files(workspace.lake.uri, recursive=True))
+    for file in sorted(path for path in files if path.startswith(folder)):
+        content = read_file(file)
+        if any(needle in content for needle in needles):
+            remove_file(file)
+            erased.append(file)
+    return erased
+
+
+def told(done: Forgotten) -> str:
+    """What was done and what is left to do, for people."""
+    rows, files = sum(done.rows.values()), sum(done.files.values())
+    lines = [
+        f"Erased {len(done.paths):,} paths with {done.contents:,} contents: {rows:,} rows, {files:,} files of history, "
+        f"change feed and dead runs, {len(done.artifacts):,} artifacts.",
+        "Older versions of these tables can no longer be read in full. Models that were fitted before hold sums over "
+        "all images, these among them; `fruits run --refit always` fits them without.",
+    ]
+    if any(is_s3(path) for path in done.paths):
+        lines.append("A bucket that keeps versions keeps these objects' too, and the lake's: end them there.")
+    if done.originals:
+        lines.append(
+            "The files themselves are yours, and still there; the next run would take them up again. Delete: "
+            + " ".join(done.originals)
+        )
+    return "\n".join(lines)

@@ -1,0 +1,133 @@
+"""Whether a lake is whole: its writer, its tables, its models; and the mending that needs no photographs."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import gold.job
+import silver.job
+from bronze.photograph import KILLS_THE_READER
+from bronze.tables import IMAGES, QUARANTINE
+from fruits.operations.run import pinned_scaler
+from fruits.operations.writing import writing
+from fruits.query.sql import TABLES
+from gold.job import PCA
+from gold.tables import PROJECTIONS
+from lakehouse.errors import LakehouseError
+from lakehouse.lease import open_lease
+from lakehouse.settings import Settings
+from lakehouse.tables import delta
+from lakehouse.tables.delta import Lake
+from lakehouse.workspace import Workspace
+from silver.fitted import SCALER, read_moments
+from silver.tables import FEATURES, SCALED
+
+_MEND = "`fruits doctor --repair` brings them together."
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at: well, or with what to do."""
+
+    name: str
+    ok: bool
+    found: str
+    advice: str = ""
+
+
+def look(settings: Settings, *checks: Callable[[Settings], Finding]) -> list[Finding]:
+    """What each check finds; an error that a check raises on purpose is a finding."""
+    return [_look(check, settings) for check in checks]
+
+
+def examine_lake(settings: Settings) -> list[Finding]:
+    """Look at the lake, its writer and its models; changes nothing."""
+    return look(settings, _lake, _writer, _models, _rows)
+
+
+def repair(settings: Settings) -> list[str]:
+    """Mend what can be mended without photographs; returns what was done, a sentence each.
+
+    An abandoned lease is removed. Scaled rows, projections and the champions are brought together: by the difference,
+    as every run does it, so nothing is computed that is there.
+
+    Raises:
+        LeaseHeldError: somebody writes to the lake; nothing was changed.
+    """
+    done = []
+    if open_lease(settings.lake).break_abandoned():
+        done.append("Removed an abandoned lease.")
+    if all(finding.ok for finding in examine_lake(settings)):
+        return done
+    with writing(settings) as workspace:
+        covered = read_moments(workspace.lake)
+        if covered is not None:
+            scaled, scaler, _ = silver.job.rescale(workspace, covered, pinned_scaler(workspace))
+            summary = gold.job.run(workspace)
+            done.append(
+                f"Scaled {scaled:,} images by {SCALER} version {scaler}, and projected {summary['projected']:,} onto "
+                f"{PCA} version {summary['pca_version']}."
+            )
+    return done
+
+
+def _look(check: Callable[[Settings], Finding], settings: Settings) -> Finding:
+    try:
+        return check(settings)
+    except LakehouseError as error:
+        return Finding(check.__name__.strip("_"), False, "does not work", str(error))
+
+
+def _lake(settings: Settings) -> Finding:
+    lake = Workspace(settings).lake
+    known = [table for table in TABLES if delta.open_table(lake, table) is not None]
+    if not known:
+        return Finding("lake", True, f"nothing yet in {lake.uri}; `fruits run` makes it")
+    delta.create(lake, known)  # raises where a layout is foreign; makes nothing, for they are there
+    return Finding("lake", True, f"{lake.uri}: " + ", ".join(f"{one.name} {delta.count(lake, one):,}" for one in known))
+
+
+def _writer(settings: Settings) -> Finding:
+    holder = open_lease(settings.lake).holder()
+    if holder is None:
+        return Finding("writer", True, "nobody writes")
+    until = f", until {holder.expires:%Y-%m-%d %H:%M:%S} UTC unless renewed" if holder.expires else ""
+    return Finding("writer", True, f"{holder.name} since {holder.since:%Y-%m-%d %H:%M:%S} UTC{until}")
+
+
+def _models(settings: Settings) -> Finding:
+    workspace = Workspace(settings)
+    if delta.open_table(workspace.lake, PROJECTIONS) is None:
+        return Finding("models", True, "none yet")
+    champion, pinned = workspace.registry.champion(PCA), workspace.registry.pinned(PCA)
+    wanted = pinned or champion
+    number = wanted.number if wanted else None
+    held = delta.versions(workspace.lake, PROJECTIONS, "pca_version")
+    where = f"{workspace.registry.tracking_uri}: champion {PCA} version {champion.number if champion else None}"
+    where += f", pinned {pinned.number}" if pinned else ""
+    if held <= {number} and champion == wanted:
+        return Finding("models", True, where)
+    return Finding("models", False, f"{where}, gold.projections holds {sorted(held)}", _MEND)
+
+
+def _held_back(lake: Lake) -> int:
+    """How many images have no features because they end each process that computes them."""
+    as_it_is = ("path", "length", "modification_time")
+    killing = delta.rows_where(lake, QUARANTINE, "reason", [KILLS_THE_READER], as_it_is)
+    images = delta.rows_where(lake, IMAGES, "path", [row["path"] for row in killing], as_it_is) if killing else []
+    return sum(row in killing for row in images)
+
+
+def _rows(settings: Settings) -> Finding:
+    workspace = Workspace(settings)
+    tables = (IMAGES, FEATURES, SCALED, PROJECTIONS)
+    if any(delta.open_table(workspace.lake, table) is None for table in tables):
+        return Finding("rows", True, "not all layers have run yet; `fruits run` runs them")
+    images, features, scaled, projections = (delta.count(workspace.lake, table) for table in tables)
+    found = f"{images:,} images, {features:,} with features, {scaled:,} scaled, {projections:,} projected"
+    held_back = _held_back(workspace.lake)
+    found += f", {held_back:,} held back" if held_back else ""
+    if images - held_back != features:
+        return Finding("rows", False, found, "`fruits run` works off the difference.")
+    waiting = workspace.registry.champion(PCA) is None  # too few photographs, or too much alike, for a fit
+    good = features == scaled == projections or waiting
+    return Finding("rows", good, found, "" if good else _MEND)

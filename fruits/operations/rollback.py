@@ -1,0 +1,63 @@
+"""`fruits rollback`: an older PCA, with the scaler that it was fitted under, made champion again, and kept so."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import gold.job
+import silver.job
+from fruits.operations.run import pinned_scaler
+from fruits.operations.writing import writing
+from gold.job import PCA
+from lakehouse.errors import SettingsError
+from lakehouse.models.registry import Version
+from lakehouse.settings import Settings
+from lakehouse.workspace import Workspace
+from silver.fitted import SCALER, Covered, read_moments
+
+
+def roll_back(settings: Settings, number: int) -> Mapping[str, Any]:
+    """Make a version champion, rescale and reproject every image, and stay with it until it is released.
+
+    A run that dies on the way is finished by the same call, or by the next `fruits run`: the pin comes first.
+
+    Raises:
+        SettingsError: there is no such version, or it is for features that the lake no longer holds.
+        TamperedModelError: an artifact is not the one that was registered; nothing was changed.
+    """
+    # A rollback names its version: what the settings say about fitting is for runs.
+    with writing(settings.model_copy(update={"refit": "auto"})) as workspace:
+        covered, version = _checked(workspace, number)
+        workspace.registry.pin(version)
+        scaled, scaler, _ = silver.job.rescale(workspace, covered, pinned_scaler(workspace))
+        projected = gold.job.run(workspace)
+    return {"scaler_version": scaler, "scaled": scaled, **projected}
+
+
+def unpin(settings: Settings) -> int | None:
+    """Let the next run decide again; returns the version that was pinned, None where none was."""
+    with writing(settings) as workspace:
+        pinned = workspace.registry.pinned(PCA)
+        workspace.registry.release(PCA)
+    return pinned.number if pinned else None
+
+
+def _checked(workspace: Workspace, number: int) -> tuple[Covered, Version]:
+    """What the lake holds and the version, if the two go together and the artifacts are as they were registered."""
+    registry = workspace.registry
+    version = registry.version(PCA, number)
+    if version is None:
+        known = ", ".join(str(one.number) for one in registry.versions(PCA)) or "none yet"
+        raise SettingsError(f"There is no {PCA} version {number}. Versions: {known}. `fruits models` tells of each.")
+    covered = read_moments(workspace.lake)
+    if covered is None or covered.feature_version != version.tags["feature_version"]:
+        raise SettingsError(
+            f"{PCA} version {number} was fitted on the features {version.tags['feature_version']}; the lake holds "
+            f"{covered.feature_version if covered else 'none'}. Use the weights of then (`weights:`) and run first."
+        )
+    scaler = registry.version(SCALER, int(version.tags["scaler_version"]))
+    if scaler is None:
+        needed = version.tags["scaler_version"]
+        raise SettingsError(f"{PCA} version {number} needs {SCALER} version {needed}, which is not in the registry.")
+    for one in (version, scaler):
+        registry.arrays(one)  # checks it, too
+    return covered, version

@@ -1,0 +1,90 @@
+"""`fruits run`, `fruits bronze`, `fruits silver`, `fruits gold`: the jobs."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import bronze.job
+import bronze.tables
+import gold.job
+import gold.tables
+import silver.job
+import silver.tables
+from fruits.operations.writing import writing
+from gold.job import PCA
+from lakehouse.engine import chosen_engine
+from lakehouse.errors import SettingsError
+from lakehouse.settings import Settings
+from lakehouse.workspace import Workspace
+from silver.featurize import Encoder
+
+LAYERS = ("bronze", "silver", "gold")
+_TABLES = {"bronze": bronze.tables.TABLES, "silver": silver.tables.TABLES, "gold": gold.tables.TABLES}
+Summary = dict[str, Mapping[str, Any]]
+
+
+def run_layers(settings: Settings, layers: Sequence[str] = LAYERS) -> Summary:
+    """Run layers in their order, as the lake's one writer; returns each one's summary, and the seconds each took.
+
+    Raises:
+        LeaseHeldError: another process writes to the lake; nothing was changed.
+        SettingsError: the settings ask for what the engine cannot do; nothing was changed.
+    """
+    if settings.register_tables and chosen_engine(settings) != "spark":
+        raise SettingsError(
+            "`register_tables` enters the tables in Spark's catalog, which the engine `local` has not. Set it to "
+            "false, or use `--engine spark`."
+        )
+    if "bronze" in layers:
+        settings.source  # noqa: B018 - says that no folder was named before anything is started
+    with writing(settings) as workspace:
+        if "silver" in layers:
+            model = silver.job.prepare_model(workspace)  # goes on while photographs are found
+
+        def encoder() -> Encoder:
+            _prepare_fit(workspace)
+            return silver.job.mobilenet(model)
+
+        return take_through(workspace, layers, encoder)
+
+
+def _prepare_fit(workspace: Workspace) -> None:
+    """Begin to import what a fit needs, where there will be one, while the features are computed by others.
+
+    Not before: while photographs are read, this process hands them out and writes them, and imports would slow it.
+    """
+    workspace.open_registry()
+    if workspace.settings.refit == "always" or workspace.registry.champion(PCA) is None:
+        gold.job.prepare_fit()
+
+
+def take_through(workspace: Workspace, layers: Sequence[str], encoder: Callable[[], Encoder]) -> Summary:
+    """Run layers in a workspace; `encoder` is asked for when silver begins."""
+    engine = workspace.engine
+    started, already = time.perf_counter(), engine.start_seconds
+    seconds: dict[str, float] = {}
+    summary: Summary = {}
+    for layer in layers:
+        begun, start = time.perf_counter(), engine.start_seconds
+        if layer == "bronze":
+            summary[layer] = bronze.job.run(workspace)
+        elif layer == "silver":
+            summary[layer] = silver.job.run(workspace, encoder(), pinned_scaler(workspace))
+            engine.close()  # gold needs no workers, and all the memory
+        else:
+            pinned_scaler(workspace)
+            summary[layer] = gold.job.run(workspace)
+        if workspace.settings.register_tables:
+            engine.register(_TABLES[layer])
+        seconds[layer] = time.perf_counter() - begun - (engine.start_seconds - start)
+    seconds = {"start": engine.start_seconds - already, **seconds, "total": time.perf_counter() - started}
+    summary["seconds"] = {key: round(value, 2) for key, value in seconds.items()}
+    return summary
+
+
+def pinned_scaler(workspace: Workspace) -> int | None:
+    """The scaler that the pinned PCA needs, None where none is pinned; `--refit always` releases the pin."""
+    if workspace.settings.refit == "always":
+        workspace.registry.release(PCA)
+    pinned = workspace.registry.pinned(PCA)
+    return int(pinned.tags["scaler_version"]) if pinned else None

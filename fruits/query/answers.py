@@ -1,0 +1,140 @@
+"""Answers of SQL in the formats there are, on stdout or in a file."""
+
+import base64
+import csv
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import TextIO
+
+from fruits.console import ERR, OUT, print_table, write_json
+from fruits.query.sql import Answer
+from lakehouse.errors import SettingsError
+
+SHOWN = 200
+"""Rows of a table for the eye; a program that wants all of them asks for another format."""
+
+FEW, LEGIBLE = 20, 12  # rows, and characters a column
+
+
+class SqlFormat(StrEnum):
+    """How an answer is written as text."""
+
+    table = "table"
+    csv = "csv"
+    json = "json"
+
+
+PARQUET = "parquet"
+FORMATS = (*SqlFormat, PARQUET)
+
+
+def answer_format(name: str | None, output: Path | None) -> str:
+    """The format of an answer: the one that is named, or a file's own, or a table.
+
+    Raises:
+        SettingsError: there is no such format, or it does not go where it should.
+    """
+    wanted = name or (output.suffix.removeprefix(".").lower() if output else SqlFormat.table)
+    if wanted not in FORMATS:
+        which = f"--format is {name!r}" if name else f"The format of {output} is not known by its name"
+        raise SettingsError(f"{which}; it is one of {', '.join(FORMATS)}.")
+    if wanted == PARQUET and output is None:
+        raise SettingsError("Parquet is no text: name the file that it goes to, as `--output answer.parquet`.")
+    if wanted == SqlFormat.table and output is not None:
+        raise SettingsError(f"A table is for the eye: write {output} with --format csv, json or parquet.")
+    return wanted
+
+
+def show_answer(answer: Answer, shape: SqlFormat) -> None:
+    """Print an answer on stdout; of a table the first rows, and on stderr how many there are."""
+    if shape != SqlFormat.table:
+        _write_text(answer.columns, answer.rows(), shape, sys.stdout)
+        return
+    rows, count = answer.first(SHOWN)
+    _print_rows(answer.columns, rows)
+    if count > len(rows):
+        more = "--format csv, json and parquet hold them all, and LIMIT asks for fewer."
+        ERR.print(f"The first {len(rows)} of {count:,} rows; {more}", soft_wrap=True)
+
+
+def _print_rows(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """As a table, or each of a few rows as a table of its own where the columns would be too narrow to read."""
+    if not 0 < len(rows) <= FEW or OUT.width >= LEGIBLE * len(columns):
+        print_table(columns, rows)
+        return
+    for number, row in enumerate(rows, start=1):
+        print_table([f"row {number}", ""], list(zip(columns, row, strict=True)))
+
+
+def write_answer(answer: Answer, wanted: str, output: Path) -> int:
+    """Write an answer to a file, which is there whole or not at all; returns the number of rows."""
+    with _whole(output) as unfinished:
+        if wanted == PARQUET:
+            return _write_parquet(answer, unfinished)
+        with unfinished.open("w", encoding="utf-8", newline="") as file:
+            return _write_text(answer.columns, answer.rows(), SqlFormat(wanted), file)
+
+
+def print_answer(columns: Sequence[str], rows: Sequence[Sequence[object]], shape: SqlFormat) -> None:
+    """Print all rows of an answer on stdout; bytes as base64 in csv and json."""
+    if shape == SqlFormat.table:
+        print_table(columns, rows)
+    else:
+        _write_text(columns, rows, shape, sys.stdout)
+
+
+def _write_text(columns: Sequence[str], rows: Iterable[Sequence[object]], shape: SqlFormat, file: TextIO) -> int:
+    return (_write_csv if shape == SqlFormat.csv else _write_json)(columns, rows, file)
+
+
+def _write_csv(columns: Sequence[str], rows: Iterable[Sequence[object]], file: TextIO) -> int:
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(columns)
+    written = 0
+    for row in rows:
+        writer.writerow([_plain(value) for value in row])
+        written += 1
+    return written
+
+
+def _write_json(columns: Sequence[str], rows: Iterable[Sequence[object]], file: TextIO) -> int:
+    """One list of objects, written row by row: an answer may be larger than memory."""
+    written = 0
+    file.write("[")
+    for row in rows:
+        file.write(", " if written else "")
+        write_json(dict(zip(columns, map(_plain, row), strict=True)), file)
+        written += 1
+    file.write("]\n")
+    return written
+
+
+def _write_parquet(answer: Answer, file: Path) -> int:
+    from pyarrow import parquet
+
+    written = 0
+    with parquet.ParquetWriter(file, answer.schema) as writer:
+        for batch in answer.batches:
+            writer.write_batch(batch)
+            written += batch.num_rows
+    return written
+
+
+@contextmanager
+def _whole(output: Path) -> Iterator[Path]:
+    """A file beside the one that is wanted, which takes its place when the block has ended well."""
+    unfinished = output.with_name(f".{output.name}.unfinished")
+    try:
+        yield unfinished
+        unfinished.replace(output)
+    except OSError as error:
+        raise SettingsError(f"{output} cannot be written: {error.strerror}.") from error
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def _plain(value: object) -> object:
+    return base64.b64encode(value).decode() if isinstance(value, bytes) else value

@@ -1,0 +1,97 @@
+"""`fruits quarantine`: what could not be read, by reason, and what to do about it. DuckDB over the table, no Java."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bronze.photograph import REASONS
+from fruits.console import ERR, OUT, print_json, print_table
+from fruits.query.answers import SqlFormat, print_answer
+from fruits.query.sql import answer
+from lakehouse.errors import SettingsError
+from lakehouse.tables.delta import Lake
+
+SHOWN = 50
+"""Files that are listed unless all are asked for: a lake may hold back a hundred thousand."""
+
+ADVICE = {
+    "empty": "Nothing arrived: copy the file again, or remove it.",
+    "not_an_image": "It is no picture, whatever its name: remove it, or name it in `skip`.",
+    "truncated": "Its end is missing: copy the file again from where it came.",
+    "corrupt": "Its data is damaged: copy the file again, or replace it.",
+    "too_large": "Make the file smaller, or raise `max_bytes`.",
+    "too_many_pixels": "Scale the picture down, or raise `max_pixels`.",
+    "unsupported_format": "Convert it to JPEG or PNG, or name its format in `formats`.",
+    "unreadable": "Mend its permissions or its disk; every run tries it again by itself.",
+    "kills_the_reader": "It ended each process that read it: replace it, or let fewer `processes` run at once.",
+}
+_FILES = "path, label, reason, detail, length, quarantined_at AS since"
+
+
+@dataclass(frozen=True)
+class HeldBack:
+    """Files that are held back: how many for each reason, the most first, and the files, the newest first."""
+
+    counts: dict[str, int]
+    columns: Sequence[str]
+    rows: Sequence[Sequence[object]]
+
+
+def held_back(lake: Lake, reason: str | None = None, most: int | None = None) -> HeldBack:
+    """Ask `bronze.quarantine`.
+
+    Args:
+        lake: whose.
+        reason: one of REASONS; None for all.
+        most: files that are listed; None for all.
+
+    Raises:
+        SettingsError: there is no such reason.
+        LakehouseError: the lake has no table.
+    """
+    if reason is not None and reason not in REASONS:
+        raise SettingsError(f"--reason is {reason!r}; it is one of {', '.join(REASONS)}.")
+    where = "FROM bronze.quarantine" + (f" WHERE reason = '{reason}'" if reason else "")
+    _, counts = answer(lake, f"SELECT reason, count(*) {where} GROUP BY reason ORDER BY count(*) DESC, reason")
+    limit = "" if most is None else f"LIMIT {most}"
+    columns, rows = answer(lake, f"SELECT {_FILES} {where} ORDER BY quarantined_at DESC, path {limit}")
+    return HeldBack({str(found): int(str(n)) for found, n in counts}, columns, rows)
+
+
+def show_quarantine(lake: Lake, reason: str | None, shape: SqlFormat, *, everything: bool) -> None:
+    """Print what is held back on stdout: csv and json hold every file, the table the newest unless `everything`."""
+    shorten = shape == SqlFormat.table and not everything
+    found = held_back(lake, reason, SHOWN if shorten else None)
+    if shape == SqlFormat.csv:
+        print_answer(found.columns, found.rows, shape)
+    elif shape == SqlFormat.json:
+        files = [dict(zip(found.columns, row, strict=True)) for row in found.rows]
+        print_json({"reasons": _reasons(found), "files": files})
+    elif not found.counts:
+        OUT.print(f"Nothing is held back{f' as {reason}' if reason else ''}.")
+    else:
+        _print_tables(found)
+
+
+def _reasons(found: HeldBack) -> list[dict[str, Any]]:
+    return [{"reason": reason, "files": files, "advice": ADVICE[reason]} for reason, files in found.counts.items()]
+
+
+def _print_tables(found: HeldBack) -> None:
+    print_table(["reason", "files", "what to do"], [[*row.values()] for row in _reasons(found)])
+    for row in found.rows:  # lines: a table would be as wide as the longest path, and take minutes to set
+        print(_line(dict(zip(found.columns, row, strict=True))))
+    more = sum(found.counts.values()) - len(found.rows)
+    if more:
+        ERR.print(
+            f"These are the newest; `--all` shows {more:,} more, `--format csv` and `json` hold them all.",
+            soft_wrap=True,
+        )
+
+
+def _line(file: dict[str, Any]) -> str:
+    line = (
+        f"{file['since']:%Y-%m-%d %H:%M}  {file['reason']:<18} {file['length']:>13,}  {file['path']}  {file['detail']}"
+    )
+    # A name may hold anything: what would move the terminal's cursor is shown as its code.
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in line)

@@ -1,0 +1,1 @@
+"""The model registry: versions, artifacts, and MLflow, which records and shows them."""

@@ -1,0 +1,229 @@
+"""The models as MLflow records them. The only importer of MLflow, which takes seconds: so it is imported when needed.
+
+Everything goes through a client of its own, for one tracking store. MLflow's own functions would need the store to be
+set for the whole process, in an environment variable too, under the feet of other threads.
+"""
+
+import logging
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import mlflow.sklearn
+from mlflow.entities import Metric, Param, RunTag
+from mlflow.exceptions import MlflowException
+
+from lakehouse.models.artifact import digest, read_artifact, write_arrays
+from lakehouse.models.records import Fit, Model, Version, check_sha256
+from lakehouse.models.tracking import TrackingStore
+from lakehouse.storage.uri import S3, absolute_uri
+
+_METRICS_A_CALL = 1000  # MLflow's limit for one log_batch
+
+# That tables are made, and that a scaler does not predict, is no news; MLflow's errors are exceptions.
+for _name in ("mlflow", "alembic"):
+    logging.getLogger(_name).setLevel(logging.ERROR)
+
+
+@dataclass(frozen=True)
+class Logged:
+    """A model that is logged, and not registered yet."""
+
+    name: str
+    run_id: str
+    model_id: str
+    location: str
+    tags: Mapping[str, str]
+
+
+class MlflowRecords:
+    """The models of one tracking store; nothing is kept here, each answer is MLflow's of now."""
+
+    def __init__(self, store: TrackingStore, experiment: str) -> None:
+        """Open the store; of a lake's own, MLflow makes the tables where there are none."""
+        self._store, self._experiment = store, experiment
+        self._client = mlflow.MlflowClient(tracking_uri=store.uri)
+
+    # ---- read -------------------------------------------------------------------------------------------------------
+
+    def model(self, name: str) -> Model:
+        """One model, without the locations of its artifacts; without versions where it is not registered."""
+        try:
+            aliases = self._client.get_registered_model(name).aliases
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise
+            return Model()
+        return Model(self._versions(name), _numbers(aliases))
+
+    def models(self, known: Mapping[str, Model]) -> dict[str, Model]:
+        """All models; a version's location never changes, so that one which is `known` is not asked for."""
+        found = {}
+        for registered in _all(self._client.search_registered_models):
+            name, versions = str(registered.name), self._versions(registered.name)
+            before = known.get(name, Model())
+            locations = {one.number: before.locations.get(one.number, "") for one in before.versions if one in versions}
+            locations |= {one.number: self._location(one) for one in versions if one.number not in locations}
+            found[name] = Model(versions, _numbers(registered.aliases), {n: uri for n, uri in locations.items() if uri})
+        return found
+
+    def load(self, version: Version) -> Any:
+        """A version's scikit-learn object; the very files that are deserialised are checked before.
+
+        Raises:
+            TamperedModelError: the artifact is another one than was registered; it was not deserialised.
+        """
+        with tempfile.TemporaryDirectory() as work:
+            location = self._client.get_model_version_download_uri(version.name, str(version.number))
+            folder = mlflow.artifacts.download_artifacts(location, dst_path=work, tracking_uri=self._store.uri)
+            check_sha256(version, digest(read_artifact(absolute_uri(folder))), version.sha256)
+            return mlflow.sklearn.load_model(folder)
+
+    # ---- write ------------------------------------------------------------------------------------------------------
+
+    def log(self, name: str, fit: Fit) -> Logged:
+        """Log a fit in a run of its own: the model, and all that it is compared by."""
+        experiment = self._experiment_id()
+        with self._run(experiment, f"{name} {fit.params['images']} images") as run_id:
+            params = {key: str(value) for key, value in fit.params.items()}
+            made = self._client.create_logged_model(experiment, name, run_id, params=params)
+            model_id = str(made.model_id)
+            self._log_run(run_id, model_id, fit)
+            with tempfile.TemporaryDirectory() as work:
+                folder = Path(work, "model")
+                _save(fit, folder, run_id, model_id)
+                sha256 = digest(read_artifact(absolute_uri(str(folder))))
+                self._client.log_model_artifacts(model_id, str(folder))
+            self._client.finalize_logged_model(model_id, "READY")
+        return Logged(name, run_id, model_id, str(made.artifact_location), {**fit.tags, "sha256": sha256})
+
+    def register(self, logged: Logged) -> Version:
+        """Make a logged model the next version of its name, with all its tags in one call."""
+        name = logged.name
+        if not self._client.search_registered_models(f"name = '{name}'"):
+            self._client.create_registered_model(name)
+        # Named by its location: `models:/<id>` MLflow would look up in the store that is set for the whole process.
+        made = self._client.create_model_version(
+            name, logged.location, logged.run_id, tags=dict(logged.tags), model_id=logged.model_id
+        )
+        return Version(name, int(made.version), logged.run_id, logged.tags)
+
+    def set_alias(self, version: Version, alias: str) -> None:
+        """Move an alias to a version."""
+        self._client.set_registered_model_alias(version.name, alias, str(version.number))
+
+    def delete_alias(self, name: str, alias: str) -> None:
+        """Take an alias away."""
+        self._client.delete_registered_model_alias(name, alias)
+
+    def log_metrics(self, run_id: str, metrics: Mapping[str, float]) -> None:
+        """Add metrics to a run; logged again, they are what they were."""
+        self._client.log_batch(run_id, [Metric(key, value, 0, 0) for key, value in metrics.items()])
+
+    def log_figures(self, run_id: str, figures: Sequence[Path]) -> None:
+        """Keep files with a run, in place of those of the same names."""
+        for figure in figures:
+            self._client.log_artifact(run_id, str(figure), "figures")
+
+    def _versions(self, name: str) -> list[Version]:
+        found = _all(self._client.search_model_versions, f"name = '{name}'")
+        versions = [Version(name, int(one.version), str(one.run_id), dict(one.tags)) for one in found]
+        return sorted(versions, key=lambda version: version.number)
+
+    def _location(self, version: Version) -> str:
+        """The URI of an artifact's folder, empty where only MLflow knows how to get there."""
+        found = str(self._client.get_model_version_download_uri(version.name, str(version.number)))
+        return absolute_uri(found) if found.startswith(("/", S3)) else ""
+
+    def _experiment_id(self) -> str:
+        found = self._client.get_experiment_by_name(self._experiment)
+        if found is not None:
+            return str(found.experiment_id)
+        return str(self._client.create_experiment(self._experiment, artifact_location=self._store.artifacts))
+
+    @contextmanager
+    def _run(self, experiment: str, name: str) -> Iterator[str]:
+        from mlflow.tracking.context.registry import resolve_tags  # who runs what, as MLflow's own functions tell it
+
+        run_id = str(self._client.create_run(experiment, tags=resolve_tags(), run_name=name).info.run_id)
+        status = "FAILED"
+        try:
+            yield run_id
+            status = "FINISHED"
+        finally:
+            self._client.set_terminated(run_id, status)
+
+    def _log_run(self, run_id: str, model_id: str, fit: Fit) -> None:
+        from mlflow.entities import LoggedModelOutput
+
+        params = [Param(key, str(value)) for key, value in fit.params.items()]
+        tags = [RunTag(key, value) for key, value in fit.tags.items()]
+        metrics = [Metric(key, value, 0, 0, model_id=model_id, run_id=run_id) for key, value in fit.metrics.items()]
+        metrics += [Metric(key, y, 0, step) for key, ys in fit.curve.items() for step, y in enumerate(ys, start=1)]
+        self._client.log_outputs(run_id, [LoggedModelOutput(model_id, 0)])
+        self._client.log_batch(run_id, metrics[:_METRICS_A_CALL], params, tags)
+        for first in range(_METRICS_A_CALL, len(metrics), _METRICS_A_CALL):
+            self._client.log_batch(run_id, metrics[first : first + _METRICS_A_CALL])
+        self.log_figures(run_id, fit.figures)
+        self._client.log_inputs(run_id, [_dataset(name, *table) for name, table in fit.inputs.items()])
+
+
+def make_database(path: Path) -> None:
+    """Make an empty database, a file that is not there yet; no connection to it is left."""
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    # The place of artifacts is MLflow's word for "a server's": it would make a local folder at once.
+    SqlAlchemyStore(f"sqlite:///{path}", "mlflow-artifacts:/").engine.dispose()
+
+
+def _all(search: Any, *arguments: str) -> Iterator[Any]:
+    """What a search finds, page by page."""
+    page = search(*arguments)
+    yield from page
+    while page.token:
+        page = search(*arguments, page_token=page.token)
+        yield from page
+
+
+def _numbers(aliases: Mapping[str, Any]) -> dict[str, int]:
+    return {str(alias): int(number) for alias, number in aliases.items()}
+
+
+def _save(fit: Fit, folder: Path, run_id: str, model_id: str) -> None:
+    """Write the artifact: the model as MLflow loads it, and its arrays."""
+    import numpy
+    import sklearn
+    import skops
+    from mlflow.models import Model as Description
+    from mlflow.models import ModelSignature
+    from mlflow.types import Schema, TensorSpec
+
+    columns, outputs = fit.shape
+    mlflow.sklearn.save_model(
+        fit.model,
+        str(folder),
+        mlflow_model=Description(run_id=run_id, model_uuid=model_id, model_id=model_id),
+        serialization_format="skops",
+        signature=ModelSignature(
+            Schema([TensorSpec(numpy.dtype("float64"), (-1, columns))]),
+            Schema([TensorSpec(numpy.dtype("float64"), (-1, outputs))]),
+        ),
+        # Named here, because letting MLflow infer them takes six seconds a model.
+        pip_requirements=[f"{library.__name__}=={library.__version__}" for library in (numpy, skops)]
+        + [f"scikit-learn=={sklearn.__version__}"],
+    )
+    write_arrays(fit.model, folder)
+
+
+def _dataset(name: str, folder: str, version: int) -> Any:
+    from mlflow.data.delta_dataset_source import DeltaDatasetSource
+    from mlflow.data.meta_dataset import MetaDataset
+    from mlflow.entities import DatasetInput, InputTag
+
+    source = DeltaDatasetSource(path=folder, delta_table_version=version)
+    entity = MetaDataset(source, name=name, digest=str(version))._to_mlflow_entity()
+    return DatasetInput(entity, [InputTag("mlflow.data.context", "training")])

@@ -1,0 +1,125 @@
+"""Where MLflow keeps its records: a server, or the lake's own SQLite file with the artifacts beside it.
+
+SQLite needs a disk. Of a lake on S3 the file is fetched when the registry is opened, and put back after each change
+that others are to see. Two things keep two writers apart: the lake's lease, and that the file is put back only in place
+of the very one that was fetched (a conditional PUT), so that who has lost the lease without knowing changes nothing.
+A run that dies before it puts the file back has changed nothing either; the next one fits again what it fitted.
+"""
+
+import sqlite3
+import tempfile
+from contextlib import closing
+from pathlib import Path
+from typing import Any, Protocol
+
+from lakehouse.errors import LeaseLostError
+from lakehouse.models.database import Make, provide
+from lakehouse.storage.uri import is_s3, local_path
+
+DATABASE = "mlflow.db"
+
+
+class TrackingStore(Protocol):
+    """A tracking store as MLflow is told of it.
+
+    Attributes:
+        uri: MLflow's tracking URI.
+        artifacts: the folder or URI for the artifacts of new experiments; None where a server decides.
+        etag: of a file on S3, what it was when it was fetched or put back; None where there is none.
+    """
+
+    uri: str
+    artifacts: str | None
+    etag: str | None
+
+    def publish(self) -> None:
+        """Let others see what was changed."""
+
+
+def open_store(tracking_uri: str | None, folder: str, make: Make) -> TrackingStore:
+    """The store that is named, or the one in a lake's folder, a path or URI; made where there is none.
+
+    `make` makes an empty database of MLflow's.
+    """
+    if tracking_uri is not None:
+        return _Named(tracking_uri)
+    return _OnS3(folder) if is_s3(folder) else _OnDisk(folder, make)
+
+
+class _Named:
+    def __init__(self, uri: str) -> None:
+        self.uri = uri
+        self.artifacts: str | None = None
+        self.etag: str | None = None
+
+    def publish(self) -> None:
+        """It is seen at once."""
+
+
+class _OnDisk(_Named):
+    def __init__(self, folder: str, make: Make) -> None:
+        path = local_path(folder)
+        super().__init__(f"sqlite:///{path}/{DATABASE}")
+        self.artifacts = f"{path}/artifacts"
+        provide(path / DATABASE, self.artifacts, make)
+
+
+class _OnS3(_Named):
+    def __init__(self, folder: str) -> None:
+        from lakehouse.storage import aws
+
+        self._work = tempfile.TemporaryDirectory(prefix="fruits-mlflow-")  # removed with this object
+        self._copy = Path(self._work.name) / DATABASE
+        self._name = f"{folder}/{DATABASE}"
+        self._bucket, self._key = aws.split(self._name)
+        super().__init__(f"sqlite:///{self._copy}")
+        self.etag = self._fetch()
+        self.artifacts = f"{folder}/artifacts"
+
+    def publish(self) -> None:
+        """Put the file back.
+
+        Raises:
+            LeaseLostError: somebody else has put another one there.
+            StorageError: S3 is out of reach.
+        """
+        condition = {"IfNoneMatch": "*"} if self.etag is None else {"IfMatch": self.etag}
+        answer = self._call("put_object", Body=self._snapshot(), **condition)
+        if answer is None:
+            raise LeaseLostError(
+                f"{self._name} was changed by somebody else while this run held the lake's lease. Nothing of this "
+                "run's is registered; run again."
+            )
+        self.etag = str(answer["ETag"])
+
+    def _fetch(self) -> str | None:
+        answer = self._call("get_object")
+        if answer is None:
+            return None
+        with answer["Body"] as body:
+            self._copy.write_bytes(body.read())
+        return str(answer["ETag"])
+
+    def _snapshot(self) -> bytes:
+        """The file's content as of now, whoever has it open."""
+        with tempfile.TemporaryDirectory(dir=self._work.name) as folder:
+            copy = Path(folder) / DATABASE
+            with closing(sqlite3.connect(self._copy)) as source, closing(sqlite3.connect(copy)) as target:
+                source.backup(target)
+            return copy.read_bytes()
+
+    def _call(self, operation: str, **arguments: Any) -> dict[str, Any] | None:
+        """S3's answer; None where the object is not there, or not the one that was demanded."""
+        from botocore.exceptions import BotoCoreError, ClientError  # type: ignore[import-untyped]
+
+        from lakehouse.storage import aws
+
+        try:
+            answer: dict[str, Any] = getattr(aws.shared_client(), operation)(
+                Bucket=self._bucket, Key=self._key, **arguments
+            )
+        except (BotoCoreError, ClientError, ValueError) as error:
+            if aws.status_of(error) in (404, 409, 412) and aws.code_of(error) != "NoSuchBucket":
+                return None
+            raise aws.failed(error, f"MLflow's records {self._name} are out of reach") from error
+        return answer

@@ -1,0 +1,83 @@
+"""Where files are: naming, listing, reading and writing them, one file or folder at a time, on a disk or on S3.
+
+A path in the lakehouse's tables is a URI made of a scheme and the name *as it is*: `file:///fruits/a b%20#.jpg` is the
+file `/fruits/a b%20#.jpg`, as `s3://bucket/key` is for S3. Nothing is percent-encoded, so no name has two spellings.
+"""
+
+from collections.abc import Iterator
+from typing import BinaryIO
+
+from lakehouse.storage.base import FileStatus, Storage
+from lakehouse.storage.uri import is_s3
+
+
+def list_folders(uri: str) -> list[str]:
+    """The folders directly inside a folder, sorted.
+
+    Raises:
+        StorageError: the folder does not exist or cannot be listed; never taken for an empty one.
+    """
+    return _storage(uri).list_folders(uri)
+
+
+def list_files(uri: str, *, recursive: bool) -> Iterator[FileStatus]:
+    """The files in a folder, and below it where `recursive`, as they come; links to folders are not followed.
+
+    Raises:
+        StorageError: the folder cannot be listed.
+    """
+    return _storage(uri).list_files(uri, recursive=recursive)
+
+
+def exists(uri: str) -> bool:
+    """Whether there is such a file."""
+    return _storage(uri).exists(uri)
+
+
+def open_file(uri: str) -> BinaryIO:
+    """A file to read in any order; OSError where it cannot be read."""
+    return _storage(uri).open_file(uri)
+
+
+def create_file(uri: str) -> BinaryIO:
+    """A new file to write from its start to its end; it may be seen before it is closed. OSError where it fails."""
+    return _storage(uri).create_file(uri)
+
+
+def read_file(uri: str, limit: int = -1) -> bytes:
+    """At most `limit` bytes from the start of a file, by default all.
+
+    Raises:
+        OSError: this file cannot be read.
+        StorageError: nothing can be read at present, as without credentials.
+    """
+    return _storage(uri).read_file(uri, limit)
+
+
+def write_file(uri: str, content: bytes) -> None:
+    """Write a file that is there whole or not at all, in place of one that was there.
+
+    Raises:
+        StorageError: it cannot be written.
+    """
+    _storage(uri).write_file(uri, content)
+
+
+def remove_file(uri: str) -> None:
+    """Remove a file, if it is there.
+
+    Raises:
+        StorageError: it cannot be removed.
+    """
+    _storage(uri).remove_file(uri)
+
+
+def _storage(uri: str) -> Storage:
+    # Imported when needed: on a disk boto3 is not.
+    if is_s3(uri):
+        from lakehouse.storage.s3 import S3Storage
+
+        return S3Storage()
+    from lakehouse.storage.local import LocalStorage
+
+    return LocalStorage()

@@ -1,0 +1,35 @@
+"""What the storage of each scheme does."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import BinaryIO, Protocol
+
+
+@dataclass(frozen=True)
+class FileStatus:
+    r"""A directory entry.
+
+    Attributes:
+        path: URI; where the name is no UTF-8 the offending bytes are written as `\xNN`.
+        length: bytes.
+        modified: modification time, microseconds since 1970-01-01 UTC; S3 tells whole seconds.
+        rule: why it can be no photograph, whatever it holds; None where it may be one.
+    """
+
+    path: str
+    length: int
+    modified: int
+    rule: str | None = None
+
+
+class Storage(Protocol):
+    """What a disk and S3 have in common; each function here hands its call on to one of them."""
+
+    def list_folders(self, uri: str) -> list[str]: ...  # noqa: D102 - see the functions below
+    def list_files(self, uri: str, *, recursive: bool) -> Iterator[FileStatus]: ...  # noqa: D102
+    def exists(self, uri: str) -> bool: ...  # noqa: D102
+    def open_file(self, uri: str) -> BinaryIO: ...  # noqa: D102
+    def create_file(self, uri: str) -> BinaryIO: ...  # noqa: D102
+    def read_file(self, uri: str, limit: int) -> bytes: ...  # noqa: D102
+    def write_file(self, uri: str, content: bytes) -> None: ...  # noqa: D102
+    def remove_file(self, uri: str) -> None: ...  # noqa: D102

@@ -1,0 +1,38 @@
+"""How files are named: `file:///fruits/a b%20#.jpg` is the file `/fruits/a b%20#.jpg`, as `s3://bucket/key` is for S3.
+
+A scheme and the name *as it is*. Nothing is percent-encoded, so no name has two spellings.
+"""
+
+import os
+from pathlib import Path
+
+FILE, S3 = "file://", "s3://"
+
+
+def absolute_uri(name: str) -> str:
+    """The URI of a folder given as a path (relative, `~`) or a URI, without a slash at its end.
+
+    Raises:
+        ValueError: the scheme is not supported, or the name is empty.
+    """
+    if not name.strip():
+        raise ValueError("a folder's name is needed.")
+    scheme, separator, rest = name.partition("://")
+    if separator and scheme in ("s3", "s3a", "s3n"):  # three clients of Hadoop's, one store
+        if not rest.strip("/"):
+            raise ValueError("a bucket's name is needed: s3://bucket/folder.")
+        return S3 + rest.rstrip("/")
+    if separator and scheme != "file":
+        raise ValueError(f"the scheme {scheme}:// is not supported; name a folder, a file:// or an s3:// URI.")
+    path = Path(rest if separator else name).expanduser()
+    return FILE + os.path.abspath(path)
+
+
+def is_s3(uri: str) -> bool:
+    """Whether a URI names something on S3."""
+    return uri.startswith(S3)
+
+
+def local_path(uri: str) -> Path:
+    """The file-system path of a `file://` URI."""
+    return Path(uri.removeprefix(FILE))

@@ -1,0 +1,111 @@
+"""How a table is brought to its upstream: the difference between the two, and the memory that there was none.
+
+"Every job is a difference between two tables" is this module; what the rows are made of is the layers'.
+"""
+
+from collections.abc import Callable, Sequence
+
+from lakehouse.engine.port import Engine, Rows
+from lakehouse.tables import delta
+from lakehouse.tables.delta import Lake
+from lakehouse.tables.table import Table
+
+FOLLOWS = "fruits.follows"
+"""Where a commit's entry in the history says which upstream the table follows."""
+
+
+def difference(engine: Engine, upstream: Rows, downstream: Rows, key: str, same: Sequence[str]) -> Rows:
+    """Which keys the downstream must insert, update or delete to follow its upstream.
+
+    Args:
+        engine: whose rows they are.
+        upstream: the rows that should be there; `key` is unique.
+        downstream: the rows that are there; `key` is unique.
+        key: the column that both have.
+        same: the columns, in both, whose equality makes a row current.
+
+    Returns:
+        `key`, the upstream's other columns, and `change`: insert, update or delete.
+    """
+    others = "".join(f"up.{column}, " for column in upstream.columns if column != key)
+    differs = " OR ".join([f"up.{column} IS DISTINCT FROM down.{column}" for column in same] or ["false"])
+    return engine.sql(
+        f"""
+        SELECT coalesce(up.{key}, down.{key}) AS {key}, {others}
+               CASE WHEN down.{key} IS NULL THEN 'insert'
+                    WHEN up.{key} IS NULL THEN 'delete'
+                    ELSE 'update' END AS change
+        FROM up FULL OUTER JOIN down ON up.{key} = down.{key}
+        WHERE up.{key} IS NULL OR down.{key} IS NULL OR {differs}
+        """,
+        up=upstream,
+        down=downstream,
+    )
+
+
+def bring_up(
+    engine: Engine,
+    lake: Lake,
+    table: Table,
+    upstream: Table,
+    make: Callable[[Rows | None], Rows],
+    *,
+    same: Sequence[str],
+    version: tuple[str, int],
+    follows: str,
+) -> tuple[int, int]:
+    """Bring a table to its upstream under one model; returns how many rows were made, and removed.
+
+    Every snapshot of the table holds one model version: where the table holds another, all rows are replaced in one
+    commit, and else the difference is added, merged and deleted. The last commit says what the table follows now.
+
+    Args:
+        engine: what computes.
+        lake: where the tables are.
+        table: the table, of a key of one column.
+        upstream: the table that it is made from, with the same key.
+        make: makes rows of the table from those rows of the upstream whose keys are among the given ones; None: all.
+        same: the columns of both whose equality makes a row current.
+        version: the table's column that names the model version, and the version wanted.
+        follows: what `follows` is to find there when this is done.
+    """
+    column, number = version
+    marks = {FOLLOWS: follows}
+    if delta.versions(lake, table, column) != {number}:
+        return engine.replace(make(None), table, marks), 0
+    (key,) = table.key
+    found, there = (engine.rows(one, [key, *same]) for one in (upstream, table))
+    with engine.kept(difference(engine, found, there, key, same)) as changes:
+        counted = engine.arrow(engine.sql("SELECT change, count(*) AS n FROM changes GROUP BY change", changes=changes))
+        counts = {row["change"]: row["n"] for row in counted.to_pylist()}
+        inserts, updates, deletes = (counts.get(change, 0) for change in ("insert", "update", "delete"))
+        if inserts or updates:
+            keys = engine.sql(f"SELECT {key} FROM changes WHERE change <> 'delete'", changes=changes)
+            write = engine.merge if updates else engine.append
+            write(make(keys), table, None if deletes else marks)
+        removed = 0
+        if deletes:
+            gone = engine.sql(f"SELECT {key} FROM changes WHERE change = 'delete'", changes=changes)
+            removed = engine.delete(gone, table, marks)
+    mark_follows(lake, table, follows)
+    return inserts + updates, removed
+
+
+def state(lake: Lake, *tables: Table) -> str:
+    """Names the present content of tables: the id and version of each. Equal names, equal rows."""
+    handles = [delta.existing(lake, table) for table in tables]
+    return " ".join(f"{handle.metadata().id}@{handle.version()}" for handle in handles)
+
+
+def follows(lake: Lake, table: Table, upstream: str) -> bool:
+    """Whether a table's newest commit says that it follows this upstream: their difference is known to be empty."""
+    return delta.metadata(lake, table).get(FOLLOWS) == upstream
+
+
+def mark_follows(lake: Lake, table: Table, upstream: str) -> None:
+    """Say in a commit without data that a table follows this upstream; any later commit takes the word back.
+
+    No checkpoint: it can be lost, or never written, and costs only the time to find the same empty difference again.
+    """
+    if not follows(lake, table, upstream):
+        delta.write_metadata(lake, table, {FOLLOWS: upstream})

@@ -1,0 +1,1 @@
+"""Delta tables: as data, by their logs, their files, their history."""

@@ -1,0 +1,286 @@
+"""Delta tables by their logs: versions, statistics of files, marks, and tables of few rows.
+
+All through delta-rs, which answers in milliseconds and needs no Java, whatever engine computes the rows.
+"""
+
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import unquote
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from deltalake import CommitProperties, DeltaTable, Schema, Transaction
+from deltalake.exceptions import DeltaError, TableNotFoundError
+from deltalake.transaction import AddAction, RemoveAction
+
+from lakehouse.errors import ForeignTableError
+from lakehouse.guard import unguarded
+from lakehouse.storage import aws, list_files, open_file
+from lakehouse.storage.uri import is_s3, local_path
+from lakehouse.tables.staged import StagedFiles
+from lakehouse.tables.table import LAYOUT, DataFile, Table
+
+USER_METADATA = "userMetadata"
+"""Where Spark's Delta lets a commit say something; `metadata` finds it there too."""
+
+
+@dataclass(frozen=True)
+class Lake:
+    """The folder that holds the tables of all layers.
+
+    Attributes:
+        uri: the folder.
+        guard: called before each commit; raises where it must not be made, as when the lease is lost.
+    """
+
+    uri: str
+    guard: Callable[[], None] = field(default=unguarded, compare=False, repr=False)
+
+    def path(self, table: Table) -> str:
+        """The folder of a table, as Spark and delta-rs name it."""
+        return self.folder(table.name.replace(".", "/"))
+
+    def folder(self, name: str) -> str:
+        """A folder of the lake's, as Spark and delta-rs name it: a path on a disk, a URI on S3."""
+        return f"{self.uri if is_s3(self.uri) else local_path(self.uri)}/{name}"
+
+    def uri_of(self, name: str) -> str:
+        """The URI of a file or folder of the lake's that is no table (converted models, the MLflow store)."""
+        return f"{self.uri}/{name}"
+
+    @property
+    def options(self) -> dict[str, str]:
+        """What delta-rs needs to be told to get there."""
+        if not is_s3(self.uri):
+            return {}
+        from lakehouse.storage import aws
+
+        return aws.delta_options()
+
+
+def create(lake: Lake, tables: Sequence[Table]) -> None:
+    """Create the tables that do not exist.
+
+    Raises:
+        ForeignTableError: one exists with another layout; nothing was changed.
+    """
+    missing = []
+    for table in tables:
+        found = open_table(lake, table)
+        if found is None:
+            missing.append(table)
+        else:
+            _check_layout(table, found)
+    for table in missing:
+        lake.guard()
+        DeltaTable.create(
+            lake.path(table),
+            Schema.from_arrow(table.schema),
+            mode="ignore",
+            name=table.name,
+            # delta-rs refuses properties that it does not know unless told that they are meant.
+            configuration=table.properties,
+            raise_if_key_not_exists=False,
+            storage_options=lake.options,
+        )
+
+
+def open_table(lake: Lake, table: Table, version: int | None = None) -> DeltaTable | None:
+    """The delta-rs handle of a table, or None where it does not exist."""
+    try:
+        return DeltaTable(lake.path(table), version=version, storage_options=lake.options)
+    except TableNotFoundError:
+        return None
+    except (DeltaError, OSError):
+        _look_at(lake)
+        raise
+
+
+def existing(lake: Lake, table: Table, version: int | None = None) -> DeltaTable:
+    """The delta-rs handle of a table that must exist."""
+    return DeltaTable(lake.path(table), version=version, storage_options=lake.options)
+
+
+def snapshot(lake: Lake, table: Table, version: int | None = None) -> list[DataFile]:
+    """The data files of a version, by default the current one, with what the log tells of each."""
+    handle = open_table(lake, table, version)
+    found = actions(handle).to_pylist() if handle else []
+    return [
+        DataFile(
+            f"{lake.path(table)}/{unquote(action['path'])}",
+            action["size_bytes"],
+            action.get("num_records"),
+            {name: action[f"min.{name}"] for name in table.statistics if action.get(f"min.{name}") is not None},
+            {name: action[f"max.{name}"] for name in table.statistics if action.get(f"max.{name}") is not None},
+        )
+        for action in found
+    ]
+
+
+def data_files(lake: Lake, table: Table, version: int | None = None) -> list[str]:
+    """The data files of a version, by default the current one; empty for a table that does not exist."""
+    handle = open_table(lake, table, version)
+    names = actions(handle).column("path").to_pylist() if handle else []
+    # The log percent-encodes names, delta-rs' own list of files the lake's folder as well.
+    return [f"{lake.path(table)}/{unquote(name)}" for name in names]
+
+
+def commit(
+    lake: Lake,
+    table: Table,
+    added: Sequence[AddAction] = (),
+    removed: Sequence[DataFile] = (),
+    *,
+    replace: bool = False,
+    marks: Mapping[str, str] | None = None,
+    transaction: tuple[str, int] | None = None,
+) -> None:
+    """Make files a part of a table, and others none any more, in one commit, if the lake's guard lets it pass.
+
+    Args:
+        lake: where the table is.
+        table: the table.
+        added: files in its folder that are complete.
+        removed: files of its newest version. Where one is gone by now, somebody else has written: an error.
+        replace: remove all files of the newest version instead.
+        marks: words for the commit's entry in the table's history.
+        transaction: an application and its number, as `transaction_version` reads it.
+    """
+    handle, now = existing(lake, table), int(time.time() * 1000)
+    gone = [RemoveAction(file.name.rpartition("/")[2], True, now, file.size, {}) for file in removed]
+    properties = CommitProperties(
+        custom_metadata=dict(marks) if marks else None,
+        app_transactions=[Transaction(*transaction)] if transaction else None,
+    )
+    lake.guard()
+    mode = "overwrite" if replace else "append"
+    handle.create_write_transaction([*gone, *added], mode, handle.schema(), commit_properties=properties)
+
+
+def write_small(rows: pa.Table, lake: Lake, table: Table, *, mode: str) -> None:
+    """Append or overwrite (`mode`) a table of few rows in one commit, whatever engine computes the others."""
+    with staging(lake, table) as staged:
+        staged.write(rows.to_batches())
+        staged.close()
+        commit(lake, table, staged.added, replace=mode == "overwrite")
+
+
+@contextmanager
+def staging(lake: Lake, table: Table) -> Iterator[StagedFiles]:
+    """Files that are to be committed in the block; after an error they are removed."""
+    staged = StagedFiles(lake.path(table), table)
+    try:
+        yield staged
+    except BaseException:
+        staged.discard()
+        raise
+
+
+def transaction_version(lake: Lake, table: Table, application: str) -> int:
+    """The last number that `mark_transaction` wrote for this application, 0 where there is none."""
+    return existing(lake, table).transaction_version(application) or 0
+
+
+def mark_transaction(lake: Lake, table: Table, application: str, number: int) -> None:
+    """Write a number into the table's log, in a commit without data."""
+    commit(lake, table, transaction=(application, number))
+
+
+def metadata(lake: Lake, table: Table) -> Mapping[str, Any]:
+    """What the newest commit's entry in the table's history says, the marks among it."""
+    commit = existing(lake, table).history(1)[0]
+    try:
+        marks = json.loads(commit.get(USER_METADATA) or "{}")
+    except ValueError:  # somebody else's words
+        return commit
+    return {**commit, **marks} if isinstance(marks, dict) else commit
+
+
+def write_metadata(lake: Lake, table: Table, metadata: Mapping[str, str]) -> None:
+    """Write words into the table's history, in a commit without data."""
+    commit(lake, table, marks=metadata)
+
+
+def maximum(lake: Lake, table: Table, column: str) -> int | None:
+    """The greatest value of an integer column by the log's statistics, reading no data; None for an empty table."""
+    values = _file_statistics(lake, table, f"max.{column}")
+    return max(values) if values else None
+
+
+def versions(lake: Lake, table: Table, column: str) -> set[int]:
+    """The values of an integer column that is constant within each file, by the log's statistics, reading no data."""
+    return {*_file_statistics(lake, table, f"min.{column}"), *_file_statistics(lake, table, f"max.{column}")}
+
+
+def dataset(lake: Lake, table: Table, version: int | None = None) -> "pa.dataset.Dataset":
+    """A version's rows, by default the current ones, to be read in part: what is not asked for stays where it is."""
+    return existing(lake, table, version).to_pyarrow_dataset()
+
+
+def read_columns(lake: Lake, table: Table, columns: Sequence[str], version: int | None = None) -> Iterator[pa.Table]:
+    """Some columns of a version's rows, by default the current ones, a data file at a time: for few or narrow rows.
+
+    By Parquet's reader alone: importing Arrow's datasets takes longer than reading a small table.
+    """
+    schema = pa.schema([table.schema.field(name) for name in columns])
+    for name in data_files(lake, table, version):
+        with open_file(name) as source, pq.ParquetFile(source, coerce_int96_timestamp_unit="us") as file:
+            yield file.read(list(columns)).select(columns).cast(schema)
+
+
+def rows_where(
+    lake: Lake, table: Table, column: str, values: Sequence[object], columns: Sequence[str]
+) -> list[dict[str, Any]]:
+    """Some columns of the few current rows that have one of these values in a column."""
+    wanted = pa.array(values, table.schema.field(column).type)  # Arrow would make no values ones of type null
+    found: list[dict[str, Any]] = []
+    for rows in read_columns(lake, table, list(dict.fromkeys([*columns, column]))):
+        found += rows.filter(pc.is_in(rows.column(column), wanted)).select(list(columns)).to_pylist()
+    return found
+
+
+def any_row(lake: Lake, table: Table, column: str, value: object) -> bool:
+    """Whether any current row has this value in a column, which alone is read."""
+    wanted = pa.array([value], table.schema.field(column).type)
+    return any(pc.any(pc.is_in(rows.column(column), wanted)).as_py() for rows in read_columns(lake, table, [column]))
+
+
+def count(lake: Lake, table: Table) -> int:
+    """The number of rows by the log's statistics, reading no data."""
+    return sum(_file_statistics(lake, table, "num_records"))
+
+
+def _look_at(lake: Lake) -> None:
+    """Raise a StorageError that says what to do, where the lake's folder on S3 cannot be listed, or not from here."""
+    if is_s3(lake.uri):
+        next(list_files(lake.uri, recursive=True), None)
+        aws.check_region(lake.uri)
+
+
+def actions(handle: DeltaTable) -> pa.Table:
+    """The data files of a snapshot as the log describes them: path, size_bytes, num_records, min.<column>, …."""
+    # Not `pa.table(…)`, which asks whether this is pandas', and imports it to know: 0.4 s.
+    return pa.RecordBatchReader.from_stream(handle.get_add_actions(flatten=True)).read_all()
+
+
+def _file_statistics(lake: Lake, table: Table, name: str) -> list[int]:
+    files = actions(existing(lake, table))
+    if name not in files.column_names:
+        return []
+    return [value for value in files.column(name).to_pylist() if value is not None]
+
+
+def _check_layout(table: Table, found: DeltaTable) -> None:
+    layout = found.metadata().configuration.get("fruits.layout")
+    plain = found.protocol().min_reader_version == 1 and not found.metadata().partition_columns
+    if layout != LAYOUT or found.schema() != Schema.from_arrow(table.schema) or not plain:
+        columns = ", ".join(column.name for column in found.schema().fields)
+        raise ForeignTableError(
+            f"The table {table.name} has another layout (fruits.layout={layout}, this version writes {LAYOUT}; "
+            f"columns: {columns}). It was not touched. Use the version of fruits that wrote it, or another lake."
+        )

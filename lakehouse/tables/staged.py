@@ -1,0 +1,170 @@
+"""Writing rows as Parquet files of a table that no version of it knows yet, with what a commit must say of each."""
+
+import json
+import uuid
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from datetime import datetime, timedelta
+from typing import Any, BinaryIO
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from deltalake.transaction import AddAction
+
+from lakehouse.errors import StorageError
+from lakehouse.storage import create_file, remove_file
+from lakehouse.storage.uri import absolute_uri
+from lakehouse.tables.table import Table
+
+GROUP_BYTES = 32 << 20
+"""Bytes of a row group, at the most, unless one batch alone has more."""
+FILE_BYTES = 256 << 20
+"""Bytes of rows in a file, at the most, unless one batch alone has more."""
+
+
+class StagedFiles:
+    """Files in a table's folder that are no part of it yet; what is not committed is removed by `discard`."""
+
+    def __init__(self, folder: str, table: Table) -> None:
+        """Stage files in a table's folder; none is made before there are rows."""
+        self._folder, self._table = absolute_uri(folder), table
+        self._names: list[str] = []
+        self._open: _OpenFile | None = None
+        self.added: list[AddAction] = []
+        self.rows = 0
+
+    def write(self, batches: Iterable[pa.RecordBatch]) -> None:
+        """Write batches; the last file stays open for more."""
+        for batch in batches:
+            if batch.num_rows:
+                self._add(conform(batch, self._table.schema))
+
+    def close(self) -> None:
+        """Close the last file: `added` is complete then."""
+        if self._open is not None:
+            self.added.append(self._open.close())
+            self._open = None
+
+    def discard(self) -> None:
+        """Remove all files, after an error or where they are not wanted."""
+        if self._open is not None:
+            self._open.abandon()
+        for name in self._names:
+            with suppress(StorageError):  # what is left is no part of the table, and VACUUM's
+                remove_file(f"{self._folder}/{name}")
+
+    def _add(self, batch: pa.RecordBatch) -> None:
+        if self._open is not None and self._open.bytes + batch.nbytes > FILE_BYTES:
+            self.close()
+        if self._open is None:
+            name = f"part-{uuid.uuid4()}.parquet"
+            self._names.append(name)
+            self._open = _OpenFile(f"{self._folder}/{name}", self._table)
+        self._open.add(batch)
+        self.rows += batch.num_rows
+
+
+class _OpenFile:
+    def __init__(self, uri: str, table: Table) -> None:
+        self.bytes = 0
+        self._uri, self._schema = uri, table.schema
+        self._group: list[pa.RecordBatch] = []
+        self._group_bytes = 0
+        self._statistics = _Statistics(table)
+        self._file: BinaryIO = create_file(uri)
+        flat = [field.name for field in table.schema if not is_bulk(field.type)]
+        self._writer = pq.ParquetWriter(
+            self._file,
+            table.schema,
+            # Photographs and vectors of floats hardly get smaller, and take the time all the same.
+            compression={field.name: "SNAPPY" if field.name in flat else "NONE" for field in table.schema},
+            use_dictionary=[field.name for field in table.schema if field.type == pa.string()],
+            write_statistics=flat,
+        )
+
+    def add(self, batch: pa.RecordBatch) -> None:
+        if self._group_bytes + batch.nbytes > GROUP_BYTES:
+            self._flush()
+        self._group.append(batch)
+        self._group_bytes += batch.nbytes
+        self.bytes += batch.nbytes
+
+    def close(self) -> AddAction:
+        self._flush()
+        self._writer.close()
+        size = self._file.tell()
+        self._file.close()
+        name = self._uri.rpartition("/")[2]
+        now = int(datetime.now().timestamp() * 1000)
+        return AddAction(name, size, {}, now, True, self._statistics.as_json())
+
+    def abandon(self) -> None:
+        with suppress(OSError, pa.ArrowException):  # the disk may be full, which is why
+            self._writer.close()
+        with suppress(OSError):
+            self._file.close()
+
+    def _flush(self) -> None:
+        if self._group:
+            rows = pa.Table.from_batches(self._group, self._schema)
+            self._writer.write_table(rows, row_group_size=rows.num_rows)
+            self._statistics.add(rows)
+        self._group, self._group_bytes = [], 0
+
+
+class _Statistics:
+    """Minimum, maximum and nulls of the columns that the table's log keeps them of."""
+
+    def __init__(self, table: Table) -> None:
+        self._columns = table.statistics
+        self._rows = 0
+        self._least: dict[str, Any] = {}
+        self._most: dict[str, Any] = {}
+        self._nulls = dict.fromkeys(table.statistics, 0)
+
+    def add(self, rows: pa.Table) -> None:
+        self._rows += rows.num_rows
+        for name in self._columns:
+            column = rows.column(name)
+            self._nulls[name] += column.null_count
+            found: Mapping[str, Any] = pc.min_max(column).as_py()
+            if found["min"] is not None:
+                self._least[name] = min(self._least.get(name, found["min"]), found["min"])
+                self._most[name] = max(self._most.get(name, found["max"]), found["max"])
+
+    def as_json(self) -> str:
+        """As Delta's protocol has it: time stamps in milliseconds, which bound the microseconds that are there."""
+        least = {name: _stated(value, timedelta(0)) for name, value in self._least.items()}
+        most = {name: _stated(value, timedelta(microseconds=999)) for name, value in self._most.items()}
+        stated = {"numRecords": self._rows, "minValues": least, "maxValues": most, "nullCount": self._nulls}
+        return json.dumps(stated)
+
+
+def _stated(value: Any, up: timedelta) -> Any:
+    if not isinstance(value, datetime):
+        return value
+    return (value + up).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def is_bulk(kind: pa.DataType) -> bool:
+    """Whether a column holds bytes or vectors: the wide part of a row."""
+    return bool(pa.types.is_binary(kind) or pa.types.is_nested(kind))
+
+
+def conformed(batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    """The columns of a schema, in its order and its types: other writers have views, or other names in lists."""
+    for batch in batches:
+        yield conform(batch, schema)
+
+
+def conform(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
+    """One batch, as `conformed` makes it."""
+    if batch.schema.equals(schema):
+        return batch
+    columns = [_cast(batch.column(field.name), field.type) for field in schema]
+    return pa.RecordBatch.from_arrays(columns, schema=schema)
+
+
+def _cast(column: pa.Array, kind: pa.DataType) -> pa.Array:
+    return column if column.type.equals(kind) else column.cast(kind)

@@ -1,0 +1,220 @@
+"""Erased for good: no file of the lake holds a forgotten photograph's bytes or features, and the rest goes on."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from bronze.tables import IMAGES, QUARANTINE
+from fruits.operations.forget import forget, told
+from fruits.operations.run import LAYERS, take_through
+from gold.tables import PROJECTIONS
+from lakehouse.errors import NotHeldError
+from lakehouse.failpoint import POINTS, VARIABLE
+from lakehouse.settings import load_settings
+from lakehouse.tables import delta
+from lakehouse.workspace import Workspace
+from silver.fitted import read_moments
+from silver.moments import Moments
+from silver.tables import FEATURES, SCALED
+from tests.conftest import add_photographs, photograph
+from tests.stub import STUB as ENCODER
+from tests.stub import predict_stub
+from tests.world import World
+
+SECRET, SECOND = photograph(1000, size=(40, 40)), photograph(1001, size=(40, 40))
+CUT = "cut.parquet"  # what no reader can open, and yet holds bytes
+HISTORY = "a lake with a history"
+
+
+def features(content: bytes) -> Any:
+    """What the encoder makes of a photograph."""
+    return predict_stub(memoryview(content))
+
+
+def in_bytes(folder: Path) -> set[str]:
+    """The files, of any kind, in which a slice of either secret or its features as float32 stand."""
+    needles = [content[200:232] for content in (SECRET, SECOND)]
+    needles += [features(content).tobytes() for content in (SECRET, SECOND)]
+    files = [file for file in folder.rglob("*") if file.is_file()]
+    return {str(file.relative_to(folder)) for file in files if any(one in file.read_bytes() for one in needles)}
+
+
+def in_rows(folder: Path, path: str) -> set[str]:
+    """The data files, current or not, with a row of this path or with a secret's content or features."""
+    found = set()
+    for file in folder.rglob("*.parquet"):
+        if "_delta_log" in file.parts or file.name == CUT:
+            continue
+        for row in pq.ParquetFile(file).read().to_pylist():
+            vectors = [np.array(row["features"], np.float32)] if row.get("features") else []
+            secret = any(np.array_equal(one, features(content)) for one in vectors for content in (SECRET, SECOND))
+            if row.get("path") == path or row.get("content") in (SECRET, SECOND) or secret:
+                found.add(str(file.relative_to(folder)))
+    return found
+
+
+def make_world(folder: Path, engine: str) -> World:
+    """A lake whose photograph `Apple/secret.png` was ingested, broken, replaced (by the engine), and fitted on."""
+    world = World(folder)
+    secret = world.photographs / "Apple" / "secret.png"
+    add_photographs(world.photographs, "Apple", range(5))
+    add_photographs(world.photographs, "Kiwi", range(5, 10))
+    for content in (SECRET, SECRET[:-5], SECOND):
+        secret.write_bytes(content)
+        take_through(workspace_of(world, engine if content is SECOND else "local"), LAYERS, lambda: ENCODER)
+    refit = workspace_of(world, "local", refit="always")
+    take_through(refit, LAYERS, lambda: ENCODER)
+    # A run that died has left a file of its own.
+    (orphan,) = [Path(name) for name in delta.data_files(refit.lake, FEATURES)][:1]
+    orphan.with_name("orphan.parquet").write_bytes(orphan.read_bytes())
+    orphan.with_name(CUT).write_bytes(orphan.read_bytes()[:-20])
+    world.keep(HISTORY)
+    return world
+
+
+def workspace_of(world: World, engine: str, **options: str) -> Workspace:
+    """The world's lake, under an engine."""
+    places = {"images": str(world.photographs), "lake": str(world.lake)}
+    return Workspace(load_settings(**places, weights="untrained", engine=engine, **options))
+
+
+@pytest.fixture(scope="module")
+def worlds(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], World]:
+    """The lake of an engine, made once; Spark's has files of its change feed, which the local engine does without."""
+    return cache(lambda engine: make_world(tmp_path_factory.mktemp(f"forget-{engine}"), engine))
+
+
+@pytest.fixture
+def engine(request: pytest.FixtureRequest) -> str:
+    """The local engine, unless a test is of each."""
+    return str(getattr(request, "param", "local"))
+
+
+EACH_ENGINE = pytest.mark.parametrize("engine", ["local", "spark"], indirect=True)
+
+
+@pytest.fixture
+def world(worlds: Callable[[str], World], engine: str, request: pytest.FixtureRequest) -> World:
+    """The lake as it was made with its engine."""
+    if engine == "spark":
+        request.getfixturevalue("spark")
+    world = worlds(engine)
+    world.go_back(HISTORY)
+    return world
+
+
+@pytest.fixture
+def workspace(world: World, engine: str) -> Workspace:
+    """The world's lake, under its engine."""
+    return workspace_of(world, engine)
+
+
+@pytest.fixture
+def secret(world: World) -> Path:
+    """The photograph to forget."""
+    return world.photographs / "Apple" / "secret.png"
+
+
+def assert_forgotten(workspace: Workspace, world: World, path: str) -> None:
+    """No file holds it, the others are all there, and the moments are theirs alone."""
+    assert in_rows(world.lake, path) == set()
+    assert in_bytes(world.lake) == set()
+    for table in (IMAGES, FEATURES, SCALED, PROJECTIONS):
+        assert delta.count(workspace.lake, table) == 10, table.name
+    covered = read_moments(workspace.lake)
+    assert covered is not None
+    expected = Moments.of(np.stack([features(photograph(seed)) for seed in range(10)]).astype(np.float64))
+    assert covered.moments.count == 10
+    np.testing.assert_allclose(covered.moments.mean, expected.mean, rtol=1e-9)
+    np.testing.assert_allclose(covered.moments.scatter, expected.scatter, rtol=1e-9, atol=1e-6)
+
+
+@EACH_ENGINE
+def test_forgotten_photograph_is_in_no_file_of_the_lake(
+    workspace: Workspace, world: World, secret: Path, engine: str
+) -> None:
+    """Not in history, the change feed, quarantine, what a dead run left, or an artifact that names it."""
+    artifact = next((world.lake / "mlflow" / "artifacts").rglob("figures")) / "outliers.json"
+    artifact.write_text(f'["{secret}"]')
+    path = f"file://{secret}"
+    assert {file.split("/")[1] for file in in_rows(world.lake, path)} >= {"images", "features", "scaled", "projections"}
+    assert any("_change_data" in file for file in in_rows(world.lake, path)) == (engine == "spark")
+    assert {file.split("/")[0] for file in in_bytes(world.lake)} >= {"bronze", "silver"}
+    secret.unlink()
+    done = forget(workspace.settings, [str(secret)])
+    assert done.contents == 2
+    assert {name: rows for name, rows in done.rows.items() if rows} == {
+        table.name: 1 for table in (IMAGES, FEATURES, SCALED, PROJECTIONS)
+    }
+    assert done.artifacts == [f"file://{artifact}"]
+    assert done.originals == []
+    assert_forgotten(workspace, world, path)
+    with pytest.raises(NotHeldError, match="does not hold"):
+        forget(workspace.settings, [str(secret)])
+    assert take_through(workspace_of(world, engine), LAYERS, lambda: ENCODER)["gold"]["images"] == 10
+    assert_forgotten(workspace, world, path)
+
+
+@EACH_ENGINE
+@pytest.mark.parametrize("point", [point for point in POINTS if point.startswith("forget.")])
+def test_forgetting_killed_there_is_finished_by_the_same_call(
+    workspace: Workspace, world: World, secret: Path, point: str
+) -> None:
+    """SIGKILL at each point, in a process of its own, which computes by the local engine, whatever made the lake."""
+    secret.unlink()
+    command = [sys.executable, "-m", "fruits", "forget", str(secret), "--lake", str(world.lake)]
+    done = subprocess.run(command, env={**os.environ, VARIABLE: point}, capture_output=True, timeout=300, check=False)
+    assert done.returncode == -signal.SIGKILL, done.stderr[-2000:]
+    forget(workspace.settings, [str(secret)])
+    assert_forgotten(workspace, world, f"file://{secret}")
+
+
+def test_photograph_in_quarantine_is_forgotten_and_an_original_is_named(workspace: Workspace, secret: Path) -> None:
+    """What is still on the disk is the user's to delete: it would be taken up again."""
+    secret.write_bytes(SECRET[:100])
+    take_through(workspace, LAYERS, lambda: ENCODER)
+    assert delta.count(workspace.lake, QUARANTINE) == 1
+    done = forget(workspace.settings, [str(secret)])
+    assert done.rows[QUARANTINE.name] == 1
+    assert delta.count(workspace.lake, QUARANTINE) == 0
+    assert done.originals == [f"file://{secret}"]
+    assert "Delete: file://" in told(done)
+
+
+def test_file_that_never_was_a_photograph_is_forgotten(workspace: Workspace, world: World) -> None:
+    """It has no content in any layer: there is but the row in quarantine."""
+    broken = world.photographs / "Apple" / "broken.png"
+    broken.write_bytes(b"no photograph")
+    take_through(workspace, LAYERS, lambda: ENCODER)
+    broken.unlink()
+    done = forget(workspace.settings, [str(broken)])
+    assert (done.contents, done.rows[QUARANTINE.name]) == (0, 1)
+    assert delta.count(workspace.lake, QUARANTINE) == 0
+
+
+def test_copy_under_another_name_and_a_stranger_are_refused_before_anything_changes(
+    workspace: Workspace, world: World, secret: Path
+) -> None:
+    """The same bytes elsewhere must be named too; a path that never was in the lake is an error."""
+    copy = world.photographs / "Kiwi" / "copy.png"
+    copy.write_bytes(SECOND)
+    take_through(workspace, LAYERS, lambda: ENCODER)
+    before = delta.existing(workspace.lake, IMAGES).version()
+    with pytest.raises(NotHeldError, match=rf"The same bytes are held under file://{copy} too"):
+        forget(workspace.settings, [str(secret)])
+    with pytest.raises(NotHeldError, match=r"does not hold file:///nowhere/1\.png, nor did it"):
+        forget(workspace.settings, [str(secret), "/nowhere/1.png"])
+    assert delta.existing(workspace.lake, IMAGES).version() == before
+    for path in (secret, copy):
+        path.unlink()
+    forget(workspace.settings, [str(secret), str(copy)])
+    assert_forgotten(workspace, world, f"file://{secret}")

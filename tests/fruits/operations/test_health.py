@@ -1,0 +1,85 @@
+"""A lake that is not whole is told so, and mended where no photograph is needed for it."""
+
+import shutil
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from deltalake import DeltaTable
+
+from fruits.operations.health import Finding, examine_lake, repair
+from fruits.operations.run import LAYERS, take_through
+from gold.job import PCA
+from gold.tables import PROJECTIONS
+from lakehouse.errors import LeaseHeldError
+from lakehouse.lease import open_lease
+from lakehouse.tables import delta
+from lakehouse.workspace import Workspace
+from silver.featurize import Encoder
+from silver.tables import SCALED
+from tests.conftest import add_photographs
+
+
+@pytest.fixture
+def whole(workspace: Workspace, photographs: Path, encoder: Encoder) -> Workspace:
+    """A lake after a run."""
+    add_photographs(photographs, "Apple", range(5))
+    take_through(workspace, LAYERS, lambda: encoder)
+    return workspace
+
+
+def wrong(workspace: Workspace) -> dict[str, Finding]:
+    """What is not well, by its name."""
+    return {finding.name: finding for finding in examine_lake(workspace.settings) if not finding.ok}
+
+
+def test_whole_lake_is_well_and_repair_does_nothing(whole: Workspace) -> None:
+    """Nothing is written, and nobody said to write."""
+    findings = {finding.name: finding.found for finding in examine_lake(whole.settings)}
+    assert findings["rows"] == "5 images, 5 with features, 5 scaled, 5 projected"
+    assert findings["writer"] == "nobody writes"
+    before = delta.existing(whole.lake, PROJECTIONS).version()
+    assert repair(whole.settings) == []
+    assert delta.existing(whole.lake, PROJECTIONS).version() == before
+
+
+def test_missing_rows_are_found_and_brought_back(whole: Workspace) -> None:
+    """Rows that somebody took out of scaled and gold are scaled and projected again, the others left as they are."""
+    for table in (SCALED, PROJECTIONS):
+        DeltaTable(whole.lake.path(table)).delete("path LIKE '%/0.png'")
+    assert wrong(whole)["rows"].found == "5 images, 5 with features, 4 scaled, 4 projected"
+    assert "--repair" in wrong(whole)["rows"].advice
+    assert repair(whole.settings) == [
+        "Scaled 1 images by fruits-scaler version 1, and projected 1 onto fruits-pca version 1."
+    ]
+    assert wrong(whole) == {}
+
+
+def test_champion_and_projections_that_disagree_are_brought_together(whole: Workspace, encoder: Encoder) -> None:
+    """As after a run that died before the alias moved, and whose lake was then left to its readers."""
+    add_photographs(Path(whole.settings.source.removeprefix("file://")), "Kiwi", range(5, 9))
+    again = Workspace(whole.settings.model_copy(update={"refit": "always"}))
+    assert take_through(again, LAYERS, lambda: encoder)["gold"]["pca_version"] == 2
+    first = whole.registry.version(PCA, 1)
+    assert first is not None
+    whole.registry.set_champion(first)
+    assert "gold.projections holds [2]" in wrong(whole)["models"].found
+    repair(whole.settings)
+    assert wrong(whole) == {}
+
+
+def test_writer_is_named_and_never_robbed(whole: Workspace) -> None:
+    """A live lease is shown, and repair is refused with its holder's name."""
+    with open_lease(whole.settings.lake):
+        (writer,) = [finding for finding in examine_lake(whole.settings) if finding.name == "writer"]
+        assert "since" in writer.found
+        with pytest.raises(LeaseHeldError, match="has one writer at a time"):
+            repair(whole.settings)
+
+
+def test_lost_table_is_named(whole: Workspace) -> None:
+    """A table of a foreign layout is an error with what to do, not a traceback."""
+    folder = Path(whole.lake.path(SCALED))
+    shutil.rmtree(folder)
+    DeltaTable.create(str(folder), pa.schema([("surprise", pa.int64())]))
+    assert "has another layout" in wrong(whole)["lake"].advice

@@ -1,0 +1,216 @@
+"""Following an upstream: the difference is found, worked off under one model version, and remembered to be empty."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from lakehouse.engine import open_engine
+from lakehouse.engine.port import Engine, Rows
+from lakehouse.progress import Silence
+from lakehouse.settings import load_settings
+from lakehouse.sync import bring_up, difference, follows, mark_follows, state
+from lakehouse.tables import delta
+from lakehouse.tables.delta import Lake
+from lakehouse.tables.table import Table
+from tests.conftest import SMALL_SESSION
+
+FRUIT = Table(
+    name="garden.fruit",
+    schema=pa.schema([("path", pa.string()), ("sha256", pa.string())]),
+    key=("path",),
+    statistics=("path",),
+)
+JAM = Table(
+    name="kitchen.jam",
+    schema=pa.schema([("path", pa.string()), ("sha256", pa.string()), ("recipe", pa.int64())]),
+    key=("path",),
+    statistics=("path", "recipe"),
+)
+
+Opening = Callable[[str], Engine]
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Lake:
+    """A lake with an upstream and the table that follows it, without rows."""
+    lake = Lake(f"file://{tmp_path}/lake")
+    delta.create(lake, [FRUIT, JAM])
+    return lake
+
+
+@pytest.fixture
+def opened(lake: Lake) -> Iterator[Opening]:
+    """Open engines on the lake by their names."""
+    engines = []
+
+    def open_one(name: str) -> Engine:
+        settings = load_settings(lake=lake.uri, engine=name, spark_local=SMALL_SESSION)
+        engines.append(open_engine(settings, lake, Silence()))
+        return engines[-1]
+
+    yield open_one
+    for engine in engines:
+        engine.close()
+
+
+@pytest.fixture
+def engine(opened: Opening) -> Engine:
+    """The local engine on the lake."""
+    return opened("local")
+
+
+def pick(lake: Lake, **contents: str) -> None:
+    """Have the upstream hold these rows alone: path → sha256."""
+    rows = pa.table([[*contents], [*contents.values()]], schema=FRUIT.schema)
+    delta.write_small(rows, lake, FRUIT, mode="overwrite")
+
+
+def cook(engine: Engine, lake: Lake, recipe: int) -> tuple[tuple[int, int], set[str]]:
+    """Bring the jam to the fruit; returns the counts, and which fruit were cooked."""
+    cooked: set[str] = set()
+
+    def make(among: Rows | None) -> Rows:
+        fruit = engine.rows(FRUIT, FRUIT.schema.names, among=among)
+        cooked.update(engine.arrow(fruit)["path"].to_pylist())
+        return engine.sql("SELECT path, sha256, CAST(:recipe AS BIGINT) AS recipe FROM f", {"recipe": recipe}, f=fruit)
+
+    upstream = state(lake, FRUIT)
+    version = ("recipe", recipe)
+    counts = bring_up(engine, lake, JAM, FRUIT, make, same=["sha256"], version=version, follows=upstream)
+    assert follows(lake, JAM, upstream)
+    return counts, cooked
+
+
+def jam(lake: Lake, version: int | None = None) -> set[tuple[str, str, int]]:
+    """What the table holds."""
+    rows = delta.existing(lake, JAM, version).to_pyarrow_table().select(JAM.schema.names).to_pylist()
+    assert len(rows) == len({row["path"] for row in rows})
+    return {tuple(row.values()) for row in rows}
+
+
+def version(lake: Lake) -> int:
+    """The table's version."""
+    return delta.existing(lake, JAM).version()
+
+
+def table(columns: dict[str, pa.DataType], *rows: tuple[Any, ...]) -> pa.Table:
+    """Rows in memory."""
+    return pa.Table.from_pylist([dict(zip(columns, row, strict=True)) for row in rows], pa.schema([*columns.items()]))
+
+
+TEXT = pa.string()
+UPSTREAM = {"path": TEXT, "sha256": TEXT, "label": TEXT, "note": pa.int64()}
+
+
+def test_difference_says_what_to_insert_update_and_delete(opened: Opening, engine_name: str) -> None:
+    """Null equals null and nothing else; what is current is left out; columns that are not compared change nothing."""
+    engine = opened(engine_name)
+    upstream = table(
+        UPSTREAM,
+        ("current", "a", "kiwi", 1),
+        ("current with null", None, None, 2),
+        ("another note", "a", "kiwi", 3),
+        ("new", "a", None, 4),
+        ("other content", "b", "kiwi", 5),
+        ("other label", "a", "pear", 6),
+        ("null before", "a", "kiwi", 7),
+        ("null now", None, "kiwi", 8),
+    )
+    downstream = table(
+        {"path": TEXT, "label": TEXT, "sha256": TEXT, "note": pa.float64()},
+        ("current", "kiwi", "a", 0.5),
+        ("current with null", None, None, 0.5),
+        ("another note", "kiwi", "a", 0.5),
+        ("other content", "kiwi", "a", 0.5),
+        ("other label", "kiwi", "a", 0.5),
+        ("null before", "kiwi", None, 0.5),
+        ("null now", "kiwi", "a", 0.5),
+        ("gone", "kiwi", "a", 0.5),
+        ("gone with null", None, None, None),
+    )
+    expected = table(
+        {**UPSTREAM, "change": TEXT},
+        ("gone", None, None, None, "delete"),
+        ("gone with null", None, None, None, "delete"),
+        ("new", "a", None, 4, "insert"),
+        ("null before", "a", "kiwi", 7, "update"),
+        ("null now", None, "kiwi", 8, "update"),
+        ("other content", "b", "kiwi", 5, "update"),
+        ("other label", "a", "pear", 6, "update"),
+    )
+    found = difference(engine, engine.of(upstream), engine.of(downstream), "path", ("sha256", "label"))
+    assert found.columns == expected.column_names
+    assert engine.arrow(found).sort_by("path").to_pylist() == expected.to_pylist()
+
+
+def test_difference_of_equal_tables_is_empty_and_by_key_alone_ignores_content(engine: Engine) -> None:
+    """A table follows itself; where no column is compared only presence counts."""
+    columns = {"path": TEXT, "sha256": TEXT, "batch": pa.int64()}
+    ours = engine.of(table(columns, ("a", "1", 1), ("b", None, 2)))
+    theirs = engine.of(table(columns, ("a", "2", 2), ("c", "3", 3)))
+    assert engine.arrow(difference(engine, ours, ours, "path", ("sha256", "batch"))).num_rows == 0
+    changes = engine.arrow(difference(engine, ours, theirs, "path", ())).to_pylist()
+    assert sorted((row["path"], row["change"]) for row in changes) == [("b", "insert"), ("c", "delete")]
+
+
+def test_only_what_changed_is_made_under_the_same_model(opened: Opening, lake: Lake, engine_name: str) -> None:
+    """New and other content is made, what is gone is removed, and a second call commits nothing."""
+    engine = opened(engine_name)
+    pick(lake, a="1", b="2")
+    assert cook(engine, lake, 7) == ((2, 0), {"a", "b"})
+    pick(lake, a="1", b="3", c="4")
+    assert cook(engine, lake, 7) == ((2, 0), {"b", "c"})
+    assert jam(lake) == {("a", "1", 7), ("b", "3", 7), ("c", "4", 7)}
+    pick(lake, c="4")
+    assert cook(engine, lake, 7) == ((0, 2), set())
+    before = version(lake)
+    assert cook(engine, lake, 7) == ((0, 0), set())
+    assert (version(lake), jam(lake)) == (before, {("c", "4", 7)})
+
+
+def test_another_model_replaces_all_rows_in_one_commit(engine: Engine, lake: Lake) -> None:
+    """No version of the table holds rows of two models."""
+    pick(lake, a="1", b="2")
+    cook(engine, lake, 7)
+    before = version(lake)
+    pick(lake, a="1", c="2")
+    assert cook(engine, lake, 8) == ((2, 0), {"a", "c"})
+    assert jam(lake) == {("a", "1", 8), ("c", "2", 8)}
+    assert version(lake) == before + 1
+
+
+def test_last_commit_of_the_difference_says_what_the_table_follows(engine: Engine, lake: Lake) -> None:
+    """Not a commit more than rows need: one of what is new, one of what is gone, and one alone where nothing is."""
+    pick(lake, a="1")
+    cook(engine, lake, 7)
+    before = version(lake)
+    pick(lake, a="1", b="2")
+    cook(engine, lake, 7)
+    assert version(lake) == before + 1
+    pick(lake, b="3", c="4")
+    cook(engine, lake, 7)
+    assert version(lake) == before + 3
+    assert jam(lake, before + 2) == {("a", "1", 7), ("b", "3", 7), ("c", "4", 7)}
+    pick(lake, b="3", c="4")
+    cook(engine, lake, 7)
+    assert (version(lake), jam(lake)) == (before + 4, {("b", "3", 7), ("c", "4", 7)})
+
+
+def test_table_follows_until_either_side_is_written(engine: Engine, lake: Lake) -> None:
+    """The word that there is no difference is of one upstream, and any later commit takes it back."""
+    assert not follows(lake, JAM, "fruit@3")
+    mark_follows(lake, JAM, "fruit@3")
+    before = version(lake)
+    mark_follows(lake, JAM, "fruit@3")
+    assert version(lake) == before
+    assert follows(lake, JAM, "fruit@3")
+    assert not follows(lake, JAM, "fruit@4")
+    named = state(lake, JAM)
+    engine.append(
+        engine.of(table({**dict.fromkeys(("path", "sha256"), TEXT), "recipe": pa.int64()}, ("a", "1", 7))), JAM
+    )
+    assert not follows(lake, JAM, "fruit@3")
+    assert state(lake, JAM) != named
