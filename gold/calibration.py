@@ -11,11 +11,10 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from gold.nearest import Calibration, Float32, Float64, Labelled, calibrate, directions, measure, measure_among_others
 from gold.tables import CALIBRATIONS
-from lakehouse.arrow import as_matrix
+from lakehouse.arrow import as_matrix, pc
 
 _BYTES = np.dtype("<f8")
 

@@ -7,7 +7,6 @@ from typing import TypedDict
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from gold.calibration import Projector, find_calibration, to_row
 from gold.pca import Spectrum, captured, components_needed, fit_pca, fit_spectrum
@@ -15,6 +14,7 @@ from gold.project import PROJECTED, SCALED_VECTOR, Projecting
 from gold.records import model_row, spectrum_rows
 from gold.report import write_label_plots, write_scree_plots
 from gold.tables import CALIBRATIONS, EXPLAINED_VARIANCE, MODELS, PROJECTIONS, TABLES
+from lakehouse.arrow import pc
 from lakehouse.background import Background
 from lakehouse.engine.port import Rows
 from lakehouse.errors import SettingsError
@@ -140,8 +140,11 @@ def _scaler_of_scaled(workspace: Workspace) -> Scaler | None:
 
 def _check_recorded(workspace: Workspace, version: Version) -> None:
     """Hold the registry against `gold.models`: who changes an artifact might change the registry's tag with it."""
-    recorded = ("pca_sha256", "scaler_version", "scaler_sha256")
-    for row in delta.rows_where(workspace.lake, MODELS, "pca_version", [version.number], recorded):
+    recorded = ("pca_version", "pca_sha256", "scaler_version", "scaler_sha256")
+    rows = [row for models in delta.read_columns(workspace.lake, MODELS, recorded) for row in models.to_pylist()]
+    for row in rows:
+        if row["pca_version"] != version.number:
+            continue
         check_sha256(version, version.sha256, row["pca_sha256"])
         scaler = workspace.registry.version(SCALER, row["scaler_version"])
         if scaler is not None:

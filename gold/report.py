@@ -4,11 +4,10 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from gold.likeness import Centroids, find_centroids
 from gold.pca import Spectrum
-from lakehouse.arrow import as_numpy
+from lakehouse.arrow import as_numpy, pc
 
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#b45a93", "#b98600", "#2f9bd6", "#7a6a00", "#5f6771")  # Okabe and Ito's
 _BARS, _LINE = "#9ecae1", "#d94801"

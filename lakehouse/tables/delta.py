@@ -12,17 +12,17 @@ from typing import Any
 from urllib.parse import unquote
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from deltalake import CommitProperties, DeltaTable, Schema, Transaction
 from deltalake.exceptions import DeltaError, TableNotFoundError
 from deltalake.transaction import AddAction, RemoveAction
 
+from lakehouse.arrow import pc
 from lakehouse.errors import ForeignTableError
 from lakehouse.guard import unguarded
 from lakehouse.storage import aws, list_files, open_file
 from lakehouse.storage.uri import is_s3, local_path
-from lakehouse.tables.staged import StagedFiles
+from lakehouse.tables.staged import StagedFiles, conformed
 from lakehouse.tables.table import LAYOUT, DataFile, Table
 
 USER_METADATA = "userMetadata"
@@ -230,7 +230,8 @@ def read_columns(lake: Lake, table: Table, columns: Sequence[str], version: int 
     schema = pa.schema([table.schema.field(name) for name in columns])
     for name in data_files(lake, table, version):
         with open_file(name) as source, pq.ParquetFile(source, coerce_int96_timestamp_unit="us") as file:
-            yield file.read(list(columns)).select(columns).cast(schema)
+            batches = file.read(list(columns)).to_batches()
+            yield pa.Table.from_batches(conformed(batches, schema), schema)
 
 
 def rows_where(

@@ -8,10 +8,10 @@ from datetime import datetime, timedelta
 from typing import Any, BinaryIO
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from deltalake.transaction import AddAction
 
+from lakehouse.arrow import pc
 from lakehouse.errors import StorageError
 from lakehouse.storage import create_file, remove_file
 from lakehouse.storage.uri import absolute_uri

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from lakehouse.arrow import pc
 from lakehouse.engine.local.rows import HeldRows, LocalRows
 from lakehouse.engine.local.scan import Part, Scan, Wanted, group_sizes
 from lakehouse.engine.port import Counts, Marks

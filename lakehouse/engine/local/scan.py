@@ -8,11 +8,10 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from lakehouse.arrow import as_numpy
+from lakehouse.arrow import as_numpy, pc
 from lakehouse.engine.local.rows import LocalRows
 from lakehouse.engine.port import SHARE_BYTES, Batches
 from lakehouse.storage import open_file
