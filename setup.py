@@ -13,7 +13,9 @@ setup(
     license="MIT",
     python_requires=">=3.11",
     packages=[
-        *find_packages(include=["fruits", "fruits.*", "gold", "silver", "bronze", "lakehouse", "lakehouse.*"]),
+        *find_packages(
+            include=["fruits", "fruits.*", "gold", "silver", "silver.*", "bronze", "lakehouse", "lakehouse.*"]
+        ),
         "lakehouse.conf",
         "lakehouse.bootstrap",
     ],

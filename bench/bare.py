@@ -12,7 +12,7 @@ from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 
-from silver.mobilenet import load_predict
+from silver.encoders.mobilenet import load_predict
 
 
 def main(images: str, model: str) -> int:
@@ -37,7 +37,7 @@ def bare_seconds(photographs: Sequence[Path], model: Path, processes: int) -> fl
 def _featurize(photographs: Sequence[Path], model: Path) -> int:
     predict = load_predict(model.read_bytes())
     for path in photographs:
-        predict(memoryview(path.read_bytes()))
+        predict([memoryview(path.read_bytes())])
     return len(photographs)
 
 

@@ -27,7 +27,7 @@ from typing import Any
 from bench.folders import add_photographs, link_folder, link_many, list_photographs
 from bench.process import Run, RunFailedError, run_module
 from lakehouse.storage.uri import FILE
-from silver.mobilenet import converted_model
+from silver.encoders.mobilenet import converted_model
 
 MORE, MORE_OF_LARGE, LARGE = 40, 10, 100_000
 ENGINE_OPTIONS: Mapping[str, tuple[str, ...]] = {"local": ("--engine", "local"), "spark": ("--engine", "spark")}

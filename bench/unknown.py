@@ -22,7 +22,7 @@ from lakehouse.arrow import as_matrix
 from lakehouse.settings import load_settings
 from lakehouse.tables import delta
 from lakehouse.tables.delta import Lake
-from silver.mobilenet import converted_model, load_predict
+from silver.encoders.mobilenet import converted_model, load_predict
 from silver.moments import Moments
 from silver.scale import fit_scaler
 from silver.tables import FEATURES
@@ -127,7 +127,7 @@ def main() -> int:
     outcomes = {name: ask_about(photographs, name) for name in names}
     predict = load_predict(converted_model(settings.weights, Lake(settings.lake).uri_of("models"))[1])
     for name, images in drawings():
-        features = np.stack([predict(memoryview(_png(image))) for image in images])
+        features = predict([memoryview(_png(image)) for image in images])
         outcomes[name] = ask_about(photographs, None, features)
     print("asked about         accuracy  threshold  known refused  others told to be unknown")
     for name, one in outcomes.items():

@@ -33,6 +33,7 @@ class Settings(BaseModel):
 
     images: str | None
     lake: str
+    encoder: str
     weights: str | None
     tracking_uri: str | None
     region: str | None

@@ -18,9 +18,10 @@ from lakehouse.models.registry import Fit, Version
 from lakehouse.sync import bring_up, difference, follows, mark_follows, state
 from lakehouse.tables import delta
 from lakehouse.workspace import Workspace
-from silver.featurize import IMAGE, Encoder, Encoding
+from silver.encoders import encoder_module
+from silver.encoders.base import Encoder
+from silver.featurize import IMAGE, Encoding
 from silver.fitted import SCALER, Covered, Scaler, read_moments, registered_scaler, write_moments
-from silver.mobilenet import converted_model, encoder
 from silver.moments import CombinedMoments, Moments, PartialMoments, merge_moments
 from silver.scale import FEATURE, Scaling, fit_scaler, standardness
 from silver.tables import FEATURES, MOMENTS, SCALED, TABLES
@@ -50,15 +51,11 @@ class _Work:
         return sum(n for (one, kind), n in self.counts.items() if one == action and change in (None, kind))
 
 
-def prepare_model(workspace: Workspace) -> Background[tuple[str, str]]:
-    """Begin to convert the model, if the lake has none, while other work goes on."""
+def prepare_encoder(workspace: Workspace) -> Background[Encoder]:
+    """Begin to make the encoder, which may take seconds where the lake has none yet, while other work goes on."""
     settings, folder = workspace.settings, workspace.lake.uri_of("models")
-    return Background(lambda: converted_model(settings.weights, folder))
-
-
-def mobilenet(model: Background[tuple[str, str]]) -> Encoder:
-    """The MobileNetV2 encoder of a run."""
-    return encoder(*model.get())
+    module = encoder_module(settings.encoder)
+    return Background(lambda: module.prepare(settings.weights, folder))
 
 
 def run(workspace: Workspace, encoder: Encoder, pinned: int | None = None) -> Summary:

@@ -15,7 +15,7 @@ from lakehouse.models.registry import make_database
 from lakehouse.models.tracking import open_store
 from lakehouse.settings import Settings, load_settings
 from lakehouse.workspace import Workspace
-from silver.featurize import Encoder
+from silver.encoders.base import Encoder
 from tests.stub import STUB
 
 if TYPE_CHECKING:

@@ -1,5 +1,6 @@
 """An encoder of eight dimensions that takes no time: a function of a photograph's pixels alone."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bronze.photograph import decode
-from silver.featurize import Encoder, Predict
+from silver.encoders.base import Encoder, Predict
 
 
 def load_stub() -> Predict:
@@ -15,8 +16,13 @@ def load_stub() -> Predict:
     return predict_stub
 
 
-def predict_stub(content: memoryview) -> NDArray[np.float32]:
+def predict_stub(contents: Sequence[memoryview]) -> NDArray[np.float32]:
     """Compute what the stub encoder computes."""
+    return np.stack([stub_features(content) for content in contents])
+
+
+def stub_features(content: memoryview) -> NDArray[np.float32]:
+    """The stub's features of one photograph."""
     pixels = np.asarray(decode(content), dtype=np.float32)
     size = np.array(pixels.shape[:2], dtype=np.float32)
     return np.concatenate([pixels.mean(axis=(0, 1)), pixels.std(axis=(0, 1)), size]).astype(np.float32)
@@ -34,10 +40,10 @@ class LoadCounted:
     def __call__(self) -> Predict:
         """Load it."""
 
-        def counted(content: memoryview) -> NDArray[np.float32]:
+        def counted(contents: Sequence[memoryview]) -> NDArray[np.float32]:
             with self.log.open("a") as lines:
-                lines.write("1\n")
-            return predict_stub(content)
+                lines.write("1\n" * len(contents))
+            return predict_stub(contents)
 
         return counted
 

@@ -32,8 +32,8 @@ from gold.tables import EXPLAINED_VARIANCE, PROJECTIONS
 from lakehouse.models.registry import Registry
 from lakehouse.tables import delta
 from lakehouse.tables.delta import Lake
+from silver.encoders.mobilenet import keras_weights
 from silver.fitted import SCALER, read_moments
-from silver.mobilenet import keras_weights
 from silver.moments import Moments
 from silver.tables import FEATURES, SCALED
 

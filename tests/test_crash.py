@@ -63,7 +63,7 @@ class Killable(World):
     def run(self, engine: str = "local") -> None:
         """Run all layers in this process."""
         workspace = Workspace(self.settings(engine))
-        take_through(workspace, LAYERS, lambda: silver.job.mobilenet(silver.job.prepare_model(workspace)))
+        take_through(workspace, LAYERS, lambda: silver.job.prepare_encoder(workspace).get())
         workspace.close()
 
     def run_struck(self, point: str, engine: str) -> None:

@@ -27,7 +27,7 @@ from lakehouse.storage import aws, write_file
 from lakehouse.tables import delta
 from lakehouse.tables.delta import Lake
 from lakehouse.workspace import Workspace
-from silver.mobilenet import keras_weights
+from silver.encoders.mobilenet import keras_weights
 from tests.bootstrap.conftest import EMR, PATH, python311  # noqa: F401 - a fixture
 from tests.conftest import add_photographs
 from tests.lakehouse.conftest import s3_server  # noqa: F401 - a fixture
@@ -193,6 +193,6 @@ def test_tables_are_those_of_a_run_on_a_folder(
 ) -> None:
     """Bytes, labels, features, models and projections, whatever the store and however many processes."""
     local = Workspace(load_settings(images=str(folder), lake=str(tmp_path / "lake"), weights=weights))
-    model = silver.job.prepare_model(local)
-    take_through(local, LAYERS, lambda: silver.job.mobilenet(model))
+    model = silver.job.prepare_encoder(local)
+    take_through(local, LAYERS, model.get)
     assert_same(rows(Lake(LAKE), f"{ROOT}/"), rows(local.lake, f"file://{folder}/"))

@@ -16,7 +16,7 @@ from fruits.operations.run import run_layers
 from lakehouse.settings import Settings, load_settings
 from lakehouse.tables import delta
 from lakehouse.tables.delta import Lake
-from silver.mobilenet import keras_weights
+from silver.encoders.mobilenet import keras_weights
 from tests.test_crash import PASSING, TABLES, assert_same
 
 if TYPE_CHECKING:

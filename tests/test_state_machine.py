@@ -37,7 +37,7 @@ from lakehouse.workspace import Workspace
 from silver.fitted import SCALER, read_moments
 from silver.moments import Moments
 from tests.conftest import photograph
-from tests.stub import STUB, predict_stub
+from tests.stub import STUB, stub_features
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -268,7 +268,7 @@ class Lakehouse(RuleBasedStateMachine):
         return {name for name, content in self.images.items() if content in contents}
 
     def _features(self) -> Any:
-        return np.stack([predict_stub(memoryview(self.images[name])) for name in sorted(self.images)]).astype(
+        return np.stack([stub_features(memoryview(self.images[name])) for name in sorted(self.images)]).astype(
             np.float64
         )
 

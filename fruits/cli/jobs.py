@@ -79,7 +79,7 @@ def setup(lake: LakeUri = None, engine: EngineOption = None, config: Config = No
     For a lake on S3 (--lake s3://…) the jars are more.
     """
     from lakehouse.engine import chosen_engine
-    from silver.mobilenet import convert_ahead
+    from silver.encoders import encoder_module
 
     settings = settings_of(config, lake=lake, engine=engine)
     if chosen_engine(settings) == "spark":
@@ -87,7 +87,7 @@ def setup(lake: LakeUri = None, engine: EngineOption = None, config: Config = No
 
         jars.need_java()
         ERR.print(f"{len(jars.jars(settings.jars))} jars for Spark are ready.")
-    if not convert_ahead(settings.weights):
+    if not encoder_module(settings.encoder).convert_ahead(settings.weights):
         ERR.print("MobileNetV2's weights are not here yet: the first run fetches and converts them.")
 
 

@@ -12,7 +12,7 @@ from fruits.query.sql import answer
 from lakehouse.errors import WeightsNotFoundError
 from lakehouse.settings import Settings
 from lakehouse.tables.delta import Lake
-from silver.mobilenet import UNTRAINED
+from silver.encoders.base import UNTRAINED
 
 _TABLES = """
     SELECT 'bronze.images' AS "table", count(*) AS "rows", 'bytes, label, split' AS holds FROM bronze.images

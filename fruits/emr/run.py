@@ -20,7 +20,7 @@ from fruits.operations.run import LAYERS
 from lakehouse.background import Background
 from lakehouse.settings import Settings
 from lakehouse.storage import exists, write_file
-from silver.mobilenet import converted_model, weights_file
+from silver.encoders import encoder_module
 
 T = TypeVar("T")
 
@@ -91,8 +91,9 @@ def bring_up(emr: EmrSettings, settings: Settings) -> str:
 
 def _with_weights(emr: EmrSettings, settings: Settings) -> Settings:
     """The settings with the weights on S3, and the model that they give in the lake."""
-    converted_model(settings.weights, f"{settings.lake}/models")
-    path = weights_file(settings.weights)
+    encoder = encoder_module(settings.encoder)
+    encoder.prepare(settings.weights, f"{settings.lake}/models")
+    path = encoder.weights_file(settings.weights)
     if path is None or settings.weights is not None:
         return settings
     uri = f"s3://{emr.bucket}/code/weights/{path.name}"

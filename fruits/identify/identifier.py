@@ -12,13 +12,12 @@ from gold.calibration import Projector, from_row
 from gold.nearest import Calibration, Float32, Labelled, chords, directions, ratios
 from gold.tables import CALIBRATIONS, MODELS, PROJECTIONS
 from lakehouse.arrow import as_matrix, as_numpy
-from lakehouse.errors import LakehouseError, WeightsNotFoundError
+from lakehouse.errors import LakehouseError
 from lakehouse.settings import Settings
-from lakehouse.storage import read_file
 from lakehouse.tables import delta
 from lakehouse.tables.delta import Lake
-from silver.featurize import Predict
-from silver.mobilenet import load_predict
+from silver.encoders import module_of
+from silver.encoders.base import Predict
 
 NEIGHBOURS = 8
 """Photographs that are shown beside an answer."""
@@ -129,11 +128,10 @@ class Identifier:
         if not rows or not models:
             raise NothingKnownError(f"Version {version} of the PCA is not calibrated yet: `fruits gold` does it.")
         projector, calibration = from_row(rows[0])
-        model = _read_model(lake, models[0]["feature_version"])
+        version_of_features = models[0]["feature_version"]
+        predict = module_of(version_of_features).reopen(version_of_features, lake.uri_of("models"))
         limits = Limits(settings.formats, settings.max_bytes, settings.max_pixels)
-        return cls(
-            version, read_projected(lake, len(projector.axes)), projector, calibration, load_predict(model), limits
-        )
+        return cls(version, read_projected(lake, len(projector.axes)), projector, calibration, predict, limits)
 
     @property
     def map_points(self) -> tuple[Float32, Float32, list[str | None]]:
@@ -150,7 +148,7 @@ class Identifier:
             found = inspect(content, self._limits)
             if isinstance(found, Problem):
                 raise NotAPhotographError(found)
-            components = self._projector.project(self._predict(memoryview(content))[np.newaxis])
+            components = self._projector.project(self._predict([memoryview(content)]))
         asked = directions(components)
         cosines = asked @ self._lake.rows.T
         label, confidence = self._nearest_label(cosines)
@@ -172,14 +170,6 @@ class Identifier:
             Neighbour(self._lake.paths[int(one)].as_py(), self._lake.labels[int(one)], float(distance))
             for one, distance in zip(nearest, distances, strict=True)
         ]
-
-
-def _read_model(lake: Lake, feature_version: str) -> bytes:
-    uri = lake.uri_of(f"models/{feature_version}.tflite")
-    try:
-        return read_file(uri)
-    except FileNotFoundError:
-        raise WeightsNotFoundError(f"The converted model {uri} is not there: `fruits run` makes it anew.") from None
 
 
 def read_projected(lake: Lake, k: int) -> Projected:

@@ -8,9 +8,8 @@ from fruits.operations.health import Finding, examine_lake, look
 from lakehouse.engine import chosen_engine
 from lakehouse.settings import Settings
 from lakehouse.storage import exists, list_folders
-from lakehouse.storage.uri import absolute_uri
 from lakehouse.user_folders import cache_folder
-from silver.mobilenet import UNTRAINED, keras_weights
+from silver.encoders import encoder_module
 
 _TRIPLE = {"pyspark": "4.1.1", "delta-spark": "4.2.0"}
 
@@ -57,9 +56,9 @@ def _jars(settings: Settings) -> Finding:
 
 
 def _weights(settings: Settings) -> Finding:
-    if settings.weights == UNTRAINED:
+    uri = encoder_module(settings.encoder).weights_uri(settings.weights)
+    if uri is None:
         return Finding("weights", True, "untrained, as the setting `weights` wants it: the features mean nothing")
-    uri = absolute_uri(settings.weights or str(keras_weights()))
     if exists(uri):
         return Finding("weights", True, uri)
     advice = "Keras will try to download them. Without network: set KERAS_HOME, or the setting `weights` to the file."

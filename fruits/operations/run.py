@@ -16,7 +16,8 @@ from lakehouse.engine import chosen_engine
 from lakehouse.errors import SettingsError
 from lakehouse.settings import Settings
 from lakehouse.workspace import Workspace
-from silver.featurize import Encoder
+from silver.encoders import encoder_module
+from silver.encoders.base import Encoder
 
 LAYERS = ("bronze", "silver", "gold")
 _TABLES = {"bronze": bronze.tables.TABLES, "silver": silver.tables.TABLES, "gold": gold.tables.TABLES}
@@ -37,13 +38,15 @@ def run_layers(settings: Settings, layers: Sequence[str] = LAYERS) -> Summary:
         )
     if "bronze" in layers:
         settings.source  # noqa: B018 - says that no folder was named before anything is started
+    if "silver" in layers:
+        encoder_module(settings.encoder)  # likewise, that there is no such encoder
     with writing(settings) as workspace:
         if "silver" in layers:
-            model = silver.job.prepare_model(workspace)  # goes on while photographs are found
+            prepared = silver.job.prepare_encoder(workspace)  # goes on while photographs are found
 
         def encoder() -> Encoder:
             _prepare_fit(workspace)
-            return silver.job.mobilenet(model)
+            return prepared.get()
 
         return take_through(workspace, layers, encoder)
 

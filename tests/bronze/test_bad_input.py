@@ -18,7 +18,7 @@ from lakehouse.settings import load_settings
 from lakehouse.tables import delta
 from lakehouse.tables.table import Table
 from lakehouse.workspace import Workspace
-from silver.featurize import Encoder
+from silver.encoders.base import Encoder
 from silver.tables import FEATURES
 from tests.bronze import corpus
 from tests.conftest import add_photographs

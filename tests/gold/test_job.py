@@ -16,7 +16,7 @@ from lakehouse.errors import SettingsError, TamperedModelError
 from lakehouse.tables import delta
 from lakehouse.tables.table import Table
 from lakehouse.workspace import Workspace
-from silver.featurize import Encoder
+from silver.encoders.base import Encoder
 from silver.fitted import SCALER
 from silver.tables import FEATURES, SCALED
 from tests.conftest import add_photographs, photograph

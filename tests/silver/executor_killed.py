@@ -7,6 +7,7 @@ import json
 import os
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from lakehouse.engine.spark import jars
 from lakehouse.engine.spark.session import spark_session
 from lakehouse.settings import Settings, load_settings
 from lakehouse.workspace import Workspace
-from silver.featurize import Encoder, Predict
+from silver.encoders.base import Encoder, Predict
 
 VERSION = "stub-executor-r1"
 
@@ -41,7 +42,10 @@ class LoadWaiting:
         """Load it."""
         return self._computed
 
-    def _computed(self, content: memoryview) -> NDArray[np.float32]:
+    def _computed(self, contents: Sequence[memoryview]) -> NDArray[np.float32]:
+        return np.stack([self._of_one(content) for content in contents])
+
+    def _of_one(self, content: memoryview) -> NDArray[np.float32]:
         with Path(self.calls).open("a") as lines:
             lines.write(f"{os.getpid()}\n")
         time.sleep(self.seconds)

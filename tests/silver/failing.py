@@ -4,14 +4,15 @@ import hashlib
 import os
 import signal
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from silver.featurize import Encoder, Predict
-from tests.stub import predict_stub
+from silver.encoders.base import Encoder, Predict
+from tests.stub import stub_features
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,10 @@ class Failing:
         """The processes that it was called in."""
         return {int(file.stem) for file in self.folder.glob("*.calls")}
 
-    def _computed(self, content: memoryview) -> NDArray[np.float32]:
+    def _computed(self, contents: Sequence[memoryview]) -> NDArray[np.float32]:
+        return np.stack([self._of_one(content) for content in contents])
+
+    def _of_one(self, content: memoryview) -> NDArray[np.float32]:
         name = sha256(content)
         with (self.folder / f"{os.getpid()}.calls").open("a") as lines:
             lines.write(f"{name}\n")
@@ -60,7 +64,7 @@ class Failing:
             os.kill(os.getpid(), signal.SIGKILL)
         if self.raises is None or name in self.raises:
             raise ValueError("the features are\nnot to be had")
-        return predict_stub(content)
+        return stub_features(content)
 
 
 def sha256(content: bytes | memoryview) -> str:

@@ -13,12 +13,12 @@ from lakehouse.progress import Silence
 from lakehouse.tables import delta
 from lakehouse.tables.table import Table
 from lakehouse.workspace import Workspace
-from silver.featurize import Encoder
+from silver.encoders.base import Encoder
 from silver.fitted import SCALER, read_moments
 from silver.moments import Moments
 from silver.tables import FEATURES, SCALED, TABLES
 from tests.conftest import add_photographs, photograph
-from tests.stub import CountingEncoder, predict_stub
+from tests.stub import CountingEncoder, stub_features
 
 
 class Told(Silence):
@@ -104,7 +104,7 @@ def test_first_run_featurizes_every_photograph(
     assert counting.calls == 12
     features = held(workspace, FEATURES)
     assert {(row["label"], row["split"]) for row in features} == {("Apple", "Training"), ("Lemon", "Test")}
-    predict = predict_stub
+    predict = stub_features
     for row in features:
         content = Path(row["path"].removeprefix("file://")).read_bytes()
         np.testing.assert_array_equal(np.array(row["features"], np.float32), predict(memoryview(content)))

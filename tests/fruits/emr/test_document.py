@@ -15,8 +15,8 @@ from moto.ec2.models.route_tables import RouteTable
 from fruits.operations.run import LAYERS, take_through
 from lakehouse.settings import load_settings
 from lakehouse.workspace import Workspace
-from silver.featurize import Encoder
-from silver.mobilenet import keras_weights
+from silver.encoders.base import Encoder
+from silver.encoders.mobilenet import keras_weights
 from tests.bootstrap.conftest import ROOT
 from tests.conftest import add_photographs
 from tests.fruits.emr.conftest import REGION, complete_a_step, emr_backend, serverless_backend

@@ -27,7 +27,7 @@ from silver.moments import Moments
 from silver.tables import FEATURES, SCALED
 from tests.conftest import add_photographs, photograph
 from tests.stub import STUB as ENCODER
-from tests.stub import predict_stub
+from tests.stub import stub_features
 from tests.world import World
 
 SECRET, SECOND = photograph(1000, size=(40, 40)), photograph(1001, size=(40, 40))
@@ -37,7 +37,7 @@ HISTORY = "a lake with a history"
 
 def features(content: bytes) -> Any:
     """What the encoder makes of a photograph."""
-    return predict_stub(memoryview(content))
+    return stub_features(memoryview(content))
 
 
 def in_bytes(folder: Path) -> set[str]:

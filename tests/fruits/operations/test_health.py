@@ -15,7 +15,7 @@ from lakehouse.errors import LeaseHeldError
 from lakehouse.lease import open_lease
 from lakehouse.tables import delta
 from lakehouse.workspace import Workspace
-from silver.featurize import Encoder
+from silver.encoders.base import Encoder
 from silver.tables import SCALED
 from tests.conftest import add_photographs
 

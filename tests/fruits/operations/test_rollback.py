@@ -20,7 +20,7 @@ from lakehouse.settings import Settings, load_settings
 from lakehouse.tables import delta
 from lakehouse.tables.table import Table
 from lakehouse.workspace import Workspace
-from silver.featurize import Encoder
+from silver.encoders.base import Encoder
 from silver.fitted import SCALER
 from silver.tables import SCALED
 from tests.conftest import add_photographs

@@ -22,7 +22,7 @@ from lakehouse.lease import open_lease
 from lakehouse.settings import Settings, load_settings
 from lakehouse.tables import delta
 from lakehouse.workspace import Workspace
-from silver.featurize import Encoder, Predict
+from silver.encoders.base import Encoder, Predict
 from silver.tables import FEATURES, SCALED
 from tests.conftest import add_photographs
 from tests.fruits.cli.test_cli import call, fails

@@ -9,7 +9,7 @@ stays in the lake. Workers need LiteRT, NumPy and Pillow, and never import Tenso
 import hashlib
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from functools import partial
@@ -18,18 +18,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from bronze.photograph import decode
 from lakehouse.errors import WeightsNotFoundError
 from lakehouse.storage import exists, list_files, read_file, write_file
-from lakehouse.storage.uri import FILE, is_s3
+from lakehouse.storage.uri import FILE, absolute_uri, is_s3
 from lakehouse.user_folders import cache_folder
-from silver.featurize import Encoder, Predict
+from silver.encoders.base import UNTRAINED, Encoder, Predict
 
 DIMENSION = 1280
 SIZE = 224  # pixels a side
-UNTRAINED = "untrained"
 _REVISION = "r1"  # of the preprocessing: raised when the same photograph would give other features
 _WEIGHTS = "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_224_no_top.h5"
 
@@ -76,9 +76,24 @@ def convert_ahead(weights: str | None) -> bool:
     return at_hand
 
 
-def encoder(feature_version: str, model: str) -> Encoder:
-    """The encoder that runs a converted model, a file that each worker reads for itself."""
+def prepare(weights: str | None, folder: str) -> Encoder:
+    """See `EncoderModule.prepare`; the converted model is a file that each worker reads for itself."""
+    feature_version, model = converted_model(weights, folder)
     return Encoder(feature_version, DIMENSION, partial(load_model, model))
+
+
+def reopen(feature_version: str, folder: str) -> Predict:
+    """See `EncoderModule.reopen`."""
+    uri = f"{folder}/{feature_version}.tflite"
+    try:
+        return load_model(uri)
+    except FileNotFoundError:
+        raise WeightsNotFoundError(f"The converted model {uri} is not there: `fruits run` makes it anew.") from None
+
+
+def weights_uri(weights: str | None) -> str | None:
+    """See `EncoderModule.weights_uri`."""
+    return None if weights == UNTRAINED else absolute_uri(weights or str(keras_weights()))
 
 
 def load_model(uri: str) -> Predict:
@@ -87,10 +102,10 @@ def load_model(uri: str) -> Predict:
 
 
 def load_predict(flatbuffer: bytes) -> Predict:
-    """From a flatbuffer to the function that computes one photograph's 1280 features, on one thread.
+    """From a flatbuffer to the function that computes photographs' 1280 features, on one thread.
 
-    One image a call: LiteRT gains nothing from batches (XNNPACK fills its tiles from one image's pixels), and memory
-    stays at 98 MB.
+    One image after the other: LiteRT gains nothing from batches (XNNPACK fills its tiles from one image's pixels), and
+    memory stays at 98 MB.
     """
     from ai_edge_litert.interpreter import Interpreter
 
@@ -100,16 +115,18 @@ def load_predict(flatbuffer: bytes) -> Predict:
     source = interpreter.get_input_details()[0]["index"]
     target = interpreter.get_output_details()[0]["index"]
 
-    def predict(content: memoryview) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
-        interpreter.set_tensor(source, prepare(content)[np.newaxis])
-        interpreter.invoke()
-        features: np.ndarray[tuple[int, ...], np.dtype[np.float32]] = interpreter.get_tensor(target)[0]
+    def predict(contents: Sequence[memoryview]) -> NDArray[np.float32]:
+        features = np.empty((len(contents), DIMENSION), np.float32)
+        for at, content in enumerate(contents):
+            interpreter.set_tensor(source, pixels(content)[np.newaxis])
+            interpreter.invoke()
+            features[at] = interpreter.get_tensor(target)[0]
         return features
 
     return predict
 
 
-def prepare(content: bytes | memoryview) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+def pixels(content: bytes | memoryview) -> NDArray[np.uint8]:
     """A photograph's bytes as RGB of 224 × 224 pixels (Pillow's bicubic), uint8, shape (224, 224, 3)."""
     return np.asarray(decode(content).resize((SIZE, SIZE), Image.Resampling.BICUBIC))
 
@@ -197,8 +214,8 @@ def _convert(weights: str | None) -> bytes:
         _draw_weights(network)
 
     @tf.function(input_signature=[tf.TensorSpec((1, SIZE, SIZE, 3), tf.uint8)])
-    def features(pixels: Any) -> Any:
-        return network(tf.cast(pixels, tf.float32) / 127.5 - 1.0, training=False)
+    def features(image: Any) -> Any:
+        return network(tf.cast(image, tf.float32) / 127.5 - 1.0, training=False)
 
     # Freezing here spares the converter its way through a SavedModel on disk: 2 s instead of 6 to 10.
     frozen = convert_variables_to_constants_v2(features.get_concrete_function())

@@ -15,8 +15,9 @@ from PIL import Image
 
 from lakehouse.errors import WeightsNotFoundError
 from lakehouse.storage import read_file
+from silver.encoders import module_of
+from silver.encoders.mobilenet import converted_model, keras_weights, load_model, load_predict, pixels, prepare
 from silver.featurize import Encoding
-from silver.mobilenet import converted_model, encoder, keras_weights, load_model, load_predict, prepare
 from silver.tables import FEATURES
 from tests.conftest import photograph
 
@@ -70,9 +71,9 @@ def test_model_is_converted_once(untrained: tuple[str, str], folder: Path) -> No
     assert [*folder.iterdir()] == [path]
 
 
-def test_encoder_loads_the_model_from_its_file(untrained: tuple[str, str], flatbuffer: bytes) -> None:
+def test_encoder_loads_the_model_from_its_file(untrained: tuple[str, str], folder: Path, flatbuffer: bytes) -> None:
     """In another process as in this one: it is small when it is pickled, and computes the same features there."""
-    packed = pickle.dumps(Encoding(encoder(*untrained)))
+    packed = pickle.dumps(Encoding(prepare("untrained", f"file://{folder}")))
     assert len(packed) < 1000 < len(flatbuffer)
     content = photograph(1)
     images = pa.table({"path": ["a"], "label": ["Kiwi"], "split": ["Test"], "sha256": ["1"], "batch": [1]})
@@ -87,15 +88,25 @@ def test_encoder_loads_the_model_from_its_file(untrained: tuple[str, str], flatb
         "feature_version": untrained[0],
     }
     (row,) = made.to_pylist()
-    np.testing.assert_array_equal(row.pop("features"), load_predict(flatbuffer)(memoryview(content)))
+    np.testing.assert_array_equal(row.pop("features"), load_predict(flatbuffer)([memoryview(content)])[0])
     assert row == expected
     assert {*made.schema.names} == {*FEATURES.schema.names}
+
+
+def test_features_are_computed_again_by_what_the_lake_keeps(untrained: tuple[str, str], folder: Path) -> None:
+    """By their version alone, as an answer needs them; without the file an error says how to get it back."""
+    content = [memoryview(photograph(1))]
+    module = module_of(untrained[0])
+    again = module.reopen(untrained[0], f"file://{folder}")
+    np.testing.assert_array_equal(again(content), load_model(untrained[1])(content))
+    with pytest.raises(WeightsNotFoundError, match=r"mobilenetv2-lost-r1\.tflite is not there: `fruits run` makes it"):
+        module.reopen("mobilenetv2-lost-r1", f"file://{folder}")
 
 
 def test_features_keep_their_scale(flatbuffer: bytes) -> None:
     """1280 finite float32 features that tell photographs apart, neither vanishing nor exploding."""
     predict = load_predict(flatbuffer)
-    features = np.stack([predict(memoryview(photograph(seed, size=(64, 64)))) for seed in range(4)])
+    features = predict([memoryview(photograph(seed, size=(64, 64))) for seed in range(4)])
     assert (features.shape, features.dtype) == ((4, 1280), np.float32)
     assert np.isfinite(features).all()
     assert 1e-3 < features.std() < 1e3
@@ -106,17 +117,17 @@ def test_same_photograph_has_the_same_features(flatbuffer: bytes) -> None:
     """Features depend on the photograph alone: not on the interpreter, nor on what it computed before."""
     one, other = photograph(1), photograph(2)
     first, second = load_predict(flatbuffer), load_predict(flatbuffer)
-    expected = first(memoryview(one))
-    first(memoryview(other))
-    np.testing.assert_array_equal(first(memoryview(one)), expected)
-    np.testing.assert_array_equal(second(memoryview(one)), expected)
+    expected = first([memoryview(one)])
+    first([memoryview(other)])
+    np.testing.assert_array_equal(first([memoryview(one)]), expected)
+    np.testing.assert_array_equal(second([memoryview(other), memoryview(one)])[1:], expected)
 
 
 def test_untrained_weights_are_fixed(flatbuffer: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another conversion, on another machine, computes the same features: the version promises it."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     _, again = converted_model("untrained", f"file://{tmp_path}")
-    content = memoryview(photograph(1))
+    content = [memoryview(photograph(1))]
     expected = load_predict(flatbuffer)(content)
     np.testing.assert_allclose(load_model(again)(content), expected, rtol=1e-6)
 
@@ -138,7 +149,7 @@ def test_prepared_photograph_is_rgb_of_224_pixels(size: tuple[int, int], mode: s
     """Whatever the size and the colours, the model sees uint8 RGB of 224 × 224."""
     content = io.BytesIO()
     Image.new(mode, size).save(content, "JPEG")
-    prepared = prepare(content.getvalue())
+    prepared = pixels(content.getvalue())
     assert (prepared.shape, prepared.dtype) == ((224, 224, 3), np.uint8)
 
 
@@ -146,7 +157,7 @@ def test_photograph_is_resized_as_the_reference_does() -> None:
     """Pillow's bicubic resampling of the RGB pixels."""
     content = photograph(3, size=(100, 60))
     expected = Image.open(io.BytesIO(content)).convert("RGB").resize((224, 224), Image.Resampling.BICUBIC)
-    np.testing.assert_array_equal(prepare(memoryview(content)), np.asarray(expected))
+    np.testing.assert_array_equal(pixels(memoryview(content)), np.asarray(expected))
 
 
 def test_missing_weights_are_named(tmp_path: Path) -> None:
@@ -164,6 +175,6 @@ def test_features_are_keras_own(tmp_path: Path) -> None:
     subprocess.run(script, check=True, env=environment, capture_output=True)
     version, model = converted_model(None, f"file://{tmp_path}/models")
     predict = load_model(model)
-    actual = np.stack([predict(memoryview(one.read_bytes())) for one in photographs])
+    actual = predict([memoryview(one.read_bytes()) for one in photographs])
     assert re.fullmatch(r"mobilenetv2-[0-9a-f]{12}-r1", version)
     np.testing.assert_allclose(actual, np.load(tmp_path / "expected.npy"), atol=1e-3)

@@ -1,0 +1,142 @@
+"""Encoders by their names: another one is a module and a line, and needs nothing else to be changed."""
+
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from numpy.typing import NDArray
+
+from fruits.identify.identifier import Identifier
+from fruits.operations.run import run_layers
+from gold.tables import MODELS
+from lakehouse.errors import SettingsError
+from lakehouse.settings import load_settings
+from lakehouse.tables import delta
+from lakehouse.tables.delta import Lake
+from silver.encoders import ENCODERS, encoder_module, module_of
+from silver.encoders.base import Encoder, Predict
+from silver.featurize import Encoding
+from tests.conftest import add_photographs, photograph
+
+BRIGHTNESS = """
+import numpy as np
+from bronze.photograph import decode
+from silver.encoders.base import Encoder
+
+def load():
+    return lambda contents: np.array([np.asarray(decode(one)).mean(axis=(0, 1)) for one in contents], np.float32)
+
+def prepare(weights, folder):
+    return Encoder("brightness-r1", 3, load)
+
+def reopen(feature_version, folder):
+    return load()
+
+def convert_ahead(weights):
+    return True
+
+def weights_uri(weights):
+    return None
+
+def weights_file(weights):
+    return None
+"""
+"""A whole encoder: the mean of each colour."""
+
+
+@pytest.fixture
+def brightness(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An encoder that lies outside of the packages, as somebody would add one."""
+    (tmp_path / "encoders").mkdir()
+    (tmp_path / "encoders" / "brightness.py").write_text(BRIGHTNESS)
+    monkeypatch.syspath_prepend(str(tmp_path / "encoders"))
+    monkeypatch.setitem(ENCODERS, "brightness", "brightness")
+    monkeypatch.delitem(sys.modules, "brightness", raising=False)
+
+
+@pytest.mark.parametrize("photographs", [6, 80])  # computed by this process, and by others
+def test_another_encoder_goes_all_the_way(brightness: None, tmp_path: Path, photographs: int) -> None:
+    """From the setting to features, a PCA, and what a photograph is."""
+    add_photographs(tmp_path / "photographs", "Apple", range(photographs))
+    settings = load_settings(images=str(tmp_path / "photographs"), lake=str(tmp_path / "lake"), encoder="brightness")
+    assert run_layers(settings)["silver"]["featurized"] == photographs
+    (model,) = delta.rows_where(Lake(settings.lake), MODELS, "pca_version", [1], ["feature_version", "components"])
+    assert model["feature_version"] == "brightness-r1"
+    assert 1 <= model["components"] <= 3
+    answer = Identifier.open(settings).identify(photograph(0))
+    assert answer.neighbours[0].path.endswith("/Apple/0.png")
+    assert answer.neighbours[0].distance == pytest.approx(0.0, abs=1e-3)
+
+
+def test_unknown_encoder_is_named_with_those_that_there_are(tmp_path: Path) -> None:
+    """Before anything is made."""
+    settings = load_settings(images=str(tmp_path), lake=str(tmp_path / "lake"), encoder="resnet")
+    with pytest.raises(SettingsError, match="Unknown encoder 'resnet'; the setting `encoder` is one of: mobilenetv2"):
+        run_layers(settings)
+    assert not (tmp_path / "lake").exists()
+
+
+def test_feature_version_begins_with_its_encoder() -> None:
+    """So that features can be computed again by what made them."""
+    assert module_of("mobilenetv2-0123456789ab-r1") is encoder_module("mobilenetv2")
+    with pytest.raises(SettingsError, match="Unknown encoder 'vit'"):
+        module_of("vit-r1")
+
+
+def images(*contents: bytes) -> list[pa.RecordBatch]:
+    """Rows of `bronze.images` as far as features need them."""
+    rows = [
+        {"path": f"{at}.png", "label": "Kiwi", "split": None, "sha256": str(at), "batch": 1, "content": content}
+        for at, content in enumerate(contents)
+    ]
+    return [pa.RecordBatch.from_pylist(rows)]
+
+
+def encoding(name: str, predict: Predict) -> Encoding:
+    """With a version of its own: processes keep an encoder by its version."""
+    return Encoding(Encoder(name, 2, lambda: predict))
+
+
+def test_photograph_that_fails_in_a_batch_is_named() -> None:
+    """An encoder gets many at once; the error is the first one's that has one on its own."""
+
+    def fails_at_b(contents: list[memoryview]) -> NDArray[np.float32]:
+        if b"b" in contents:
+            raise ValueError("no features")
+        return np.zeros((len(contents), 2), np.float32)
+
+    with pytest.raises(ValueError, match="no features") as raised:
+        list(encoding("fails-at-b", fails_at_b)(iter(images(b"a", b"b", b"c"))))  # type: ignore[arg-type]
+    assert raised.value.__notes__ == ["The photograph is 1.png."]
+
+
+def test_error_of_the_whole_batch_is_raised_as_it_is() -> None:
+    """Where no photograph fails alone, as when a batch does not fit into a device's memory."""
+
+    def fails_at_many(contents: list[memoryview]) -> NDArray[np.float32]:
+        if len(contents) > 1:
+            raise MemoryError("too many")
+        return np.zeros((1, 2), np.float32)
+
+    with pytest.raises(MemoryError, match="too many"):
+        list(encoding("fails-at-many", fails_at_many)(iter(images(b"a", b"b"))))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("shape", [(2, 3), (1, 2), (4,)])
+def test_features_of_another_shape_are_refused(shape: tuple[int, ...]) -> None:
+    """Instead of written in rows that they do not belong to."""
+    wrong = encoding(f"shape-{shape}", lambda _: np.zeros(shape, np.float32))
+    with pytest.raises(ValueError, match=r"makes 2 features a photograph; of 2 photographs it has made an array"):
+        list(wrong(iter(images(b"a", b"b"))))
+
+
+def test_each_encoder_has_what_the_commands_ask_for() -> None:
+    """All functions of `EncoderModule`, in each module that is listed."""
+    for name in ENCODERS:
+        module = encoder_module(name)
+        assert isinstance(module, ModuleType)
+        for function in ("prepare", "reopen", "convert_ahead", "weights_uri", "weights_file"):
+            assert callable(getattr(module, function)), f"{name}.{function}"
