@@ -9,7 +9,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from bronze.photograph import KILLS_THE_READER, Limits, Photograph, Problem, inspect
+from bronze.photograph import Limits, Photograph, Problem, inspect
+from bronze.reasons import Reason
 from bronze.tables import IMAGES, QUARANTINE
 from lakehouse.engine.port import Batches, Given
 from lakehouse.storage import read_file
@@ -81,7 +82,7 @@ def killing(files: pa.Table, batch: int, now: datetime) -> pa.Table:
         now: when it began.
     """
     detail = "Each process that read it ended: there was not enough memory, or its decoder crashed."
-    held = {"reason": KILLS_THE_READER, "detail": detail, "batch": batch, "quarantined_at": now}
+    held = {"reason": Reason.KILLS_THE_READER, "detail": detail, "batch": batch, "quarantined_at": now}
     return pa.Table.from_pylist([{**row, **held} for row in files.to_pylist()], schema=QUARANTINE.schema)
 
 
@@ -102,13 +103,13 @@ def _bounded(rows: list[dict[str, Any]], max_bytes: int) -> Iterator[list[dict[s
 
 def _read(row: Mapping[str, Any], limits: Limits) -> bytes | Problem:
     if row["length"] > limits.max_bytes:
-        return limits.refusal("too_large", f"{row['length']} bytes;")
+        return limits.refusal(Reason.TOO_LARGE, f"{row['length']} bytes;")
     try:
         content = read_file(row["path"], limits.max_bytes + 1)
     except OSError as error:
-        return Problem("unreadable", f"{type(error).__name__}: {error.strerror}")
+        return Problem(Reason.UNREADABLE, f"{type(error).__name__}: {error.strerror}")
     if len(content) > limits.max_bytes:  # it has grown since it was listed
-        return limits.refusal("too_large", "It has grown while it was read;")
+        return limits.refusal(Reason.TOO_LARGE, "It has grown while it was read;")
     return content
 
 

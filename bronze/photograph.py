@@ -17,24 +17,11 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import ExifTags, Image, ImageFile, PngImagePlugin, UnidentifiedImageError
 
+from bronze.reasons import Reason
 from bronze.structure import Content, ends_early, format_of, has_too_many_parts, without_metadata
 
 Image.MAX_IMAGE_PIXELS = None  # a limit of today's is not asked of a picture that was taken under another
 PngImagePlugin.MAX_TEXT_CHUNK = 16 << 20  # colour profiles of more than Pillow's 1 MiB are large, and no bombs
-
-KILLS_THE_READER = "kills_the_reader"
-REASONS = (
-    "empty",
-    "not_an_image",
-    "truncated",
-    "corrupt",
-    "too_large",
-    "too_many_pixels",
-    "unsupported_format",
-    "unreadable",
-    KILLS_THE_READER,
-)
-"""The vocabulary of `bronze.quarantine.reason`."""
 
 _TURNS = {  # by EXIF orientation: what stands a picture upright
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -58,9 +45,9 @@ class Photograph:
 
 @dataclass(frozen=True)
 class Problem:
-    """Why content is no photograph that can be used: one of REASONS, and the words of whoever found out."""
+    """Why content is no photograph that can be used: the reason, and the words of whoever found out."""
 
-    reason: str
+    reason: Reason
     detail: str
 
 
@@ -76,12 +63,12 @@ class Limits:
     def clauses(self) -> dict[str, str]:
         """By reason, the words that each detail has which was written under these limits."""
         return {
-            "too_large": f"at most {self.max_bytes} are read",
-            "too_many_pixels": f"at most {self.max_pixels} are decoded",
-            "unsupported_format": f"is not among the formats {', '.join(sorted(self.formats))}",
+            Reason.TOO_LARGE: f"at most {self.max_bytes} are read",
+            Reason.TOO_MANY_PIXELS: f"at most {self.max_pixels} are decoded",
+            Reason.UNSUPPORTED_FORMAT: f"is not among the formats {', '.join(sorted(self.formats))}",
         }
 
-    def refusal(self, reason: str, found: str) -> Problem:
+    def refusal(self, reason: Reason, found: str) -> Problem:
         """What is said of content that is beyond the limits."""
         return Problem(reason, f"{found} {self.clauses[reason]}.")
 
@@ -93,21 +80,21 @@ def inspect(content: bytes, limits: Limits) -> Photograph | Problem:
     Pillow's guards are global.
     """
     if not content:
-        return Problem("empty", "The file has no bytes.")
+        return Problem(Reason.EMPTY, "The file has no bytes.")
     name = format_of(content)
     if name is None:
-        return Problem("not_an_image", f"Unknown content; it begins with {content[:16]!r}.")
+        return Problem(Reason.NOT_AN_IMAGE, f"Unknown content; it begins with {content[:16]!r}.")
     if name not in limits.formats:
-        return limits.refusal("unsupported_format", name)
+        return limits.refusal(Reason.UNSUPPORTED_FORMAT, name)
     if has_too_many_parts(content, name):
-        return Problem("corrupt", f"The {name} data is cut into more parts than a picture has.")
+        return Problem(Reason.CORRUPT, f"The {name} data is cut into more parts than a picture has.")
     try:
         with _pixels_guarded(limits.max_pixels):
             return _decoded(content, name)
     except Image.DecompressionBombError as error:
-        return limits.refusal("too_many_pixels", f"{_first_number(error)} pixels;")
+        return limits.refusal(Reason.TOO_MANY_PIXELS, f"{_first_number(error)} pixels;")
     except MemoryError:  # within the limits, so the shortage is the machine's, and may be over tomorrow
-        return Problem("unreadable", "There was not enough memory to decode it.")
+        return Problem(Reason.UNREADABLE, "There was not enough memory to decode it.")
     except Exception as error:  # noqa: BLE001 - Pillow's parsers raise what they like; it becomes the detail
         return _undecodable(error, content, name)
 
@@ -168,7 +155,7 @@ def _decoded(content: bytes, name: str) -> Photograph | Problem:
     width, height = image.size
     image.load()
     if ends_early(content, name):
-        return Problem("truncated", f"The {name} data has no end marker.")
+        return Problem(Reason.TRUNCATED, f"The {name} data has no end marker.")
     return Photograph(name, width, height)
 
 
@@ -200,10 +187,10 @@ def _undecodable(error: Exception, content: bytes, name: str) -> Problem:
     early = ends_early(content, name)
     if isinstance(error, UnidentifiedImageError):
         if early:
-            return Problem("truncated", f"The {name} data ends in its header.")
-        return Problem("corrupt", f"The header of the {name} data is damaged.")
+            return Problem(Reason.TRUNCATED, f"The {name} data ends in its header.")
+        return Problem(Reason.CORRUPT, f"The header of the {name} data is damaged.")
     cut = early or isinstance(error, EOFError | struct.error) or "truncated" in str(error).lower()
-    return Problem("truncated" if cut else "corrupt", f"{type(error).__name__}: {error}")
+    return Problem(Reason.TRUNCATED if cut else Reason.CORRUPT, f"{type(error).__name__}: {error}")
 
 
 def _first_number(error: Exception) -> str:

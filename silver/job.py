@@ -7,7 +7,7 @@ from typing import TypedDict
 import pyarrow as pa
 
 from bronze.ingest import CANDIDATE, killing
-from bronze.photograph import KILLS_THE_READER
+from bronze.reasons import Reason
 from bronze.tables import IMAGES, QUARANTINE
 from bronze.tables import TABLES as BRONZE_TABLES
 from lakehouse.background import Background
@@ -132,7 +132,7 @@ def _wanted(engine: Engine, encoder: Encoder) -> Rows:
              AND images.length = held.length AND images.modification_time = held.modification_time
         WHERE held.path IS NULL
         """,
-        {"version": encoder.feature_version, "reason": KILLS_THE_READER},
+        {"version": encoder.feature_version, "reason": Reason.KILLS_THE_READER},
         images=engine.rows(IMAGES, ["path", "sha256", "length", "modification_time", "batch"]),
         held=engine.rows(QUARANTINE, ["path", "length", "modification_time", "reason"]),
     )

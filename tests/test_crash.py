@@ -17,7 +17,7 @@ import bronze.tables
 import gold.tables
 import silver.job
 import silver.tables
-from fruits.operations.run import LAYERS, take_through
+from fruits.operations.run import LAYERS, run_layers, take_through
 from gold.job import PCA
 from lakehouse import failpoint
 from lakehouse.failpoint import POINTS, VARIABLE
@@ -72,7 +72,7 @@ class Killable(World):
             patch.setenv(VARIABLE, point)
             patch.setattr(failpoint, "die", _strike)
             with pytest.raises(StruckError):
-                self.run(engine)
+                run_layers(self.settings(engine))
 
     def holds(self) -> dict[str, Any]:
         """All tables' rows and the registry's versions, but for what passes."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bronze.photograph import REASONS
+from bronze.reasons import Reason
 from tests.bronze.test_bad_input import CORPUS
 from tests.fruits.operations.test_rollback import READS
 from tests.lakehouse.lease.test_lease import RACES
@@ -100,7 +100,7 @@ PROMISES: list[Promise] = [
         "**Bad input** never fails a job: each file lands in quarantine with the right reason, memory stays bounded, "
         "and a repaired file is taken up.",
         ("bronze/test_bad_input.py", "bronze/test_photograph.py", "fruits/query/test_quarantine.py"),
-        f"{len(REASONS)} reasons, {CORPUS} files in one job",
+        f"{len(Reason)} reasons, {CORPUS} files in one job",
     ),
     (
         "**One writer.** A second run is refused before it writes, with the holder's name and since when; an abandoned "

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import gold.job
 import silver.job
-from bronze.photograph import KILLS_THE_READER
+from bronze.reasons import Reason
 from bronze.tables import IMAGES, QUARANTINE
 from fruits.operations.run import pinned_scaler
 from fruits.operations.writing import writing
@@ -112,7 +112,7 @@ def _models(settings: Settings) -> Finding:
 def _held_back(lake: Lake) -> int:
     """How many images have no features because they end each process that computes them."""
     as_it_is = ("path", "length", "modification_time")
-    killing = delta.rows_where(lake, QUARANTINE, "reason", [KILLS_THE_READER], as_it_is)
+    killing = delta.rows_where(lake, QUARANTINE, "reason", [Reason.KILLS_THE_READER], as_it_is)
     images = delta.rows_where(lake, IMAGES, "path", [row["path"] for row in killing], as_it_is) if killing else []
     return sum(row in killing for row in images)
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bronze.photograph import REASONS
+from bronze.reasons import Reason, advice_on
 from fruits.console import ERR, OUT, print_json, print_table
 from fruits.query.answers import SqlFormat, print_answer
 from fruits.query.sql import answer
@@ -14,17 +14,6 @@ from lakehouse.tables.delta import Lake
 SHOWN = 50
 """Files that are listed unless all are asked for: a lake may hold back a hundred thousand."""
 
-ADVICE = {
-    "empty": "Nothing arrived: copy the file again, or remove it.",
-    "not_an_image": "It is no picture, whatever its name: remove it, or name it in `skip`.",
-    "truncated": "Its end is missing: copy the file again from where it came.",
-    "corrupt": "Its data is damaged: copy the file again, or replace it.",
-    "too_large": "Make the file smaller, or raise `max_bytes`.",
-    "too_many_pixels": "Scale the picture down, or raise `max_pixels`.",
-    "unsupported_format": "Convert it to JPEG or PNG, or name its format in `formats`.",
-    "unreadable": "Mend its permissions or its disk; every run tries it again by itself.",
-    "kills_the_reader": "It ended each process that read it: replace it, or let fewer `processes` run at once.",
-}
 _FILES = "path, label, reason, detail, length, quarantined_at AS since"
 
 
@@ -42,15 +31,15 @@ def held_back(lake: Lake, reason: str | None = None, most: int | None = None) ->
 
     Args:
         lake: whose.
-        reason: one of REASONS; None for all.
+        reason: one of Reason; None for all.
         most: files that are listed; None for all.
 
     Raises:
         SettingsError: there is no such reason.
         LakehouseError: the lake has no table.
     """
-    if reason is not None and reason not in REASONS:
-        raise SettingsError(f"--reason is {reason!r}; it is one of {', '.join(REASONS)}.")
+    if reason is not None and reason not in set(Reason):
+        raise SettingsError(f"--reason is {reason!r}; it is one of {', '.join(Reason)}.")
     where = "FROM bronze.quarantine" + (f" WHERE reason = '{reason}'" if reason else "")
     _, counts = answer(lake, f"SELECT reason, count(*) {where} GROUP BY reason ORDER BY count(*) DESC, reason")
     limit = "" if most is None else f"LIMIT {most}"
@@ -74,7 +63,7 @@ def show_quarantine(lake: Lake, reason: str | None, shape: SqlFormat, *, everyth
 
 
 def _reasons(found: HeldBack) -> list[dict[str, Any]]:
-    return [{"reason": reason, "files": files, "advice": ADVICE[reason]} for reason, files in found.counts.items()]
+    return [{"reason": reason, "files": files, "advice": advice_on(reason)} for reason, files in found.counts.items()]
 
 
 def _print_tables(found: HeldBack) -> None:

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from bronze.photograph import Limits, salvage
-from fruits.query.quarantine import ADVICE, held_back
+from bronze.reasons import Reason, advice_on
+from fruits.query.quarantine import held_back
 from fruits.report.thumbnails import thumbnail
 from lakehouse.errors import LakehouseError
 from lakehouse.settings import Settings
@@ -12,8 +13,7 @@ from lakehouse.storage import read_file
 from lakehouse.tables.delta import Lake
 
 SHOWN = 12
-_SEEN = ("truncated", "corrupt")
-"""Reasons with which something of a picture may be seen; nothing else is given to a parser."""
+_PARTLY_VISIBLE = {reason for reason in Reason if reason.partly_visible}
 
 
 @dataclass(frozen=True)
@@ -46,11 +46,11 @@ def read_held(lake: Lake, settings: Settings) -> Held:
     found = held_back(lake, most=SHOWN)
     limits = Limits(settings.formats, settings.max_bytes, settings.max_pixels)
     files = [_file(dict(zip(found.columns, row, strict=True)), limits) for row in found.rows]
-    return Held([(reason, count, ADVICE[reason]) for reason, count in found.counts.items()], files)
+    return Held([(reason, count, advice_on(reason)) for reason, count in found.counts.items()], files)
 
 
 def _file(row: dict[str, Any], limits: Limits) -> HeldFile:
-    picture = _picture(row["path"], limits) if row["reason"] in _SEEN else None
+    picture = _picture(row["path"], limits) if row["reason"] in _PARTLY_VISIBLE else None
     return HeldFile(row["path"], row["label"], row["reason"], row["detail"], row["length"], picture)
 
 

@@ -11,7 +11,7 @@ import pytest
 
 import bronze.job
 import silver.job
-from bronze.photograph import KILLS_THE_READER, REASONS
+from bronze.reasons import Reason
 from bronze.tables import IMAGES, QUARANTINE
 from lakehouse.engine.local.engine import FEW
 from lakehouse.settings import load_settings
@@ -145,7 +145,7 @@ def first(job: Workspace, idle_worker: int) -> Run:
 def test_every_file_has_its_outcome(first: Run, job: Workspace) -> None:
     """A broken file is held back for the reason of its class, a good one taken; every one is accounted for."""
     assert reasons(job) == first.broken
-    assert {*first.broken.values()} == {*REASONS} - {KILLS_THE_READER}
+    assert {*first.broken.values()} == {*Reason} - {Reason.KILLS_THE_READER}
     assert all(row["detail"] for row in rows(job, QUARANTINE).values())
     assert rows(job, IMAGES).keys() == first.good
     assert first.summary == {

@@ -298,9 +298,9 @@ def test_difference_of_files_says_what_must_be_read(opened: Opening, engine_name
         assert [row[name] for name in columns_of_the_file] == [file.get(name) for name in columns_of_the_file]
 
 
-@pytest.mark.parametrize(("seconds", "most"), [(0.05, 4), (0.0, 1)])
+@pytest.mark.parametrize(("prompt", "most"), [(0.0, 4), (60.0, 1)], ids=["slow", "at once"])
 def test_folders_are_listed_side_by_side_where_they_answer_slowly(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, seconds: float, most: int
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, prompt: float, most: int
 ) -> None:
     """As over a network, where each waits; on a disk several threads would wait for each other."""
     at_once: list[int] = []
@@ -310,11 +310,12 @@ def test_folders_are_listed_side_by_side_where_they_answer_slowly(
         nonlocal now
         now += 1
         at_once.append(now)
-        time.sleep(seconds)
+        time.sleep(0.05)
         yield from list_files(uri, recursive=recursive)
         now -= 1
 
     monkeypatch.setattr("bronze.discover.list_files", slowly)
+    monkeypatch.setattr("bronze.discover._PROMPT", prompt)
     for name in "abcdef":
         (tmp_path / name).mkdir()
         (tmp_path / name / "1.png").write_bytes(b"")

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from bronze.photograph import REASONS, Limits, Photograph, Problem, decode, inspect
+from bronze.photograph import Limits, Photograph, Problem, decode, inspect
+from bronze.reasons import Reason
 from lakehouse.settings import load_settings
 from tests.bronze import corpus
 from tests.bronze.corpus import TURNS, UPRIGHT, chunk, encoded, noise, png, with_byte, with_segment, zipped
@@ -479,7 +480,7 @@ def test_damaged_content_is_taken_and_decodes_or_is_refused_with_a_known_reason(
     damaged = damaged[: len(damaged) - cut]
     verdict = inspect(bytes(damaged), limits(max_pixels=1_000_000))
     if isinstance(verdict, Problem):
-        assert verdict.reason in REASONS
+        assert verdict.reason in Reason
     else:
         image = decode(bytes(damaged))
         assert image.convert("RGB").size in ((verdict.width, verdict.height), (verdict.height, verdict.width))

@@ -9,10 +9,10 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from bronze.photograph import REASONS
+from bronze.reasons import Reason
 from bronze.tables import QUARANTINE, TABLES
 from fruits.query.answers import SqlFormat
-from fruits.query.quarantine import ADVICE, SHOWN, held_back, show_quarantine
+from fruits.query.quarantine import SHOWN, held_back, show_quarantine
 from lakehouse.errors import LakehouseError, SettingsError
 from lakehouse.settings import Settings
 from lakehouse.tables import delta
@@ -57,15 +57,23 @@ def filled(lake: Lake) -> Lake:
 
 def test_every_reason_has_its_advice() -> None:
     """A sentence each, for the whole vocabulary."""
-    assert ADVICE.keys() == set(REASONS)
-    assert all(sentence.endswith(".") for sentence in ADVICE.values())
+    assert all(reason.advice.endswith(".") for reason in Reason)
+
+
+def test_reason_of_another_release_is_listed_all_the_same(lake: Lake, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its word is shown, and its detail says what this release cannot."""
+    hold_back(lake, ("a.jpg", "too_blurred"))
+    show_quarantine(lake, None, SqlFormat.table, everything=False)
+    said = capsys.readouterr()
+    assert "too_blurred" in said.out
+    assert "this release does not know the reason" in " ".join(said.out.split())
 
 
 @pytest.mark.parametrize("key", ["max_bytes", "max_pixels", "formats", "skip"])
 def test_settings_that_are_advised_exist(key: str) -> None:
     """What the advice names in backquotes can be set."""
     assert key in Settings.model_fields
-    assert any(f"`{key}`" in sentence for sentence in ADVICE.values())
+    assert any(f"`{key}`" in sentence for sentence in (reason.advice for reason in Reason))
 
 
 def test_reasons_are_counted_and_files_listed_the_newest_first(filled: Lake) -> None:
@@ -102,7 +110,7 @@ def test_table_says_what_to_do_and_names_the_files(filled: Lake, capsys: pytest.
     """For people: reasons with advice, then a line a file."""
     show_quarantine(filled, None, SqlFormat.table, everything=False)
     said = capsys.readouterr()
-    assert ADVICE["empty"].split(":")[0] in said.out
+    assert Reason.EMPTY.advice.split(":")[0] in said.out
     line = "2026-01-02 03:06  empty                      1,002  file:///fruits/Kiwi/c.jpg  found 2"
     assert said.out.splitlines()[-3:][0] == line
     assert said.err == ""
@@ -127,7 +135,7 @@ def test_json_holds_every_file(lake: Lake, capsys: pytest.CaptureFixture[str]) -
     hold_back(lake, *((f"{number}.jpg", "truncated") for number in range(60)))
     show_quarantine(lake, None, SqlFormat.json, everything=False)
     found = json.loads(capsys.readouterr().out)
-    assert found["reasons"] == [{"reason": "truncated", "files": 60, "advice": ADVICE["truncated"]}]
+    assert found["reasons"] == [{"reason": "truncated", "files": 60, "advice": Reason.TRUNCATED.advice}]
     assert len(found["files"]) == 60
     assert found["files"][0] == {
         "path": "file:///fruits/Kiwi/59.jpg",
