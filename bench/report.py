@@ -16,7 +16,7 @@ from PIL import Image
 
 from bench.identify import BATCH, COMPONENTS, LABELS, write_projections
 from bronze.tables import IMAGES
-from fruits.query.sql import TABLES
+from fruits.catalog import TABLES
 from gold.tables import EXPLAINED_VARIANCE, MODELS
 from lakehouse.tables import delta
 from lakehouse.tables.delta import Lake

@@ -12,8 +12,8 @@ from bronze.photograph import Limits
 from bronze.tables import IMAGES, QUARANTINE, TABLES
 from lakehouse.engine.port import Rows, Work
 from lakehouse.errors import StorageError
-from lakehouse.failpoint import reach
-from lakehouse.sync import follows, mark_follows, state
+from lakehouse.failpoint import crash_point
+from lakehouse.sync import is_in_sync_with, record_upstream, snapshot_id
 from lakehouse.tables import delta
 from lakehouse.workspace import Workspace
 
@@ -81,13 +81,13 @@ def run(workspace: Workspace) -> Summary:
     with engine.kept(list_photographs(engine, settings.source, rules, settings.readers, _FOLDERS)) as listing:
         seen = survey(engine, listing)
         upstream = f"{settings.source}: {seen.files} files {seen.fingerprint:x}; {_judgement(workspace)}"
-        if follows(lake, QUARANTINE, f"{upstream}; {state(lake, IMAGES)}"):
+        if is_in_sync_with(lake, QUARANTINE, f"{upstream}; {snapshot_id(lake, IMAGES)}"):
             return _nothing_new(workspace, seen)
         engine.prepare(seen.files - delta.count(lake, IMAGES))
         summary = _take(workspace, listing)
     # What could not be read, for a reason outside the file, is tried again though the listing stays the same.
     if summary["skipped"] == seen.skipped and not delta.any_row(lake, QUARANTINE, "reason", "unreadable"):
-        mark_follows(lake, QUARANTINE, f"{upstream}; {state(lake, IMAGES)}")
+        record_upstream(lake, QUARANTINE, f"{upstream}; {snapshot_id(lake, IMAGES)}")
     return summary
 
 
@@ -128,7 +128,7 @@ def _take(workspace: Workspace, listing: Rows) -> Summary:
     )
     with engine.kept(files) as kept:
         found = _counted(workspace, kept)
-        reach("bronze.found")
+        crash_point("bronze.found")
         return _ingest(workspace, found)
 
 
@@ -157,13 +157,13 @@ def _ingest(workspace: Workspace, found: _Found) -> Summary:
     lake, candidates = workspace.lake, found.count("new", "changed")
     ingest = _Ingest(delta.transaction_version(lake, IMAGES, _BATCH) + 1, datetime.now(UTC), [])
     inserted, replaced = _write_images(workspace, found, ingest)
-    reach("bronze.images-written")
+    crash_point("bronze.images-written")
     held_back, broken = _hold_back(workspace, found, ingest) if inserted < candidates else (0, 0)
-    reach("bronze.quarantine-written")
+    crash_point("bronze.quarantine-written")
     removed = _remove(workspace, found)
-    reach("bronze.removed")
+    crash_point("bronze.removed")
     _finish_batch(workspace, ingest.batch)
-    reach("bronze.batch-numbered")
+    crash_point("bronze.batch-numbered")
     return Summary(
         discovered=found.count("new", "changed", "unchanged", "skipped"),
         ingested=inserted + replaced,

@@ -18,9 +18,9 @@ from lakehouse.arrow import pc
 from lakehouse.background import Background
 from lakehouse.engine.port import Rows
 from lakehouse.errors import SettingsError
-from lakehouse.failpoint import reach
+from lakehouse.failpoint import crash_point
 from lakehouse.models.registry import Fit, Version, check_sha256
-from lakehouse.sync import bring_up, follows, state
+from lakehouse.sync import is_in_sync_with, snapshot_id, sync_table
 from lakehouse.tables import delta
 from lakehouse.tables.delta import Lake
 from lakehouse.workspace import Workspace
@@ -80,9 +80,9 @@ def run(workspace: Workspace) -> Summary:
     if reason and _can_be_fitted(covered, scaler):
         workspace.registry.open()
         spectrum = fit_spectrum(covered.moments.under(*scaler.arrays))
-        reach("gold.fitted")
+        crash_point("gold.fitted")
         version = _register(workspace, spectrum, scaler, covered, reason)
-        reach("gold.registered")
+        crash_point("gold.registered")
     elif version is None or version.tags["scaler_version"] != str(scaler.version.number):
         workspace.progress.say("A PCA needs at least two photographs that differ; gold waits until there are more.")
         return _nothing(workspace)
@@ -94,7 +94,7 @@ def run(workspace: Workspace) -> Summary:
     _calibrate(workspace, version, scaler)
     if version != champion:
         workspace.registry.set_champion(version)
-        reach("gold.champion-moved")
+        crash_point("gold.champion-moved")
     return Summary(
         projected=projected,
         removed=removed,
@@ -245,10 +245,10 @@ def _record(workspace: Workspace, version: Version, spectrum: Spectrum, scaler: 
     lake = workspace.lake
     if version.number > (delta.maximum(lake, EXPLAINED_VARIANCE, "pca_version") or 0):
         delta.write_small(spectrum_rows(version, spectrum), lake, EXPLAINED_VARIANCE, mode="append")
-    reach("gold.explained-variance-written")
+    crash_point("gold.explained-variance-written")
     if version.number > (delta.maximum(lake, MODELS, "pca_version") or 0):
         delta.write_small(model_row(version, spectrum, scaler), lake, MODELS, mode="append")
-    reach("gold.models-written")
+    crash_point("gold.models-written")
 
 
 def _calibrate(workspace: Workspace, version: Version, scaler: Scaler) -> None:
@@ -264,11 +264,11 @@ def _calibrate(workspace: Workspace, version: Version, scaler: Scaler) -> None:
     registry.log_metrics(version, metrics)
     with tempfile.TemporaryDirectory() as folder:
         registry.log_figures(version, write_label_plots(rows, delta.count(lake, PROJECTIONS), Path(folder)))
-    reach("gold.accuracy-logged")
+    crash_point("gold.accuracy-logged")
     pca = registry.arrays(version)
     projector = Projector(*scaler.arrays, pca["mean"], pca["components"])
     delta.write_small(to_row(version.number, projector, calibration, rows.num_rows), lake, CALIBRATIONS, mode="append")
-    reach("gold.calibrations-written")
+    crash_point("gold.calibrations-written")
 
 
 def _sample(lake: Lake) -> pa.Table:
@@ -287,8 +287,8 @@ def _sample(lake: Lake) -> pa.Table:
 def _write_projections(workspace: Workspace, version: Version) -> tuple[int, int]:
     """Bring `gold.projections` to this PCA and to `silver.scaled`; returns how many were projected, and removed."""
     lake, engine = workspace.lake, workspace.engine
-    upstream = f"{state(lake, SCALED, FEATURES)} by {PCA} {version.number}"
-    if follows(lake, PROJECTIONS, upstream):
+    upstream = f"{snapshot_id(lake, SCALED, FEATURES)} by {PCA} {version.number}"
+    if is_in_sync_with(lake, PROJECTIONS, upstream):
         return 0, 0
     pca = workspace.registry.arrays(version)
 
@@ -303,6 +303,6 @@ def _write_projections(workspace: Workspace, version: Version) -> tuple[int, int
         )
 
     same, number = ["sha256", "scaler_version"], ("pca_version", version.number)
-    made = bring_up(engine, lake, PROJECTIONS, SCALED, projected, same=same, version=number, follows=upstream)
-    reach("gold.projections-written")
+    made = sync_table(engine, lake, PROJECTIONS, SCALED, projected, same=same, version=number, follows=upstream)
+    crash_point("gold.projections-written")
     return made

@@ -47,7 +47,7 @@ die: Callable[[], None] = _kill
 """What happens at the point; a test that lives in the same process puts an exception here."""
 
 
-def reach(point: str) -> None:
+def crash_point(point: str) -> None:
     """Die here, if the environment names this point."""
     assert point in POINTS, point
     if os.environ.get(VARIABLE) == point:

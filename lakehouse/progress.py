@@ -14,7 +14,7 @@ class Progress(Protocol):
         """Show one line that should be read."""
 
 
-class Silence:
+class NullProgress:
     """Shows nothing."""
 
     def stage(self, name: str, total: int) -> Callable[[int], None]:  # noqa: ARG002 - the protocol's

@@ -204,7 +204,7 @@ def _explain(error: ValidationError, sources: Mapping[str, str], model: type[Bas
         where = sources.get(key, "the settings")
         name = ".".join(str(part) for part in problem["loc"])
         if problem["type"] == "extra_forbidden":
-            lines.append(f"`{key}` in {where} is no setting. Settings are: {', '.join(model.model_fields)}.")
+            lines.append(f"Unknown setting `{key}` in {where}. Valid settings: {', '.join(model.model_fields)}.")
         elif problem["type"] == "value_error":
             lines.append(f"`{name}` in {where} is {problem['input']!r}: {problem['ctx']['error']}")
         else:

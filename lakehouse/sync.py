@@ -43,7 +43,7 @@ def difference(engine: Engine, upstream: Rows, downstream: Rows, key: str, same:
     )
 
 
-def bring_up(
+def sync_table(
     engine: Engine,
     lake: Lake,
     table: Table,
@@ -67,7 +67,7 @@ def bring_up(
         make: makes rows of the table from those rows of the upstream whose keys are among the given ones; None: all.
         same: the columns of both whose equality makes a row current.
         version: the table's column that names the model version, and the version wanted.
-        follows: what `follows` is to find there when this is done.
+        follows: what `is_in_sync_with` is to find there when this is done.
     """
     column, number = version
     marks = {FOLLOWS: follows}
@@ -87,25 +87,25 @@ def bring_up(
         if deletes:
             gone = engine.sql(f"SELECT {key} FROM changes WHERE change = 'delete'", changes=changes)
             removed = engine.delete(gone, table, marks)
-    mark_follows(lake, table, follows)
+    record_upstream(lake, table, follows)
     return inserts + updates, removed
 
 
-def state(lake: Lake, *tables: Table) -> str:
+def snapshot_id(lake: Lake, *tables: Table) -> str:
     """Names the present content of tables: the id and version of each. Equal names, equal rows."""
     handles = [delta.existing(lake, table) for table in tables]
     return " ".join(f"{handle.metadata().id}@{handle.version()}" for handle in handles)
 
 
-def follows(lake: Lake, table: Table, upstream: str) -> bool:
+def is_in_sync_with(lake: Lake, table: Table, upstream: str) -> bool:
     """Whether a table's newest commit says that it follows this upstream: their difference is known to be empty."""
     return delta.metadata(lake, table).get(FOLLOWS) == upstream
 
 
-def mark_follows(lake: Lake, table: Table, upstream: str) -> None:
-    """Say in a commit without data that a table follows this upstream; any later commit takes the word back.
+def record_upstream(lake: Lake, table: Table, upstream: str) -> None:
+    """Say in a commit without data that a table follows this upstream; any later commit invalidates the record.
 
     No checkpoint: it can be lost, or never written, and costs only the time to find the same empty difference again.
     """
-    if not follows(lake, table, upstream):
+    if not is_in_sync_with(lake, table, upstream):
         delta.write_metadata(lake, table, {FOLLOWS: upstream})

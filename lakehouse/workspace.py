@@ -5,9 +5,9 @@ from functools import cached_property
 
 from lakehouse.engine import open_engine
 from lakehouse.engine.port import Engine
-from lakehouse.guard import unguarded
+from lakehouse.guard import no_check
 from lakehouse.models.registry import Registry
-from lakehouse.progress import Progress, Silence
+from lakehouse.progress import NullProgress, Progress
 from lakehouse.settings import Settings
 from lakehouse.tables.delta import Lake
 
@@ -16,11 +16,11 @@ class Workspace:
     """One run's view of the platform; what takes long to open is opened when it is first asked for."""
 
     def __init__(
-        self, settings: Settings, progress: Progress | None = None, guard: Callable[[], None] = unguarded
+        self, settings: Settings, progress: Progress | None = None, guard: Callable[[], None] = no_check
     ) -> None:
         """Take the settings; opens nothing yet. `guard` is called before each commit, and may forbid it."""
         self.settings = settings
-        self.progress = progress or Silence()
+        self.progress = progress or NullProgress()
         self.lake = Lake(settings.lake, guard)
 
     @cached_property

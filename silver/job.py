@@ -13,9 +13,9 @@ from bronze.tables import TABLES as BRONZE_TABLES
 from lakehouse.background import Background
 from lakehouse.engine.port import Engine, HistoryLostError, Rows, Work, WorkerKilledError
 from lakehouse.errors import SettingsError
-from lakehouse.failpoint import reach
+from lakehouse.failpoint import crash_point
 from lakehouse.models.registry import Fit, Version
-from lakehouse.sync import bring_up, difference, follows, mark_follows, state
+from lakehouse.sync import difference, is_in_sync_with, record_upstream, snapshot_id, sync_table
 from lakehouse.tables import delta
 from lakehouse.workspace import Workspace
 from silver.encoders import encoder_module
@@ -73,9 +73,9 @@ def run(workspace: Workspace, encoder: Encoder, pinned: int | None = None) -> Su
     """
     delta.create(workspace.lake, (*BRONZE_TABLES, *TABLES))
     featurized, copied, removed = _follow_images(workspace, encoder)
-    reach("silver.features-written")
+    crash_point("silver.features-written")
     moments = update_moments(workspace, encoder.feature_version, encoder.dimension)
-    reach("silver.moments-written")
+    crash_point("silver.moments-written")
     scaled, scaler, reason = rescale(workspace, moments, pinned)
     return Summary(
         featurized=featurized,
@@ -100,7 +100,7 @@ def rescale(workspace: Workspace, covered: Covered, pinned: int | None) -> tuple
     scaled = _write_scaled(workspace, scaler)
     if scaler.version != workspace.registry.champion(SCALER):
         workspace.registry.set_champion(scaler.version)
-        reach("silver.champion-moved")
+        crash_point("silver.champion-moved")
     return scaled, scaler.version.number, reason
 
 
@@ -110,16 +110,16 @@ def rescale(workspace: Workspace, covered: Covered, pinned: int | None) -> tuple
 def _follow_images(workspace: Workspace, encoder: Encoder) -> tuple[int, int, int]:
     """Bring `silver.features` to `bronze.images`; returns how many were computed, copied and removed."""
     lake = workspace.lake
-    upstream = f"{state(lake, IMAGES)} as {encoder.feature_version}"
-    if follows(lake, FEATURES, upstream):
+    upstream = f"{snapshot_id(lake, IMAGES)} as {encoder.feature_version}"
+    if is_in_sync_with(lake, FEATURES, upstream):
         return 0, 0, 0
     engine = workspace.engine
     changes = difference(engine, _wanted(engine, encoder), _there(engine), "path", ["sha256", "feature_version"])
     with engine.kept(changes) as changed, engine.kept(with_action(engine, changed, _there(engine), encoder)) as rows:
         work = _counted(engine, rows)
-        reach("silver.found")
+        crash_point("silver.found")
         made = _write_features(workspace, encoder, work)
-    mark_follows(lake, FEATURES, upstream)
+    record_upstream(lake, FEATURES, upstream)
     return made
 
 
@@ -192,12 +192,12 @@ def _write_features(workspace: Workspace, encoder: Encoder, work: _Work) -> tupl
     computed = copied = removed = 0
     if work.count("compute"):
         computed = _put(workspace, _computed(workspace, encoder, work, killed), work, "compute")
-        reach("silver.features-computed")
+        crash_point("silver.features-computed")
     if killed:
         _hold_back(workspace, pa.Table.from_batches(killed), computed)
     if work.count("copy"):
         copied = _put(workspace, _copied(engine, encoder, work), work, "copy")
-        reach("silver.features-copied")
+        crash_point("silver.features-copied")
     if work.count("delete"):  # last, so that the features of a moved image can be copied before
         removed = engine.delete(engine.sql("SELECT path FROM work WHERE action = 'delete'", work=work.rows), FEATURES)
     return computed, copied, removed
@@ -334,7 +334,7 @@ def _choose_scaler(workspace: Workspace, covered: Covered, pinned: int | None) -
     workspace.registry.open()
     found = workspace.registry.find(SCALER, _tags(covered))
     fitted = found or _register_scaler(workspace, _without_residue(workspace, covered), reason)
-    reach("silver.scaler-registered")
+    crash_point("silver.scaler-registered")
     again = champion is not None and fitted.number == champion.version.number
     return registered_scaler(workspace.registry, fitted), None if again else reason
 
@@ -343,9 +343,9 @@ def _pinned_scaler(workspace: Workspace, covered: Covered, number: int) -> Scale
     version = workspace.registry.version(SCALER, number)
     if version is None or version.tags["feature_version"] != covered.feature_version:
         raise SettingsError(
-            f"The champion is pinned to a PCA that needs {SCALER} version {number}, which is "
-            + (f"of the features {version.tags['feature_version']}" if version else "not in the registry")
-            + f"; the lake's are {covered.feature_version}. Release it: `fruits rollback --unpin`."
+            f"The pinned PCA needs {SCALER} version {number}, "
+            + (f"of the features {version.tags['feature_version']}" if version else "which is not in the registry")
+            + f"; the lake has the features {covered.feature_version}. Unpin it: `fruits rollback --unpin`."
         )
     scaler = registered_scaler(workspace.registry, version)
     if reason := _why_not_standard(workspace, scaler, covered):
@@ -426,8 +426,8 @@ def _register_scaler(workspace: Workspace, covered: Covered, reason: str) -> Ver
 def _write_scaled(workspace: Workspace, scaler: Scaler) -> int:
     """Bring `silver.scaled` to this scaler and to the features; returns how many rows were scaled."""
     lake, number = workspace.lake, scaler.version.number
-    upstream = f"{state(lake, FEATURES)} by {SCALER} {number}"
-    if follows(lake, SCALED, upstream):
+    upstream = f"{snapshot_id(lake, FEATURES)} by {SCALER} {number}"
+    if is_in_sync_with(lake, SCALED, upstream):
         return 0
     engine = workspace.engine
 
@@ -436,6 +436,6 @@ def _write_scaled(workspace: Workspace, scaler: Scaler) -> int:
         return engine.map(engine.rows(FEATURES, FEATURE, among=among), scaling, SCALED.schema)
 
     version = ("scaler_version", number)
-    made, _ = bring_up(engine, lake, SCALED, FEATURES, scaled, same=["sha256"], version=version, follows=upstream)
-    reach("silver.scaled-written")
+    made, _ = sync_table(engine, lake, SCALED, FEATURES, scaled, same=["sha256"], version=version, follows=upstream)
+    crash_point("silver.scaled-written")
     return made

@@ -26,7 +26,8 @@ from sklearn.decomposition import PCA
 from sklearn.preprocessing import StandardScaler
 
 from bench.unknown import KNOWN, UNKNOWN, ask_about, read_photographs
-from fruits.query.sql import TABLES, answer
+from fruits.catalog import TABLES
+from fruits.query.sql import answer
 from gold.job import PCA as PCA_NAME
 from gold.tables import EXPLAINED_VARIANCE, PROJECTIONS
 from lakehouse.models.registry import Registry

@@ -13,11 +13,9 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-import bronze.tables
-import gold.tables
 import silver.job
-import silver.tables
-from fruits.operations.run import LAYERS, run_layers, take_through
+from fruits.catalog import TABLES
+from fruits.operations.run import LAYERS, run_layers, run_pipeline
 from gold.job import PCA
 from lakehouse import failpoint
 from lakehouse.failpoint import POINTS, VARIABLE
@@ -32,7 +30,6 @@ from tests.world import World
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-TABLES = (*bronze.tables.TABLES, *silver.tables.TABLES, *gold.tables.TABLES)
 # When it happened, and the numbers that Delta and MLflow give: a commit or a run more is no difference.
 PASSING = {"ingested_at", "quarantined_at", "fitted_at", "run_id", "features_version", "scaler_sha256", "pca_sha256"}
 
@@ -63,7 +60,7 @@ class Killable(World):
     def run(self, engine: str = "local") -> None:
         """Run all layers in this process."""
         workspace = Workspace(self.settings(engine))
-        take_through(workspace, LAYERS, lambda: silver.job.prepare_encoder(workspace).get())
+        run_pipeline(workspace, LAYERS, lambda: silver.job.prepare_encoder(workspace).get())
         workspace.close()
 
     def run_struck(self, point: str, engine: str) -> None:

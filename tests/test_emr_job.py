@@ -20,7 +20,7 @@ import silver.job
 from fruits.emr.code import code_files, upload
 from fruits.emr.request import spark_submit
 from fruits.emr.settings import load_emr_settings, on_cluster
-from fruits.operations.run import LAYERS, take_through
+from fruits.operations.run import LAYERS, run_pipeline
 from lakehouse.engine.spark import jars
 from lakehouse.settings import Settings, load_settings
 from lakehouse.storage import aws, write_file
@@ -194,5 +194,5 @@ def test_tables_are_those_of_a_run_on_a_folder(
     """Bytes, labels, features, models and projections, whatever the store and however many processes."""
     local = Workspace(load_settings(images=str(folder), lake=str(tmp_path / "lake"), weights=weights))
     model = silver.job.prepare_encoder(local)
-    take_through(local, LAYERS, model.get)
+    run_pipeline(local, LAYERS, model.get)
     assert_same(rows(Lake(LAKE), f"{ROOT}/"), rows(local.lake, f"file://{folder}/"))

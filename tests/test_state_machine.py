@@ -27,7 +27,7 @@ import gold.tables
 import silver.tables
 from fruits.operations.forget import forget
 from fruits.operations.rollback import roll_back, unpin
-from fruits.operations.run import LAYERS, take_through
+from fruits.operations.run import LAYERS, run_pipeline
 from gold.job import PCA
 from lakehouse import failpoint
 from lakehouse.settings import load_settings
@@ -258,7 +258,7 @@ class Lakehouse(RuleBasedStateMachine):
         if self.removed == "delete":
             self.images = {name: content for name, content in self.images.items() if name in self.files}
         workspace = self._workspace(**changes)
-        summary = take_through(workspace, LAYERS, lambda: STUB)["bronze"]
+        summary = run_pipeline(workspace, LAYERS, lambda: STUB)["bronze"]
         outcomes = ("ingested", "unchanged", "quarantined", "skipped")
         assert summary["discovered"] == sum(summary[outcome] for outcome in outcomes) == len(self.files)
         self._assert_one_version()

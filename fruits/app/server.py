@@ -84,7 +84,7 @@ def make_app(known: KnownLake, settings: Settings, host: str) -> Guard:
 
     @app.exception_handler(Exception)
     async def fail(_: Request, __: Exception) -> Response:  # uvicorn prints the traceback
-        return JSONResponse({"error": "That went wrong here, and not by your doing. The terminal says why."}, 500)
+        return JSONResponse({"error": "Internal server error; the server's log says why."}, 500)
 
     for path, name in _FILES.items():
         app.add_api_route(path, _page(name))

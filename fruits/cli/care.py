@@ -49,6 +49,6 @@ def doctor(
     if shape == Format.json:
         print_json([vars(finding) for finding in findings])
     else:
-        rows = [(one.name, "ok" if one.ok else "mend", f"{one.found} {one.advice}") for one in findings]
+        rows = [(one.name, "ok" if one.ok else "FAIL", f"{one.found} {one.advice}") for one in findings]
         print_table(["", "", "found"], rows)
     raise typer.Exit(0 if all(finding.ok for finding in findings) else 1)

@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 
 import silver.job
-from bronze.tables import IMAGES, QUARANTINE
-from fruits.operations.writing import writing
-from gold.tables import PROJECTIONS
+from bronze.tables import IMAGES
+from fruits.catalog import OF_PHOTOGRAPHS
+from fruits.operations.writing import exclusive_workspace
 from lakehouse.errors import NotHeldError
-from lakehouse.failpoint import reach
+from lakehouse.failpoint import crash_point
 from lakehouse.settings import Settings
 from lakehouse.storage import exists, list_files, read_file, remove_file
 from lakehouse.storage.uri import absolute_uri, is_s3, local_path
@@ -18,9 +18,7 @@ from lakehouse.tables import delta
 from lakehouse.tables.erase import contents_held, erase_files, erase_history
 from lakehouse.workspace import Workspace
 from silver.fitted import read_moments
-from silver.tables import FEATURES, MOMENTS, SCALED
-
-TABLES = (IMAGES, QUARANTINE, FEATURES, SCALED, PROJECTIONS)
+from silver.tables import MOMENTS
 
 
 @dataclass
@@ -57,23 +55,23 @@ def forget(settings: Settings, names: Sequence[str]) -> Forgotten:
         LeaseHeldError: another process writes to the lake; nothing was changed.
     """
     paths = sorted({absolute_uri(name) for name in names})
-    with writing(settings) as workspace:
+    with exclusive_workspace(settings) as workspace:
         contents = _contents(workspace, paths)
         _refuse_copies(workspace, paths, contents)
         done = Forgotten(paths, contents=len(contents))
         _delete_rows(workspace, done)
-        reach("forget.rows-deleted")
+        crash_point("forget.rows-deleted")
         _update_moments(workspace)
-        reach("forget.moments-updated")
+        crash_point("forget.moments-updated")
         # Two moments in a row differ by the features of what came or went between them.
         if delta.open_table(workspace.lake, MOMENTS) is not None:
             done.files[MOMENTS.name] = erase_history(workspace.lake, MOMENTS)
         done.artifacts = _erase_artifacts(workspace, paths, contents)
         # Last, for by these files a call after a crash knows what to erase.
-        for table in TABLES:
+        for table in OF_PHOTOGRAPHS:
             if delta.open_table(workspace.lake, table) is not None:
                 done.files[table.name] = erase_files(workspace.lake, table, paths, contents)
-                reach("forget.files-erased")
+                crash_point("forget.files-erased")
     done.originals = [path for path in paths if exists(path)]
     return done
 
@@ -81,7 +79,7 @@ def forget(settings: Settings, names: Sequence[str]) -> Forgotten:
 def _contents(workspace: Workspace, paths: Sequence[str]) -> list[str]:
     """The SHA-256 of all that these paths ever held."""
     held: dict[str, set[str]] = {}
-    for table in TABLES:
+    for table in OF_PHOTOGRAPHS:
         if delta.open_table(workspace.lake, table) is not None:
             for path, contents in contents_held(workspace.lake, table, paths).items():
                 held.setdefault(path, set()).update(contents)
@@ -110,7 +108,7 @@ def _refuse_copies(workspace: Workspace, paths: Sequence[str], contents: Sequenc
 
 def _delete_rows(workspace: Workspace, done: Forgotten) -> None:
     lake = workspace.lake
-    for table in TABLES:
+    for table in OF_PHOTOGRAPHS:
         if delta.open_table(lake, table) is None:
             continue
         done.rows[table.name] = 0

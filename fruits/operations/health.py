@@ -7,9 +7,9 @@ import gold.job
 import silver.job
 from bronze.reasons import Reason
 from bronze.tables import IMAGES, QUARANTINE
+from fruits.catalog import TABLES
 from fruits.operations.run import pinned_scaler
-from fruits.operations.writing import writing
-from fruits.query.sql import TABLES
+from fruits.operations.writing import exclusive_workspace
 from gold.job import PCA
 from gold.tables import PROJECTIONS
 from lakehouse.errors import LakehouseError
@@ -58,7 +58,7 @@ def repair(settings: Settings) -> list[str]:
         done.append("Removed an abandoned lease.")
     if all(finding.ok for finding in examine_lake(settings)):
         return done
-    with writing(settings) as workspace:
+    with exclusive_workspace(settings) as workspace:
         covered = read_moments(workspace.lake)
         if covered is not None:
             scaled, scaler, _ = silver.job.rescale(workspace, covered, pinned_scaler(workspace))
@@ -89,7 +89,7 @@ def _lake(settings: Settings) -> Finding:
 def _writer(settings: Settings) -> Finding:
     holder = open_lease(settings.lake).holder()
     if holder is None:
-        return Finding("writer", True, "nobody writes")
+        return Finding("writer", True, "no active writer")
     until = f", until {holder.expires:%Y-%m-%d %H:%M:%S} UTC unless renewed" if holder.expires else ""
     return Finding("writer", True, f"{holder.name} since {holder.since:%Y-%m-%d %H:%M:%S} UTC{until}")
 

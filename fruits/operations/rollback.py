@@ -6,7 +6,7 @@ from typing import Any
 import gold.job
 import silver.job
 from fruits.operations.run import pinned_scaler
-from fruits.operations.writing import writing
+from fruits.operations.writing import exclusive_workspace
 from gold.job import PCA
 from lakehouse.errors import SettingsError
 from lakehouse.models.registry import Version
@@ -25,7 +25,7 @@ def roll_back(settings: Settings, number: int) -> Mapping[str, Any]:
         TamperedModelError: an artifact is not the one that was registered; nothing was changed.
     """
     # A rollback names its version: what the settings say about fitting is for runs.
-    with writing(settings.model_copy(update={"refit": "auto"})) as workspace:
+    with exclusive_workspace(settings.model_copy(update={"refit": "auto"})) as workspace:
         covered, version = _checked(workspace, number)
         workspace.registry.pin(version)
         scaled, scaler, _ = silver.job.rescale(workspace, covered, pinned_scaler(workspace))
@@ -35,7 +35,7 @@ def roll_back(settings: Settings, number: int) -> Mapping[str, Any]:
 
 def unpin(settings: Settings) -> int | None:
     """Let the next run decide again; returns the version that was pinned, None where none was."""
-    with writing(settings) as workspace:
+    with exclusive_workspace(settings) as workspace:
         pinned = workspace.registry.pinned(PCA)
         workspace.registry.release(PCA)
     return pinned.number if pinned else None

@@ -5,12 +5,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import bronze.job
-import bronze.tables
 import gold.job
-import gold.tables
 import silver.job
-import silver.tables
-from fruits.operations.writing import writing
+from fruits.catalog import BY_LAYER
+from fruits.operations.writing import exclusive_workspace
 from gold.job import PCA
 from lakehouse.engine import chosen_engine
 from lakehouse.errors import SettingsError
@@ -19,8 +17,7 @@ from lakehouse.workspace import Workspace
 from silver.encoders import encoder_module
 from silver.encoders.base import Encoder
 
-LAYERS = ("bronze", "silver", "gold")
-_TABLES = {"bronze": bronze.tables.TABLES, "silver": silver.tables.TABLES, "gold": gold.tables.TABLES}
+LAYERS = tuple(BY_LAYER)
 Summary = dict[str, Mapping[str, Any]]
 
 
@@ -40,7 +37,7 @@ def run_layers(settings: Settings, layers: Sequence[str] = LAYERS) -> Summary:
         settings.source  # noqa: B018 - says that no folder was named before anything is started
     if "silver" in layers:
         encoder_module(settings.encoder)  # likewise, that there is no such encoder
-    with writing(settings) as workspace:
+    with exclusive_workspace(settings) as workspace:
         if "silver" in layers:
             prepared = silver.job.prepare_encoder(workspace)  # goes on while photographs are found
 
@@ -48,7 +45,7 @@ def run_layers(settings: Settings, layers: Sequence[str] = LAYERS) -> Summary:
             _prepare_fit(workspace)
             return prepared.get()
 
-        return take_through(workspace, layers, encoder)
+        return run_pipeline(workspace, layers, encoder)
 
 
 def _prepare_fit(workspace: Workspace) -> None:
@@ -61,7 +58,7 @@ def _prepare_fit(workspace: Workspace) -> None:
         gold.job.prepare_fit()
 
 
-def take_through(workspace: Workspace, layers: Sequence[str], encoder: Callable[[], Encoder]) -> Summary:
+def run_pipeline(workspace: Workspace, layers: Sequence[str], encoder: Callable[[], Encoder]) -> Summary:
     """Run layers in a workspace; `encoder` is asked for when silver begins."""
     engine = workspace.engine
     started, already = time.perf_counter(), engine.start_seconds
@@ -78,7 +75,7 @@ def take_through(workspace: Workspace, layers: Sequence[str], encoder: Callable[
             pinned_scaler(workspace)
             summary[layer] = gold.job.run(workspace)
         if workspace.settings.register_tables:
-            engine.register(_TABLES[layer])
+            engine.register(BY_LAYER[layer])
         seconds[layer] = time.perf_counter() - begun - (engine.start_seconds - start)
     seconds = {"start": engine.start_seconds - already, **seconds, "total": time.perf_counter() - started}
     summary["seconds"] = {key: round(value, 2) for key, value in seconds.items()}

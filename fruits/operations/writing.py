@@ -5,14 +5,14 @@ from contextlib import contextmanager
 
 from fruits.console import bars
 from lakehouse.engine.port import CancelledError
-from lakehouse.failpoint import reach
+from lakehouse.failpoint import crash_point
 from lakehouse.lease import open_lease
 from lakehouse.settings import Settings
 from lakehouse.workspace import Workspace
 
 
 @contextmanager
-def writing(settings: Settings) -> Iterator[Workspace]:
+def exclusive_workspace(settings: Settings) -> Iterator[Workspace]:
     """Hold the lake's lease while the block runs, and show its progress.
 
     Raises:
@@ -23,7 +23,7 @@ def writing(settings: Settings) -> Iterator[Workspace]:
         lease = open_lease(settings.lake, on_lost=lambda _: workspace.cancel())
         workspace = Workspace(settings, progress, lease.check)
         with lease:
-            reach("run.lease-held")
+            crash_point("run.lease-held")
             try:
                 yield workspace
             except CancelledError:

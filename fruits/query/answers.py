@@ -42,7 +42,7 @@ def answer_format(name: str | None, output: Path | None) -> str:
         which = f"--format is {name!r}" if name else f"The format of {output} is not known by its name"
         raise SettingsError(f"{which}; it is one of {', '.join(FORMATS)}.")
     if wanted == PARQUET and output is None:
-        raise SettingsError("Parquet is no text: name the file that it goes to, as `--output answer.parquet`.")
+        raise SettingsError("Parquet is binary: name a file for it, as `--output answer.parquet`.")
     if wanted == SqlFormat.table and output is not None:
         raise SettingsError(f"A table is for the eye: write {output} with --format csv, json or parquet.")
     return wanted

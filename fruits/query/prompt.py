@@ -9,9 +9,10 @@ from prompt_toolkit.document import Document
 from prompt_toolkit.history import FileHistory
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 
+from fruits.catalog import TABLES
 from fruits.console import ERR, OUT, print_table
 from fruits.query.answers import SqlFormat, show_answer
-from fruits.query.sql import TABLES, Session, statements
+from fruits.query.sql import Session, statements
 from lakehouse.errors import LakehouseError, SettingsError
 from lakehouse.tables import delta
 from lakehouse.tables.table import Table
@@ -59,7 +60,7 @@ def converse(session: Session, shape: SqlFormat) -> None:
         except EOFError:
             return
         except KeyboardInterrupt:
-            ERR.print("Given up.", style="dim")
+            ERR.print("Cancelled.", style="dim")
         except LakehouseError as error:
             ERR.print(str(error), style="red", soft_wrap=True)
 

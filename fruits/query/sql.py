@@ -10,9 +10,7 @@ from typing import TypeVar
 import duckdb
 import pyarrow as pa
 
-import bronze.tables
-import gold.tables
-import silver.tables
+from fruits.catalog import TABLES
 from lakehouse.errors import LakehouseError, SettingsError
 from lakehouse.storage.uri import is_s3
 from lakehouse.tables import delta
@@ -20,7 +18,6 @@ from lakehouse.tables.delta import Lake
 from lakehouse.tables.history import AsOf, check_readable, version_as_of
 from lakehouse.tables.table import Table
 
-TABLES = (*bronze.tables.TABLES, *silver.tables.TABLES, *gold.tables.TABLES)
 _ROWS = 2048  # a batch; of photographs' content that is a few megabytes
 T = TypeVar("T")
 

@@ -15,8 +15,8 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from lakehouse.background import Background
-from lakehouse.failpoint import reach
-from lakehouse.guard import unguarded
+from lakehouse.failpoint import crash_point
+from lakehouse.guard import no_check
 from lakehouse.models.artifact import Arrays, arrays_of, digest, read_arrays, read_artifact
 from lakehouse.models.records import Fit, Model, Version, check_sha256
 from lakehouse.models.snapshot import ABSENT, Snapshot, fingerprint, read_snapshot, write_snapshot
@@ -36,7 +36,7 @@ class Registry:
     """The models of one lake in one MLflow tracking store."""
 
     def __init__(
-        self, tracking_uri: str | None, experiment: str, folder: str, guard: Callable[[], None] = unguarded
+        self, tracking_uri: str | None, experiment: str, folder: str, guard: Callable[[], None] = no_check
     ) -> None:
         """Name the tracking store; where none is named, the lake's own: SQLite and artifacts in `folder`, path or URI.
 
@@ -135,7 +135,7 @@ class Registry:
         if found is not None:
             return found
         logged = self._mlflow().log(name, fit)
-        reach("registry.logged")
+        crash_point("registry.logged")
         self._guard()
         version = self._mlflow().register(logged)
         self._publish("registry.registered")
@@ -176,7 +176,7 @@ class Registry:
         """Let others see a change, and keep what is recorded now. Who dies in between leaves a stale snapshot."""
         self._opened_store().publish()
         if point is not None:
-            reach(point)
+            crash_point(point)
         if self._tracking_uri is None:
             self._ask(keep=True)
 
@@ -190,7 +190,7 @@ class Registry:
         if self._tracking_uri is not None:
             return self._mlflow().model(name)
         # Only a writer mends what is stale: who reads changes nothing in a lake.
-        snapshot = self._fresh() or self._ask(keep=self._guard is not unguarded)
+        snapshot = self._fresh() or self._ask(keep=self._guard is not no_check)
         return snapshot.models.get(name, Model())
 
     def _fresh(self) -> Snapshot | None:
@@ -236,7 +236,7 @@ class Registry:
 
     def _prepare(self) -> None:
         known = None if self._tracking_uri is not None else self._fresh()
-        if known is None or (not known.models and self._guard is not unguarded):
+        if known is None or (not known.models and self._guard is not no_check):
             self.open()
 
     def _opened_store(self) -> TrackingStore:

@@ -19,7 +19,7 @@ from deltalake.transaction import AddAction, RemoveAction
 
 from lakehouse.arrow import pc
 from lakehouse.errors import ForeignTableError
-from lakehouse.guard import unguarded
+from lakehouse.guard import no_check
 from lakehouse.storage import aws, list_files, open_file
 from lakehouse.storage.uri import is_s3, local_path
 from lakehouse.tables.staged import StagedFiles, conformed
@@ -39,7 +39,7 @@ class Lake:
     """
 
     uri: str
-    guard: Callable[[], None] = field(default=unguarded, compare=False, repr=False)
+    guard: Callable[[], None] = field(default=no_check, compare=False, repr=False)
 
     def path(self, table: Table) -> str:
         """The folder of a table, as Spark and delta-rs name it."""

@@ -55,7 +55,7 @@ def version_as_of(lake: Lake, table: Table, as_of: AsOf) -> int:
     if not known:
         first = _moment(min(commit["timestamp"] for commit in commits))
         raise SettingsError(
-            f"{table.name} is known from {first:%Y-%m-%dT%H:%M:%S.%fZ} on, and not as it was {_told(as_of)}."
+            f"{table.name} has no version {_told(as_of)}; its oldest commit is of {first:%Y-%m-%dT%H:%M:%S.%fZ}."
         )
     return max(int(commit["version"]) for commit in known)
 

@@ -26,7 +26,7 @@ from bronze.photograph import Limits
 from lakehouse.engine import open_engine
 from lakehouse.engine.port import Engine
 from lakehouse.errors import StorageError
-from lakehouse.progress import Silence
+from lakehouse.progress import NullProgress
 from lakehouse.settings import load_settings
 from lakehouse.storage import list_files
 from lakehouse.storage.base import FileStatus
@@ -50,7 +50,7 @@ def opened(tmp_path: Path) -> Iterator[Opening]:
 
     def open_one(name: str) -> Engine:
         settings = load_settings(lake=str(tmp_path / "lake"), engine=name, spark_local=SMALL_SESSION)
-        engines.append(open_engine(settings, Lake(settings.lake), Silence()))
+        engines.append(open_engine(settings, Lake(settings.lake), NullProgress()))
         return engines[-1]
 
     yield open_one

@@ -2,11 +2,11 @@
 
 import pytest
 
-from lakehouse.progress import Silence
+from lakehouse.progress import NullProgress
 
 
 def test_silence_shows_nothing(capfd: pytest.CaptureFixture[str]) -> None:
     """What is used where nobody looks."""
-    Silence().stage("photographs read", 1)(1)
-    Silence().say("hello")
+    NullProgress().stage("photographs read", 1)(1)
+    NullProgress().say("hello")
     assert capfd.readouterr() == ("", "")

@@ -91,7 +91,7 @@ def test_option_goes_over_environment_goes_over_file(tmp_path: Path, monkeypatch
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("treshold: 0.9", r"`treshold` in .*mine\.yaml is no setting\. Settings are: .*threshold"),
+        ("treshold: 0.9", r"Unknown setting `treshold` in .*mine\.yaml\. Valid settings: .*threshold"),
         ("threshold: high", r"`threshold` in .*mine\.yaml is 'high': .*number"),
         ("threshold: 1.5", r"`threshold` in .*mine\.yaml is 1\.5: .*less than or equal to 1"),
         ("readers: 0", r"`readers` in .*mine\.yaml is 0: .*greater than or equal to 1"),
@@ -106,7 +106,7 @@ def test_option_goes_over_environment_goes_over_file(tmp_path: Path, monkeypatch
         ("images: https://example.org", r"`images` in .*mine\.yaml is 'https:.*the scheme https:// is not supported"),
         ("lake: ''", r"`lake` in .*mine\.yaml is '': .*name is needed"),
         ("lake:", r"`lake` in .*mine\.yaml is None: .*string"),
-        ("1: 2", r"`1` in .*mine\.yaml is no setting"),
+        ("1: 2", r"Unknown setting `1` in .*mine\.yaml"),
     ],
 )
 def test_wrong_line_of_a_file_is_named_with_key_file_value_and_what_is_allowed(
@@ -119,7 +119,7 @@ def test_wrong_line_of_a_file_is_named_with_key_file_value_and_what_is_allowed(
 
 def test_every_wrong_key_is_named_at_once(tmp_path: Path) -> None:
     """Two mistakes cost one run, not two."""
-    with pytest.raises(SettingsError, match=r"(?s)`readers` .*\n`tresh` "):
+    with pytest.raises(SettingsError, match=r"(?s)`readers` .*\nUnknown setting `tresh` "):
         load_settings(write(tmp_path / "mine.yaml", "tresh: 1\nreaders: 0\n"))
 
 

@@ -9,9 +9,9 @@ import pytest
 
 from lakehouse.engine import open_engine
 from lakehouse.engine.port import Engine, Rows
-from lakehouse.progress import Silence
+from lakehouse.progress import NullProgress
 from lakehouse.settings import load_settings
-from lakehouse.sync import bring_up, difference, follows, mark_follows, state
+from lakehouse.sync import difference, is_in_sync_with, record_upstream, snapshot_id, sync_table
 from lakehouse.tables import delta
 from lakehouse.tables.delta import Lake
 from lakehouse.tables.table import Table
@@ -48,7 +48,7 @@ def opened(lake: Lake) -> Iterator[Opening]:
 
     def open_one(name: str) -> Engine:
         settings = load_settings(lake=lake.uri, engine=name, spark_local=SMALL_SESSION)
-        engines.append(open_engine(settings, lake, Silence()))
+        engines.append(open_engine(settings, lake, NullProgress()))
         return engines[-1]
 
     yield open_one
@@ -77,10 +77,10 @@ def cook(engine: Engine, lake: Lake, recipe: int) -> tuple[tuple[int, int], set[
         cooked.update(engine.arrow(fruit)["path"].to_pylist())
         return engine.sql("SELECT path, sha256, CAST(:recipe AS BIGINT) AS recipe FROM f", {"recipe": recipe}, f=fruit)
 
-    upstream = state(lake, FRUIT)
+    upstream = snapshot_id(lake, FRUIT)
     version = ("recipe", recipe)
-    counts = bring_up(engine, lake, JAM, FRUIT, make, same=["sha256"], version=version, follows=upstream)
-    assert follows(lake, JAM, upstream)
+    counts = sync_table(engine, lake, JAM, FRUIT, make, same=["sha256"], version=version, follows=upstream)
+    assert is_in_sync_with(lake, JAM, upstream)
     return counts, cooked
 
 
@@ -201,16 +201,16 @@ def test_last_commit_of_the_difference_says_what_the_table_follows(engine: Engin
 
 def test_table_follows_until_either_side_is_written(engine: Engine, lake: Lake) -> None:
     """The word that there is no difference is of one upstream, and any later commit takes it back."""
-    assert not follows(lake, JAM, "fruit@3")
-    mark_follows(lake, JAM, "fruit@3")
+    assert not is_in_sync_with(lake, JAM, "fruit@3")
+    record_upstream(lake, JAM, "fruit@3")
     before = version(lake)
-    mark_follows(lake, JAM, "fruit@3")
+    record_upstream(lake, JAM, "fruit@3")
     assert version(lake) == before
-    assert follows(lake, JAM, "fruit@3")
-    assert not follows(lake, JAM, "fruit@4")
-    named = state(lake, JAM)
+    assert is_in_sync_with(lake, JAM, "fruit@3")
+    assert not is_in_sync_with(lake, JAM, "fruit@4")
+    named = snapshot_id(lake, JAM)
     engine.append(
         engine.of(table({**dict.fromkeys(("path", "sha256"), TEXT), "recipe": pa.int64()}, ("a", "1", 7))), JAM
     )
-    assert not follows(lake, JAM, "fruit@3")
-    assert state(lake, JAM) != named
+    assert not is_in_sync_with(lake, JAM, "fruit@3")
+    assert snapshot_id(lake, JAM) != named

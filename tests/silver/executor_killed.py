@@ -16,7 +16,7 @@ import pyspark
 from numpy.typing import NDArray
 
 from bronze.photograph import decode
-from fruits.operations.run import LAYERS, take_through
+from fruits.operations.run import LAYERS, run_pipeline
 from lakehouse.engine.spark import jars
 from lakehouse.engine.spark.session import spark_session
 from lakehouse.settings import Settings, load_settings
@@ -88,6 +88,6 @@ if __name__ == "__main__":
     os.environ["SPARK_HOME"] = home
     settings = cluster_settings(images, lake)
     workspace = Workspace(settings)
-    summary = take_through(workspace, LAYERS, lambda: encoder(calls, 0.15))
+    summary = run_pipeline(workspace, LAYERS, lambda: encoder(calls, 0.15))
     print(json.dumps(summary))
     spark_session(settings).stop()

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from fruits.operations.run import LAYERS, Summary, take_through
+from fruits.operations.run import LAYERS, Summary, run_pipeline
 from lakehouse.engine.spark import jars
 from lakehouse.settings import load_settings
 from lakehouse.tables import delta
@@ -102,7 +102,7 @@ def test_killed_executor_costs_its_tasks_and_nothing_else(
     os.kill(executor, signal.SIGKILL)
     assert driver.calls < PHOTOGRAPHS
 
-    take_through(workspace, LAYERS, lambda: executor_killed.encoder(str(tmp_path / "undisturbed"), 0))
+    run_pipeline(workspace, LAYERS, lambda: executor_killed.encoder(str(tmp_path / "undisturbed"), 0))
     undisturbed = tables(Path(workspace.settings.lake.removeprefix("file://")))
     assert len(undisturbed["gold.projections"]) == PHOTOGRAPHS
 

@@ -9,7 +9,7 @@ import pytest
 import bronze.job
 import silver.job
 from lakehouse.errors import SettingsError
-from lakehouse.progress import Silence
+from lakehouse.progress import NullProgress
 from lakehouse.tables import delta
 from lakehouse.tables.table import Table
 from lakehouse.workspace import Workspace
@@ -21,7 +21,7 @@ from tests.conftest import add_photographs, photograph
 from tests.stub import CountingEncoder, stub_features
 
 
-class Told(Silence):
+class Told(NullProgress):
     """A progress that keeps what it is told to say."""
 
     def __init__(self) -> None:

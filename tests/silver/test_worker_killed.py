@@ -14,7 +14,7 @@ from bronze.tables import IMAGES, QUARANTINE
 from lakehouse.engine.local.engine import FEW
 from lakehouse.engine.port import SHARE_ROWS, FunctionError, WorkerKilledError
 from lakehouse.errors import LakehouseError
-from lakehouse.progress import Silence
+from lakehouse.progress import NullProgress
 from lakehouse.tables import delta
 from lakehouse.tables.table import Table
 from lakehouse.workspace import Workspace
@@ -28,7 +28,7 @@ PHOTOGRAPHS = 2 * SHARE_ROWS + 12
 """More than this process computes itself: three shares."""
 
 
-class Told(Silence):
+class Told(NullProgress):
     """A progress that keeps what it is told to say."""
 
     def __init__(self) -> None:

@@ -12,7 +12,7 @@ import boto3  # type: ignore[import-untyped]
 import pytest
 from moto.ec2.models.route_tables import RouteTable
 
-from fruits.operations.run import LAYERS, take_through
+from fruits.operations.run import LAYERS, run_pipeline
 from lakehouse.settings import load_settings
 from lakehouse.workspace import Workspace
 from silver.encoders.base import Encoder
@@ -37,7 +37,7 @@ def photographs(tmp_path: Path) -> Path:
 def lake(encoder: Encoder, photographs: Path, tmp_path: Path) -> Path:
     """What a run leaves: moto's clusters run nothing, so it is put where theirs would have written it."""
     workspace = Workspace(load_settings(images=str(photographs), lake=str(tmp_path / "lake"), weights="untrained"))
-    take_through(workspace, LAYERS, lambda: encoder)
+    run_pipeline(workspace, LAYERS, lambda: encoder)
     return tmp_path / "lake"
 
 

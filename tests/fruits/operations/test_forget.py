@@ -15,7 +15,7 @@ import pytest
 
 from bronze.tables import IMAGES, QUARANTINE
 from fruits.operations.forget import forget, told
-from fruits.operations.run import LAYERS, take_through
+from fruits.operations.run import LAYERS, run_pipeline
 from gold.tables import PROJECTIONS
 from lakehouse.errors import NotHeldError
 from lakehouse.failpoint import POINTS, VARIABLE
@@ -70,9 +70,9 @@ def make_world(folder: Path, engine: str) -> World:
     add_photographs(world.photographs, "Kiwi", range(5, 10))
     for content in (SECRET, SECRET[:-5], SECOND):
         secret.write_bytes(content)
-        take_through(workspace_of(world, engine if content is SECOND else "local"), LAYERS, lambda: ENCODER)
+        run_pipeline(workspace_of(world, engine if content is SECOND else "local"), LAYERS, lambda: ENCODER)
     refit = workspace_of(world, "local", refit="always")
-    take_through(refit, LAYERS, lambda: ENCODER)
+    run_pipeline(refit, LAYERS, lambda: ENCODER)
     # A run that died has left a file of its own.
     (orphan,) = [Path(name) for name in delta.data_files(refit.lake, FEATURES)][:1]
     orphan.with_name("orphan.parquet").write_bytes(orphan.read_bytes())
@@ -160,7 +160,7 @@ def test_forgotten_photograph_is_in_no_file_of_the_lake(
     assert_forgotten(workspace, world, path)
     with pytest.raises(NotHeldError, match="does not hold"):
         forget(workspace.settings, [str(secret)])
-    assert take_through(workspace_of(world, engine), LAYERS, lambda: ENCODER)["gold"]["images"] == 10
+    assert run_pipeline(workspace_of(world, engine), LAYERS, lambda: ENCODER)["gold"]["images"] == 10
     assert_forgotten(workspace, world, path)
 
 
@@ -181,7 +181,7 @@ def test_forgetting_killed_there_is_finished_by_the_same_call(
 def test_photograph_in_quarantine_is_forgotten_and_an_original_is_named(workspace: Workspace, secret: Path) -> None:
     """What is still on the disk is the user's to delete: it would be taken up again."""
     secret.write_bytes(SECRET[:100])
-    take_through(workspace, LAYERS, lambda: ENCODER)
+    run_pipeline(workspace, LAYERS, lambda: ENCODER)
     assert delta.count(workspace.lake, QUARANTINE) == 1
     done = forget(workspace.settings, [str(secret)])
     assert done.rows[QUARANTINE.name] == 1
@@ -194,7 +194,7 @@ def test_file_that_never_was_a_photograph_is_forgotten(workspace: Workspace, wor
     """It has no content in any layer: there is but the row in quarantine."""
     broken = world.photographs / "Apple" / "broken.png"
     broken.write_bytes(b"no photograph")
-    take_through(workspace, LAYERS, lambda: ENCODER)
+    run_pipeline(workspace, LAYERS, lambda: ENCODER)
     broken.unlink()
     done = forget(workspace.settings, [str(broken)])
     assert (done.contents, done.rows[QUARANTINE.name]) == (0, 1)
@@ -207,7 +207,7 @@ def test_copy_under_another_name_and_a_stranger_are_refused_before_anything_chan
     """The same bytes elsewhere must be named too; a path that never was in the lake is an error."""
     copy = world.photographs / "Kiwi" / "copy.png"
     copy.write_bytes(SECOND)
-    take_through(workspace, LAYERS, lambda: ENCODER)
+    run_pipeline(workspace, LAYERS, lambda: ENCODER)
     before = delta.existing(workspace.lake, IMAGES).version()
     with pytest.raises(NotHeldError, match=rf"The same bytes are held under file://{copy} too"):
         forget(workspace.settings, [str(secret)])

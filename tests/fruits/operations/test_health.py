@@ -8,7 +8,7 @@ import pytest
 from deltalake import DeltaTable
 
 from fruits.operations.health import Finding, examine_lake, repair
-from fruits.operations.run import LAYERS, take_through
+from fruits.operations.run import LAYERS, run_pipeline
 from gold.job import PCA
 from gold.tables import PROJECTIONS
 from lakehouse.errors import LeaseHeldError
@@ -24,7 +24,7 @@ from tests.conftest import add_photographs
 def whole(workspace: Workspace, photographs: Path, encoder: Encoder) -> Workspace:
     """A lake after a run."""
     add_photographs(photographs, "Apple", range(5))
-    take_through(workspace, LAYERS, lambda: encoder)
+    run_pipeline(workspace, LAYERS, lambda: encoder)
     return workspace
 
 
@@ -37,7 +37,7 @@ def test_whole_lake_is_well_and_repair_does_nothing(whole: Workspace) -> None:
     """Nothing is written, and nobody said to write."""
     findings = {finding.name: finding.found for finding in examine_lake(whole.settings)}
     assert findings["rows"] == "5 images, 5 with features, 5 scaled, 5 projected"
-    assert findings["writer"] == "nobody writes"
+    assert findings["writer"] == "no active writer"
     before = delta.existing(whole.lake, PROJECTIONS).version()
     assert repair(whole.settings) == []
     assert delta.existing(whole.lake, PROJECTIONS).version() == before
@@ -59,7 +59,7 @@ def test_champion_and_projections_that_disagree_are_brought_together(whole: Work
     """As after a run that died before the alias moved, and whose lake was then left to its readers."""
     add_photographs(Path(whole.settings.source.removeprefix("file://")), "Kiwi", range(5, 9))
     again = Workspace(whole.settings.model_copy(update={"refit": "always"}))
-    assert take_through(again, LAYERS, lambda: encoder)["gold"]["pca_version"] == 2
+    assert run_pipeline(again, LAYERS, lambda: encoder)["gold"]["pca_version"] == 2
     first = whole.registry.version(PCA, 1)
     assert first is not None
     whole.registry.set_champion(first)

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from bronze.tables import IMAGES
-from fruits.query.sql import TABLES
+from fruits.catalog import TABLES
 from gold.tables import PROJECTIONS
 from lakehouse.engine.port import SHARE_ROWS
 from lakehouse.tables import delta

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 from fruits.operations.rollback import roll_back, unpin
-from fruits.operations.run import LAYERS, take_through
+from fruits.operations.run import LAYERS, run_pipeline
 from fruits.query.models import list_models
 from gold.job import PCA
 from gold.tables import PROJECTIONS
 from lakehouse.errors import SettingsError, TamperedModelError
-from lakehouse.progress import Silence
+from lakehouse.progress import NullProgress
 from lakehouse.settings import Settings, load_settings
 from lakehouse.tables import delta
 from lakehouse.tables.table import Table
@@ -46,7 +46,7 @@ Run = Callable[..., dict[str, Any]]
 def take(workspace: Workspace, encoder: Encoder, **changes: object) -> dict[str, Any]:
     """Take photographs through all layers under the workspace's settings, some of them changed."""
     changed = Workspace(workspace.settings.model_copy(update=changes), workspace.progress)
-    return take_through(changed, LAYERS, lambda: encoder)  # type: ignore[return-value]
+    return run_pipeline(changed, LAYERS, lambda: encoder)  # type: ignore[return-value]
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +105,7 @@ def test_pinned_version_stays_until_it_is_released(workspace: Workspace, run: Ru
     roll_back(workspace.settings, 1)
     told: list[str] = []
 
-    class Told(Silence):
+    class Told(NullProgress):
         def say(self, message: str) -> None:
             told.append(message)
 
@@ -149,7 +149,7 @@ def test_rollback_that_cannot_be_is_refused_before_anything_changes(workspace: W
 def test_rollback_to_other_features_is_refused(workspace: Workspace, run: Run, encoder: Encoder) -> None:
     """A PCA means nothing to features of other weights."""
     other = Encoder("stub-r2", encoder.dimension, encoder.load)
-    take_through(Workspace(workspace.settings), LAYERS, lambda: other)
+    run_pipeline(Workspace(workspace.settings), LAYERS, lambda: other)
     with pytest.raises(SettingsError, match="was fitted on the features stub-r1; the lake holds stub-r2"):
         roll_back(workspace.settings, 1)
 

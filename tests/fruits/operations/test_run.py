@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from bronze.tables import IMAGES
-from fruits.operations.run import LAYERS, run_layers, take_through
-from fruits.operations.writing import writing
+from fruits.operations.run import LAYERS, run_layers, run_pipeline
+from fruits.operations.writing import exclusive_workspace
 from gold.tables import PROJECTIONS
 from lakehouse.engine.local.engine import FEW
 from lakehouse.errors import LeaseHeldError, LeaseLostError
@@ -58,15 +58,15 @@ def test_run_that_has_lost_its_lease_stops_before_its_next_commit(
 ) -> None:
     """Robbed between two layers: bronze's commits stand, silver makes none, and the next run goes on from there."""
     add_photographs(photographs, "Apple", range(5))
-    with writing(workspace.settings) as held:
-        take_through(held, ["bronze"], lambda: encoder)
+    with exclusive_workspace(workspace.settings) as held:
+        run_pipeline(held, ["bronze"], lambda: encoder)
         before = delta.existing(held.lake, IMAGES).version()
         (Path(held.lake.folder("lease.json"))).unlink()
         with pytest.raises(LeaseLostError, match="run again"):
-            take_through(held, ["silver", "gold"], lambda: encoder)
+            run_pipeline(held, ["silver", "gold"], lambda: encoder)
     assert delta.existing(workspace.lake, IMAGES).version() == before
     assert delta.open_table(workspace.lake, PROJECTIONS) is None
-    take_through(workspace, LAYERS, lambda: encoder)
+    run_pipeline(workspace, LAYERS, lambda: encoder)
     assert delta.count(workspace.lake, PROJECTIONS) == 5
 
 
@@ -92,11 +92,11 @@ def test_engine_is_stopped_while_it_works_for_a_lost_lease(
         "fruits.operations.writing.open_lease", lambda lake, on_lost: open_lease(lake, ttl=1.0, on_lost=on_lost)
     )
     settings = workspace.settings.model_copy(update={"engine": engine_name, "processes": 2})
-    take_through(workspace, ["bronze"], lambda: encoder)
+    run_pipeline(workspace, ["bronze"], lambda: encoder)
     workspace.close()
     robbing = Encoder("slow-r1", 8, LoadRobbing(Path(workspace.lake.folder("lease.json"))))
-    with pytest.raises(LeaseLostError, match="run again"), writing(settings) as held:
-        take_through(held, ["silver"], lambda: robbing)
+    with pytest.raises(LeaseLostError, match="run again"), exclusive_workspace(settings) as held:
+        run_pipeline(held, ["silver"], lambda: robbing)
     assert local_workers(os.getpid()) == []
     assert delta.count(workspace.lake, FEATURES) == 0
 
@@ -127,7 +127,7 @@ def test_every_photograph_is_one_row_also_in_a_lake_whose_name_looks_like_a_patt
     shutil.copy(tracking_store, folder)
     for added, total in ((12, 12), (0, 12), (3, 15)):
         add_photographs(photographs, "Apple", range(total - added, total))
-        take_through(workspace, LAYERS, lambda: encoder)
+        run_pipeline(workspace, LAYERS, lambda: encoder)
         held = {one.name: len(delta.existing(workspace.lake, one).to_pyarrow_table()) for one in PER_PHOTOGRAPH}
         assert held == dict.fromkeys(held, total)
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([name.removesuffix("/lake"), "photographs"])

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from fruits.operations.run import LAYERS, take_through
+from fruits.operations.run import LAYERS, run_pipeline
 from fruits.operations.ui import serve_ui
 from fruits.query.compare import compare, show_comparison
 from gold.tables import MODELS
@@ -39,7 +39,7 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     for label, seeds in (("Apple", range(8)), ("Kiwi", range(8, 14))):
         add_photographs(folder / "photographs", label, seeds)
         workspace = Workspace(settings.model_copy(update={"refit": "always"}))
-        take_through(workspace, LAYERS, lambda: STUB)
+        run_pipeline(workspace, LAYERS, lambda: STUB)
         workspace.close()
     return settings
 

@@ -17,9 +17,10 @@ from prompt_toolkit.document import Document
 from prompt_toolkit.input import create_pipe_input
 from prompt_toolkit.output import DummyOutput
 
+from fruits.catalog import TABLES
 from fruits.query.answers import SqlFormat
 from fruits.query.prompt import Words, converse, is_whole
-from fruits.query.sql import TABLES, Session
+from fruits.query.sql import Session
 from lakehouse.errors import LakehouseError
 from lakehouse.tables import delta
 from lakehouse.tables.delta import Lake
@@ -175,7 +176,7 @@ def test_ctrl_c_ends_a_query_and_not_the_session(terminal: Terminal) -> None:
     terminal.type("SELECT count(*) FROM range(10000000) a, range(1000000) b WHERE hash(a.range + b.range) = 3;\r")
     time.sleep(1)
     terminal.type(CTRL_C)
-    terminal.expect("Given up.")
+    terminal.expect("Cancelled.")
     terminal.type("SELECT 40 + 2 AS n;\r")
     terminal.expect("42")
     terminal.expect("fruits>")

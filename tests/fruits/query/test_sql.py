@@ -10,12 +10,13 @@ import pyarrow as pa
 import pytest
 
 import bronze.tables
+from fruits.catalog import TABLES
 from fruits.query.answers import SqlFormat, print_answer
-from fruits.query.sql import TABLES, answer
+from fruits.query.sql import answer
 from gold.tables import EXPLAINED_VARIANCE, MODELS
 from lakehouse.engine import open_engine
 from lakehouse.errors import LakehouseError, SettingsError
-from lakehouse.progress import Silence
+from lakehouse.progress import NullProgress
 from lakehouse.settings import load_settings
 from lakehouse.tables import delta
 from lakehouse.tables.delta import Lake
@@ -56,7 +57,7 @@ def test_every_table_can_be_asked(lake: Lake, table: Table) -> None:
 
 def test_rows_that_were_merged_are_rows_like_others(lake: Lake, engine_name: str) -> None:
     """With the change feed on, Spark's MERGE writes files with one more column, `_change_type`: it is none of ours."""
-    engine = open_engine(load_settings(lake=lake.uri, engine=engine_name), lake, Silence())
+    engine = open_engine(load_settings(lake=lake.uri, engine=engine_name), lake, NullProgress())
     for rows in ({1: 0.75, 2: 0.25}, {2: 0.5, 3: 0.5}):
         fits = [{"pca_version": version, "threshold": threshold} for version, threshold in rows.items()]
         engine.merge(engine.of(pa.Table.from_pylist(fits, schema=MODELS.schema)), MODELS)

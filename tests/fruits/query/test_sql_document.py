@@ -12,11 +12,12 @@ import pyarrow as pa
 import pytest
 
 from bronze.tables import IMAGES, QUARANTINE
-from fruits.query.sql import TABLES, Session, answer
+from fruits.catalog import TABLES
+from fruits.query.sql import Session, answer
 from gold.pca import Spectrum, components_needed, fit_pca, fit_spectrum
 from gold.tables import EXPLAINED_VARIANCE, MODELS, PROJECTIONS
 from lakehouse.engine import open_engine
-from lakehouse.progress import Silence
+from lakehouse.progress import NullProgress
 from lakehouse.settings import load_settings
 from lakehouse.tables import delta
 from lakehouse.tables.delta import Lake
@@ -140,7 +141,7 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Lake:
 def sparks(spark: "SparkSession", lake: Lake) -> "Iterator[SparkSession]":
     """Spark, with the lake's tables in its catalog, as `register_tables` enters them; Delta's own reader reads them."""
     drop(spark)
-    open_engine(load_settings(lake=lake.uri, engine="spark"), lake, Silence()).register(TABLES)
+    open_engine(load_settings(lake=lake.uri, engine="spark"), lake, NullProgress()).register(TABLES)
     yield spark
     drop(spark)
 

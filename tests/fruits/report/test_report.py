@@ -16,7 +16,8 @@ from sklearn.preprocessing import StandardScaler
 
 from bronze.photograph import Limits, salvage
 from bronze.tables import IMAGES, QUARANTINE
-from fruits.query.sql import TABLES, answer, connect
+from fruits.catalog import TABLES
+from fruits.query.sql import answer, connect
 from fruits.report import write_report
 from fruits.report.contents import gather
 from fruits.report.neighbours import compare
@@ -29,7 +30,7 @@ from gold.likeness import find_centroids
 from gold.tables import EXPLAINED_VARIANCE, MODELS, PROJECTIONS
 from lakehouse.errors import LakehouseError, StorageError
 from lakehouse.models.registry import Fit, Registry
-from lakehouse.progress import Silence
+from lakehouse.progress import NullProgress
 from lakehouse.settings import Settings
 from lakehouse.tables import delta
 from lakehouse.tables.delta import Lake
@@ -101,7 +102,7 @@ def lake(settings: Settings) -> Lake:
 
 def page_of(settings: Settings) -> str:
     """The report on the lake of these settings."""
-    return make_page(gather(settings, Silence()))
+    return make_page(gather(settings, NullProgress()))
 
 
 def cells(page: str, caption: str) -> list[list[str]]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from fruits.query.sql import TABLES
+from fruits.catalog import TABLES
 from fruits.report import write_report
 from lakehouse.settings import load_settings
 from lakehouse.tables import delta

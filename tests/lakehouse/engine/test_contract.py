@@ -23,7 +23,7 @@ from lakehouse.engine.port import (
     Work,
 )
 from lakehouse.errors import LakehouseError, LeaseLostError
-from lakehouse.progress import Silence
+from lakehouse.progress import NullProgress
 from lakehouse.settings import load_settings
 from lakehouse.tables import delta
 from lakehouse.tables.delta import Lake
@@ -374,7 +374,7 @@ def test_lake_may_lie_in_a_folder_with_an_odd_name(tmp_path: Path, engine_name: 
     lake = Lake(f"file://{tmp_path}/{name}/lake")
     delta.create(lake, [FRUIT])
     settings = load_settings(engine=engine_name).model_copy(update={"lake": lake.uri})
-    engine = open_engine(settings, lake, Silence())
+    engine = open_engine(settings, lake, NullProgress())
     engine.append(engine.of(many(4)), FRUIT)
     engine.append(engine.of(many(4, 4)), FRUIT)
     engine.merge(engine.of(fruit(("fruit 000001", "x", 7), ("new", "y", 8))), FRUIT)

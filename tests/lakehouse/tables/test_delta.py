@@ -16,7 +16,7 @@ import silver.tables
 from lakehouse.engine import open_engine
 from lakehouse.engine.port import Counts, Engine
 from lakehouse.errors import ForeignTableError, LeaseLostError
-from lakehouse.progress import Silence
+from lakehouse.progress import NullProgress
 from lakehouse.settings import load_settings
 from lakehouse.tables import delta
 from lakehouse.tables.delta import Lake
@@ -42,7 +42,7 @@ def opened(lake: Lake) -> Iterator[Opening]:
 
     def open_one(name: str) -> Engine:
         settings = load_settings(lake=lake.uri, engine=name, spark_local=SMALL_SESSION)
-        engines.append(open_engine(settings, lake, Silence()))
+        engines.append(open_engine(settings, lake, NullProgress()))
         return engines[-1]
 
     yield open_one

@@ -10,7 +10,7 @@ from lakehouse.engine.local import scan
 from lakehouse.engine.local.engine import LocalEngine
 from lakehouse.engine.local.share import cut
 from lakehouse.engine.port import SHARE_BYTES, SHARE_ROWS, Work
-from lakehouse.progress import Silence
+from lakehouse.progress import NullProgress
 from lakehouse.tables import delta, staged
 from lakehouse.tables.delta import Lake
 from tests.lakehouse.engine.fruit import FRUIT, fruit, held, many
@@ -26,7 +26,7 @@ def wide(count: int, size: int, first: int = 0) -> pa.Table:
 @pytest.fixture
 def engine(lake: Lake) -> LocalEngine:
     """A local engine."""
-    return LocalEngine(lake, Silence(), 2)
+    return LocalEngine(lake, NullProgress(), 2)
 
 
 def test_row_groups_and_files_are_bounded_by_bytes(

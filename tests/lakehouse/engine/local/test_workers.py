@@ -113,11 +113,11 @@ from pathlib import Path
 from lakehouse.tables.delta import Lake
 from lakehouse.engine.local.engine import LocalEngine
 from lakehouse.engine.port import Work
-from lakehouse.progress import Silence
+from lakehouse.progress import NullProgress
 from tests.lakehouse.engine.fruit import DOUBLED, FRUIT, Doubling, many
 
 folder, rows, dies = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3:]
-engine = LocalEngine(Lake(f"file://{folder}/lake"), Silence(), 2)
+engine = LocalEngine(Lake(f"file://{folder}/lake"), NullProgress(), 2)
 function = Doubling(folder, pause=0.02, dies=tuple(dies))
 made = engine.map(engine.of(many(rows)), function, DOUBLED, Work("doubled", rows, 0, on_killed=lambda row: None))
 made_of = {"path": "path", "batch": "twice"}

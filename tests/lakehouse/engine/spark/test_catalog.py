@@ -8,7 +8,7 @@ from pyspark.sql import SparkSession
 from lakehouse.engine import open_engine
 from lakehouse.engine.port import Engine
 from lakehouse.errors import ForeignTableError, SettingsError
-from lakehouse.progress import Silence
+from lakehouse.progress import NullProgress
 from lakehouse.settings import load_settings
 from lakehouse.tables import delta
 from lakehouse.tables.delta import Lake
@@ -20,7 +20,7 @@ def engine_on(lake: Lake, name: str = "spark") -> Engine:
     """An engine on a lake that has the table."""
     delta.create(lake, [FRUIT])
     settings = load_settings(lake=lake.uri, engine=name, spark_local=SMALL_SESSION)
-    return open_engine(settings, lake, Silence())
+    return open_engine(settings, lake, NullProgress())
 
 
 def test_registered_tables_answer_by_their_name_in_sparks_sql(spark: SparkSession, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from lakehouse.engine import open_engine
 from lakehouse.engine.port import CancelledError, Engine, FunctionError, HistoryLostError, Rows, Work, WorkerKilledError
 from lakehouse.engine.spark.failure import explained
 from lakehouse.errors import LakehouseError
-from lakehouse.progress import Silence
+from lakehouse.progress import NullProgress
 from lakehouse.settings import load_settings
 from lakehouse.tables.delta import Lake
 from tests.conftest import SMALL_SESSION
@@ -50,7 +50,7 @@ def reports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Reports:
 def engine(tmp_path: Path, spark: SparkSession) -> Iterator[Engine]:
     """A Spark engine; it needs no table here."""
     settings = load_settings(lake=str(tmp_path / "lake"), engine="spark", spark_local=SMALL_SESSION)
-    engine = open_engine(settings, Lake(settings.lake), Silence())
+    engine = open_engine(settings, Lake(settings.lake), NullProgress())
     yield engine
     engine.close()
 
@@ -102,10 +102,10 @@ def test_other_errors_are_not_explained_away(
 ) -> None:
     """A traceback is what a bug should leave."""
 
-    def fail(self: Silence, name: str, total: int) -> Callable[[int], None]:
+    def fail(self: NullProgress, name: str, total: int) -> Callable[[int], None]:
         raise error
 
-    monkeypatch.setattr(Silence, "stage", fail)
+    monkeypatch.setattr(NullProgress, "stage", fail)
     with pytest.raises(type(error)) as caught:
         engine.arrow(doubled(engine, Doubling(tmp_path)))
     assert caught.value is error

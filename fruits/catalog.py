@@ -1,0 +1,14 @@
+"""All tables, put together from the layers' own lists; nobody else keeps a list of tables."""
+
+import bronze.tables
+import gold.tables
+import silver.tables
+
+BY_LAYER = {"bronze": bronze.tables.TABLES, "silver": silver.tables.TABLES, "gold": gold.tables.TABLES}
+"""The tables of each layer, the layers in the order of their jobs."""
+
+TABLES = tuple(table for tables in BY_LAYER.values() for table in tables)
+"""All of them."""
+
+OF_PHOTOGRAPHS = tuple(table for table in TABLES if "path" in table.schema.names)
+"""Those whose rows name photographs, which can be erased."""
