@@ -27,6 +27,7 @@ os.environ["MLFLOW_SQLALCHEMYSTORE_POOLCLASS"] = "NullPool"
 Photograph = Callable[..., bytes]
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist looks for the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Give all tests of Spark to one process, which has the one session, and any other to that of its file."""
     for item in items:
