@@ -7,8 +7,8 @@ BIN := $(VENV)/bin
 # Byte code is written at set-up: without it TensorFlow, MLflow and scikit-learn take three times as long to import.
 UV = env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m uv
 
-# Two processes, of which one has the tests of Spark, and its one session; no other file is split between them.
-PARALLEL = -n 2 --dist loadgroup --no-loadscope-reorder
+# Two processes, of which one has the tests of Spark, and its one session (tests/conftest.py).
+PARALLEL = -n 2 --dist loadscope --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test soak bench bench-latency fmt lint setup setup-test lock check-lock clean

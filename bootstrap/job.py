@@ -3,7 +3,7 @@
 spark-submit /opt/fruits/job.py run --config /opt/fruits/settings.yaml
 """
 
-from fruits.__main__ import main
+from fruits.cli import main
 
 if __name__ == "__main__":
     main()

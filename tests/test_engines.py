@@ -90,7 +90,7 @@ class Life:
 
 
 @pytest.mark.parametrize("source", ["drawn", pytest.param("real", marks=pytest.mark.soak)])
-def test_tables_are_the_same_whichever_engine_computes_them(
+def test_tables_are_the_same_whether_spark_computes_them_or_not(
     source: str, drawn: Path, spark: "SparkSession", tmp_path: Path
 ) -> None:
     """After a first run, an increment, a refit and a rollback: by one, by the other, and by both in turn."""

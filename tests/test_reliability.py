@@ -162,7 +162,7 @@ PROMISES: list[Promise] = [
         "**Either engine.** The same rows from both, and either goes on where the other stopped or died.",
         (
             "lakehouse/engine/test_contract.py",
-            "test_engines.py::test_tables_are_the_same_whichever_engine_computes_them",
+            "test_engines.py::test_tables_are_the_same_whether_spark_computes_them_or_not",
             "test_crash.py::test_run_that_died_on_one_engine_is_finished_by_another",
         ),
         "one contract suite; a first run, an increment, a refit and a rollback by each and by both in turn",

@@ -332,7 +332,7 @@ def test_lake_holds_what_a_plain_model_says_for_hundreds_of_steps(machine: type[
 
 @pytest.mark.soak
 @pytest.mark.parametrize("engines", [("spark",), ("spark", "local")])
-def test_lake_holds_what_a_plain_model_says_on_other_engines(
+def test_lake_holds_what_a_plain_model_says_on_spark(
     machine: type[Lakehouse], spark: "SparkSession", engines: tuple[str, ...]
 ) -> None:
     """On Spark, and on both in turn: a hundred steps each."""

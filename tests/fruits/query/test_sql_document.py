@@ -190,7 +190,7 @@ def test_query_answers_the_same_in_duckdb_and_in_spark(lake: Lake, sparks: "Spar
     assert plain(rows) == [[but_for_rounding(value) for value in row] for row in theirs]
 
 
-def test_version_is_the_same_in_both(lake: Lake, sparks: "SparkSession") -> None:
+def test_version_is_the_same_in_duckdb_and_in_spark(lake: Lake, sparks: "SparkSession") -> None:
     """`--as-of 1` is Spark's `VERSION AS OF 1`: after the first of two fits."""
     found = Session(lake, 1).ask("SELECT pca_version, images FROM gold.models")
     assert found is not None

@@ -254,7 +254,7 @@ def test_other_programs_read_what_an_engine_wrote(opened: Opening, lake: Lake, e
 
 
 @pytest.mark.usefixtures("spark")
-def test_each_engine_goes_on_where_the_other_stopped(opened: Opening, lake: Lake) -> None:
+def test_spark_and_local_each_go_on_where_the_other_stopped(opened: Opening, lake: Lake) -> None:
     """Both write to one table in turn and read the same rows, instants of long ago to the microsecond among them."""
     local, spark = opened("local"), opened("spark")
     old, oldest = datetime(1999, 12, 31, 23, 59, 59, 123456, UTC), datetime(1970, 1, 1, tzinfo=UTC)
