@@ -28,6 +28,9 @@ os.environ["MLFLOW_SQLALCHEMYSTORE_POOLCLASS"] = "NullPool"
 Photograph = Callable[..., bytes]
 
 
+LONGEST = ("tests/test_crash.py", "tests/test_emr_job.py", "tests/lakehouse/lease/")
+
+
 class OneSession(LoadScopeScheduling):  # type: ignore[misc]
     """The tests of a file to one process, which has the file's fixtures; those of Spark to one, which has the session.
 
@@ -46,7 +49,11 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> OneSessio
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Refuse a test that uses Spark and does not say so in its name: it would start a second session."""
+    """Put what takes longest first, so that with two processes none of it is left to the end.
+
+    A test that uses Spark and does not say so in its name is refused: it would start a second session.
+    """
+    items.sort(key=lambda item: not item.nodeid.startswith(LONGEST))
     unsaid = [
         item.nodeid for item in items if "spark" in getattr(item, "fixturenames", ()) and "spark" not in item.nodeid
     ]

@@ -212,7 +212,9 @@ def packed(monkeypatch: pytest.MonkeyPatch, s3_objects: None) -> None:
     monkeypatch.setattr("moto.emrserverless.models.re", SimpleNamespace(match=lambda _, label: "emr-spark-8" in label))
     monkeypatch.setattr("moto.emrserverless.models.JOB_STATUS", "RUNNING")  # where a job begins: there, at its success
     monkeypatch.setattr("fruits.emr.run.environment", lambda files: b"packed " + files["settings.yaml"])
-    monkeypatch.setattr("fruits.emr.run.converted_model", lambda weights, folder: (f"{weights} {folder}", b""))
+    monkeypatch.setattr(
+        "silver.encoders.mobilenet.converted_model", lambda weights, folder: (f"{weights} {folder}", "")
+    )
 
 
 @pytest.fixture

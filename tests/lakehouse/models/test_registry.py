@@ -246,7 +246,7 @@ def test_run_that_dies_before_the_snapshot_is_written_leaves_a_stale_one(
             raise DiedError
 
     with monkeypatch.context() as patch:
-        patch.setattr("lakehouse.models.registry.reach", die)
+        patch.setattr("lakehouse.models.registry.crash_point", die)
         with pytest.raises(DiedError):
             open_registry().register(MODEL, fit(5))
     assert not is_fresh(folder)

@@ -65,7 +65,7 @@ def test_run_that_dies_before_it_publishes_has_changed_nothing(
             raise DiedError
 
     with monkeypatch.context() as patch:
-        patch.setattr("lakehouse.models.registry.reach", die)
+        patch.setattr("lakehouse.models.registry.crash_point", die)
         with pytest.raises(DiedError):
             Registry(None, "fruits", folder).register(MODEL, fit(3))
     assert s3.get_object(Bucket=bucket, Key="lake/mlflow/mlflow.db")["Body"].read() == before
