@@ -28,6 +28,7 @@ os.environ["MLFLOW_SQLALCHEMYSTORE_POOLCLASS"] = "NullPool"
 Photograph = Callable[..., bytes]
 
 
+BESIDE_SPARK = "tests/test_acceptance.py"  # one of its tests is of Spark, and its runs are not made twice
 LONGEST = ("tests/test_crash.py", "tests/test_emr_job.py", "tests/lakehouse/lease/")
 
 
@@ -39,7 +40,7 @@ class OneSession(LoadScopeScheduling):  # type: ignore[misc]
     """
 
     def _split_scope(self, nodeid: str) -> str:
-        return "spark" if "spark" in nodeid else nodeid.partition("::")[0]
+        return "spark" if "spark" in nodeid or nodeid.startswith(BESIDE_SPARK) else nodeid.partition("::")[0]
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -272,7 +272,7 @@ def test_photographs_of_a_label_that_is_not_known_are_unknown(first: Outcome, la
 
 
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
-def test_readers_without_spark_read_every_table(third: Outcome, table: delta.Table) -> None:
+def test_readers_without_java_read_every_table(third: Outcome, table: delta.Table) -> None:
     """DuckDB and delta-rs agree on every table, and none is empty."""
     columns, rows = answer(third.place.lake, f"SELECT * FROM {table.name}")
     assert columns == table.schema.names

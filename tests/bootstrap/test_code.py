@@ -108,7 +108,7 @@ def worker(tmp_path_factory: pytest.TempPathFactory, wheel: Path, python311: str
     return node
 
 
-def test_real_code_runs_with_the_clusters_pyspark(worker: Node) -> None:
+def test_real_code_runs_on_what_the_cluster_brings(worker: Node) -> None:
     """Everything a job imports is there once spark-submit adds PySpark, which is not installed itself."""
     spark = Path(pyspark.__file__).parents[1]
     (py4j,) = (Path(pyspark.__file__).parent / "python" / "lib").glob("py4j-*.zip")
