@@ -28,8 +28,9 @@ _status: list[int | str] = []
 def _leave() -> None:
     """End the process here where it ends by a status: to take apart all that was imported would take a second more."""
     if _status and isinstance(_status[0], int):
-        sys.stdout.flush()
-        sys.stderr.flush()
+        for stream in (sys.stdout, sys.stderr):
+            if stream is not None:  # as it is where it was closed before the command began, by cron or a daemon
+                stream.flush()
         os._exit(_status[0])
 
 

@@ -77,3 +77,13 @@ def test_result_that_cannot_be_written_is_no_success(options: Sequence[object]) 
     with Path("/dev/full").open("w") as full:
         command = [sys.executable, "-m", "fruits", "run", "--format", "json", *map(str, options)]
         assert subprocess.run(command, stdout=full, stderr=subprocess.DEVNULL).returncode != 0
+
+
+def test_closed_streams_are_no_error(options: Sequence[object], tmp_path: Path) -> None:
+    """As a daemon or cron may start the command: nothing can be said there, and the run succeeds in silence."""
+    said = tmp_path / "said"
+    command = f'exec "$0" -m fruits run "$@" >&- 2>{said}'
+    run = ["sh", "-c", command, sys.executable, *map(str, options)]
+    assert subprocess.run(run, check=False).returncode == 0
+    assert said.read_text() == ""
+    assert subprocess.run(["sh", "-c", 'exec "$0" -m fruits run "$@" >&- 2>&-', *run[3:]], check=False).returncode == 0
