@@ -128,8 +128,8 @@ class Identifier:
         if not rows or not models:
             raise NothingKnownError(f"Version {version} of the PCA is not calibrated yet: `fruits gold` does it.")
         projector, calibration = from_row(rows[0])
-        version_of_features = models[0]["feature_version"]
-        predict = module_of(version_of_features).reopen(version_of_features, lake.uri_of("models"))
+        feature_version = models[0]["feature_version"]
+        predict = module_of(feature_version).reopen(feature_version, lake.uri_of("models"))
         limits = Limits(settings.formats, settings.max_bytes, settings.max_pixels)
         return cls(version, read_projected(lake, len(projector.axes)), projector, calibration, predict, limits)
 

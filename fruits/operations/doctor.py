@@ -10,6 +10,7 @@ from lakehouse.settings import Settings
 from lakehouse.storage import exists, list_folders
 from lakehouse.user_folders import cache_folder
 from silver.encoders import encoder_module
+from silver.encoders.base import UNTRAINED
 
 _TRIPLE = {"pyspark": "4.1.1", "delta-spark": "4.2.0"}
 
@@ -57,6 +58,8 @@ def _jars(settings: Settings) -> Finding:
 
 def _weights(settings: Settings) -> Finding:
     uri = encoder_module(settings.encoder).weights_uri(settings.weights)
+    if uri is None and settings.weights != UNTRAINED:
+        return Finding("weights", True, f"none needed by the encoder {settings.encoder}")
     if uri is None:
         return Finding("weights", True, "untrained, as the setting `weights` wants it: the features mean nothing")
     if exists(uri):

@@ -10,6 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from fruits.identify.identifier import Identifier
+from fruits.operations.doctor import examine
 from fruits.operations.run import run_layers
 from gold.tables import MODELS
 from lakehouse.errors import SettingsError
@@ -69,6 +70,13 @@ def test_another_encoder_goes_all_the_way(brightness: None, tmp_path: Path, phot
     answer = Identifier.open(settings).identify(photograph(0))
     assert answer.neighbours[0].path.endswith("/Apple/0.png")
     assert answer.neighbours[0].distance == pytest.approx(0.0, abs=1e-3)
+
+
+def test_doctor_says_that_an_encoder_needs_no_weights(brightness: None, tmp_path: Path) -> None:
+    """Which is something else than a network without training."""
+    settings = load_settings(lake=str(tmp_path / "lake"), encoder="brightness")
+    found = {finding.name: finding for finding in examine(settings)}
+    assert (found["weights"].ok, found["weights"].found) == (True, "none needed by the encoder brightness")
 
 
 def test_unknown_encoder_is_named_with_those_that_there_are(tmp_path: Path) -> None:
