@@ -12,6 +12,7 @@ from itertools import islice
 import numpy as np
 import pyarrow as pa
 
+from bronze.reasons import Reason
 from lakehouse.arrow import as_numpy
 from lakehouse.engine.port import Batches, Engine, Given, Rows
 from lakehouse.storage import list_files, list_folders
@@ -33,7 +34,9 @@ LISTING = pa.schema(
 )
 """Files: `rule` says why one is passed over, and is null for a candidate; `fingerprint` is of all the other columns."""
 _ROWS_A_BATCH = 10_000
-_PROMPT = 0.0005  # seconds a file, with the folder as one: a disk takes a hundredth of that, a request several times it
+_SLOW = (
+    0.0005  # seconds a file, the folder counted as one: a disk takes a twentieth of that, a request several times it
+)
 
 _Row = tuple[str, str | None, str | None, int, int, str | None]
 
@@ -100,8 +103,9 @@ class Listing:
         for item in items:
             begun = time.perf_counter()
             batches = self._listed(item)
+            seconds = time.perf_counter() - begun  # before anybody takes them, and takes his time
             yield from batches
-            if time.perf_counter() - begun > _PROMPT * (1 + sum(batch.num_rows for batch in batches)):
+            if seconds > _SLOW * (1 + sum(batch.num_rows for batch in batches)):
                 break
         # Where each answer waits, others are asked for meanwhile. Where none does, threads would only wait for another.
         with ThreadPoolExecutor(self.threads) as pool:
@@ -196,12 +200,13 @@ def difference_of_files(
         change: new | changed | unchanged | skipped | gone,
         in_images, in_quarantine: whether that table holds the path.
     """
-    retried = [f"(reason = '{reason}' AND NOT contains(detail, :{reason}))" for reason in clauses]
+    retried = [f"reason = '{Reason.UNREADABLE}'"]
+    retried += [f"(reason = '{reason}' AND NOT contains(detail, :{reason}))" for reason in clauses]
     below = root.rstrip("/") + "/"
     return engine.sql(
         f"""
         WITH held AS (
-            SELECT path, length, modification_time, {" OR ".join(["reason = 'unreadable'", *retried])} AS retried
+            SELECT path, length, modification_time, {" OR ".join(retried)} AS retried
             FROM quarantine WHERE substr(path, 1, :length) = :below
         ), kept AS (
             SELECT path, length, modification_time FROM images WHERE substr(path, 1, :length) = :below

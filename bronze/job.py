@@ -9,6 +9,7 @@ import pyarrow as pa
 from bronze.discover import Rules, Survey, difference_of_files, list_photographs, survey
 from bronze.ingest import CANDIDATE, HeldBack, Photographs, killing
 from bronze.photograph import Limits
+from bronze.reasons import Reason
 from bronze.tables import IMAGES, QUARANTINE, TABLES
 from lakehouse.engine.port import Rows, Work
 from lakehouse.errors import StorageError
@@ -86,7 +87,7 @@ def run(workspace: Workspace) -> Summary:
         engine.prepare(seen.files - delta.count(lake, IMAGES))
         summary = _take(workspace, listing)
     # What could not be read, for a reason outside the file, is tried again though the listing stays the same.
-    if summary["skipped"] == seen.skipped and not delta.any_row(lake, QUARANTINE, "reason", "unreadable"):
+    if summary["skipped"] == seen.skipped and not delta.any_row(lake, QUARANTINE, "reason", Reason.UNREADABLE):
         record_upstream(lake, QUARANTINE, f"{upstream}; {snapshot_id(lake, IMAGES)}")
     return summary
 

@@ -12,9 +12,13 @@ import pytest
 from PIL import Image
 from xdist.scheduler import LoadScopeScheduling
 
+from lakehouse.engine import open_engine
+from lakehouse.engine.port import Engine
 from lakehouse.models.registry import make_database
 from lakehouse.models.tracking import open_store
+from lakehouse.progress import NullProgress
 from lakehouse.settings import Settings, load_settings
+from lakehouse.tables.delta import Lake
 from lakehouse.workspace import Workspace
 from silver.encoders.base import Encoder
 from tests.stub import STUB
@@ -26,6 +30,7 @@ if TYPE_CHECKING:
 os.environ["MLFLOW_SQLALCHEMYSTORE_POOLCLASS"] = "NullPool"
 
 Photograph = Callable[..., bytes]
+Opening = Callable[[str], Engine]
 
 
 BESIDE_SPARK = "tests/test_acceptance.py"  # one of its tests is of Spark, and its runs are not made twice
@@ -101,6 +106,21 @@ def engine_name(request: pytest.FixtureRequest) -> str:
     if name == "spark":
         request.getfixturevalue("spark")
     return name
+
+
+@pytest.fixture
+def opened(tmp_path: Path) -> Iterator[Opening]:
+    """Open engines by their names on the lake `lake` of this test's folder, Spark's where its session runs."""
+    engines = []
+
+    def open_one(name: str) -> Engine:
+        settings = load_settings(lake=str(tmp_path / "lake"), engine=name, spark_local=SMALL_SESSION)
+        engines.append(open_engine(settings, Lake(settings.lake), NullProgress()))
+        return engines[-1]
+
+    yield open_one
+    for engine in engines:
+        engine.close()
 
 
 @pytest.fixture

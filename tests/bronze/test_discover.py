@@ -3,7 +3,7 @@
 import os
 import pickle
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -23,39 +23,19 @@ from bronze.discover import (
     work_items,
 )
 from bronze.photograph import Limits
-from lakehouse.engine import open_engine
 from lakehouse.engine.port import Engine
 from lakehouse.errors import StorageError
-from lakehouse.progress import NullProgress
 from lakehouse.settings import load_settings
 from lakehouse.storage import list_files
 from lakehouse.storage.base import FileStatus
-from lakehouse.tables.delta import Lake
 from lakehouse.tables.table import INSTANT
-from tests.conftest import SMALL_SESSION
+from tests.conftest import Opening
 
 SPLITS = frozenset(load_settings().splits)
 RULES = Rules(SPLITS, load_settings().skip)
 CLAUSES = Limits(["JPEG"], 1000, 2000).clauses
 THEN = datetime(1999, 12, 31, 23, 59, 59, tzinfo=UTC)
 NOW = THEN + timedelta(microseconds=1)
-
-Opening = Callable[[str], Engine]
-
-
-@pytest.fixture
-def opened(tmp_path: Path) -> Iterator[Opening]:
-    """Open engines by their names; they need no table here."""
-    engines = []
-
-    def open_one(name: str) -> Engine:
-        settings = load_settings(lake=str(tmp_path / "lake"), engine=name, spark_local=SMALL_SESSION)
-        engines.append(open_engine(settings, Lake(settings.lake), NullProgress()))
-        return engines[-1]
-
-    yield open_one
-    for engine in engines:
-        engine.close()
 
 
 @pytest.fixture
@@ -298,9 +278,9 @@ def test_difference_of_files_says_what_must_be_read(opened: Opening, engine_name
         assert [row[name] for name in columns_of_the_file] == [file.get(name) for name in columns_of_the_file]
 
 
-@pytest.mark.parametrize(("prompt", "most"), [(0.0, 4), (60.0, 1)], ids=["slow", "at once"])
+@pytest.mark.parametrize(("slow", "most"), [(0.0, 4), (60.0, 1)], ids=["slow", "at once"])
 def test_folders_are_listed_side_by_side_where_they_answer_slowly(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, prompt: float, most: int
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, slow: float, most: int
 ) -> None:
     """As over a network, where each waits; on a disk several threads would wait for each other."""
     at_once: list[int] = []
@@ -315,7 +295,7 @@ def test_folders_are_listed_side_by_side_where_they_answer_slowly(
         now -= 1
 
     monkeypatch.setattr("bronze.discover.list_files", slowly)
-    monkeypatch.setattr("bronze.discover._PROMPT", prompt)
+    monkeypatch.setattr("bronze.discover._SLOW", slow)
     for name in "abcdef":
         (tmp_path / name).mkdir()
         (tmp_path / name / "1.png").write_bytes(b"")

@@ -1,21 +1,17 @@
 """Following an upstream: the difference is found, worked off under one model version, and remembered to be empty."""
 
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pytest
 
-from lakehouse.engine import open_engine
 from lakehouse.engine.port import Engine, Rows
-from lakehouse.progress import NullProgress
-from lakehouse.settings import load_settings
 from lakehouse.sync import difference, is_in_sync_with, record_upstream, snapshot_id, sync_table
 from lakehouse.tables import delta
 from lakehouse.tables.delta import Lake
 from lakehouse.tables.table import Table
-from tests.conftest import SMALL_SESSION
+from tests.conftest import Opening
 
 FRUIT = Table(
     name="garden.fruit",
@@ -30,8 +26,6 @@ JAM = Table(
     statistics=("path", "recipe"),
 )
 
-Opening = Callable[[str], Engine]
-
 
 @pytest.fixture
 def lake(tmp_path: Path) -> Lake:
@@ -39,21 +33,6 @@ def lake(tmp_path: Path) -> Lake:
     lake = Lake(f"file://{tmp_path}/lake")
     delta.create(lake, [FRUIT, JAM])
     return lake
-
-
-@pytest.fixture
-def opened(lake: Lake) -> Iterator[Opening]:
-    """Open engines on the lake by their names."""
-    engines = []
-
-    def open_one(name: str) -> Engine:
-        settings = load_settings(lake=lake.uri, engine=name, spark_local=SMALL_SESSION)
-        engines.append(open_engine(settings, lake, NullProgress()))
-        return engines[-1]
-
-    yield open_one
-    for engine in engines:
-        engine.close()
 
 
 @pytest.fixture

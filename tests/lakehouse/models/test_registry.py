@@ -440,13 +440,6 @@ def test_prepare_opens_mlflow_only_for_who_will_need_it(
 # ---- S3 -------------------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def on_s3(bucket: str, s3: Any, tracking_store: Path) -> str:
-    """A lake's MLflow folder on S3, with an empty store."""
-    s3.put_object(Bucket=bucket, Key="lake/mlflow/mlflow.db", Body=tracking_store.read_bytes())
-    return f"s3://{bucket}/lake/mlflow"
-
-
 def test_lake_on_s3_is_read_without_mlflow(on_s3: str, s3: Any, bucket: str) -> None:
     """With a fresh snapshot the database is not fetched either; changed by another writer, it is."""
     registry = Registry(None, "fruits", on_s3)

@@ -19,19 +19,12 @@ def fit(images: int) -> Fit:
     return Fit(scaler, (2, 2), {"fitted_on": str(images)}, {"images": images}, {"images": images}, {"curve": [0.5, 1]})
 
 
-@pytest.fixture
-def folder(bucket: str, s3: Any, tracking_store: Path) -> str:
-    """A lake's MLflow folder on S3, with an empty store: making its tables takes MLflow seconds."""
-    s3.put_object(Bucket=bucket, Key="lake/mlflow/mlflow.db", Body=tracking_store.read_bytes())
-    return f"s3://{bucket}/lake/mlflow"
-
-
-def test_models_on_s3_are_there_for_the_next_process(folder: str, s3: Any, bucket: str) -> None:
+def test_models_on_s3_are_there_for_the_next_process(on_s3: str, s3: Any, bucket: str) -> None:
     """Version, alias, metrics and artifact: another registry reads what one has published."""
-    first = Registry(None, "fruits", folder)
+    first = Registry(None, "fruits", on_s3)
     version = first.register(MODEL, fit(3))
     first.set_champion(version)
-    second = Registry(None, "fruits", folder)
+    second = Registry(None, "fruits", on_s3)
     found = second.champion(MODEL)
     assert found == version
     assert second.load(version).mean_.tolist() == fit(3).model.mean_.tolist()
@@ -39,20 +32,20 @@ def test_models_on_s3_are_there_for_the_next_process(folder: str, s3: Any, bucke
     assert any(key.endswith("model.skops") for key in keys)
 
 
-def test_writer_that_was_overtaken_publishes_nothing(folder: str) -> None:
+def test_writer_that_was_overtaken_publishes_nothing(on_s3: str) -> None:
     """Who has lost the lease and does not know it is refused by S3 itself, and what the other wrote stays."""
-    slow, quick = Registry(None, "fruits", folder), Registry(None, "fruits", folder)
+    slow, quick = Registry(None, "fruits", on_s3), Registry(None, "fruits", on_s3)
     assert slow.tracking_uri != quick.tracking_uri  # each has fetched a copy of its own
     version = quick.register(MODEL, fit(3))
     with pytest.raises(LeaseLostError, match="was changed by somebody else"):
         slow.register(MODEL, fit(4))
-    assert [one.tags["fitted_on"] for one in Registry(None, "fruits", folder).versions(MODEL)] == ["3"]
+    assert [one.tags["fitted_on"] for one in Registry(None, "fruits", on_s3).versions(MODEL)] == ["3"]
     quick.set_champion(version)
-    assert Registry(None, "fruits", folder).champion(MODEL) == version
+    assert Registry(None, "fruits", on_s3).champion(MODEL) == version
 
 
 def test_run_that_dies_before_it_publishes_has_changed_nothing(
-    folder: str, s3: Any, bucket: str, monkeypatch: pytest.MonkeyPatch
+    on_s3: str, s3: Any, bucket: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The fit that is made again gets the same number."""
     before = s3.get_object(Bucket=bucket, Key="lake/mlflow/mlflow.db")["Body"].read()
@@ -67,14 +60,14 @@ def test_run_that_dies_before_it_publishes_has_changed_nothing(
     with monkeypatch.context() as patch:
         patch.setattr("lakehouse.models.registry.crash_point", die)
         with pytest.raises(DiedError):
-            Registry(None, "fruits", folder).register(MODEL, fit(3))
+            Registry(None, "fruits", on_s3).register(MODEL, fit(3))
     assert s3.get_object(Bucket=bucket, Key="lake/mlflow/mlflow.db")["Body"].read() == before
-    assert Registry(None, "fruits", folder).register(MODEL, fit(3)).number == 1
+    assert Registry(None, "fruits", on_s3).register(MODEL, fit(3)).number == 1
 
 
-def test_copy_is_removed_with_the_store(folder: str) -> None:
+def test_copy_is_removed_with_the_store(on_s3: str) -> None:
     """Nothing of the registry stays on this machine."""
-    store = open_store(None, folder, make_database)
+    store = open_store(None, on_s3, make_database)
     copy = Path(store.uri.removeprefix("sqlite:///"))
     assert copy.is_file()
     del store

@@ -1,6 +1,6 @@
 """Delta tables by their logs: created once, plain, and never over a stranger; what their statistics and marks say."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,18 +13,13 @@ import pytest
 import bronze.tables
 import gold.tables
 import silver.tables
-from lakehouse.engine import open_engine
 from lakehouse.engine.port import Counts, Engine
 from lakehouse.errors import ForeignTableError, LeaseLostError
-from lakehouse.progress import NullProgress
-from lakehouse.settings import load_settings
 from lakehouse.tables import delta
 from lakehouse.tables.delta import Lake
 from lakehouse.tables.table import LAYOUT, Table
-from tests.conftest import SMALL_SESSION
+from tests.conftest import Opening
 from tests.lakehouse.engine.fruit import FRUIT, by_path, fruit, held, many
-
-Opening = Callable[[str], Engine]
 
 
 @pytest.fixture
@@ -33,21 +28,6 @@ def lake(tmp_path: Path) -> Lake:
     lake = Lake(f"file://{tmp_path}/lake")
     delta.create(lake, [FRUIT])
     return lake
-
-
-@pytest.fixture
-def opened(lake: Lake) -> Iterator[Opening]:
-    """Open engines on the lake by their names."""
-    engines = []
-
-    def open_one(name: str) -> Engine:
-        settings = load_settings(lake=lake.uri, engine=name, spark_local=SMALL_SESSION)
-        engines.append(open_engine(settings, lake, NullProgress()))
-        return engines[-1]
-
-    yield open_one
-    for engine in engines:
-        engine.close()
 
 
 @pytest.fixture
