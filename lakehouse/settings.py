@@ -13,7 +13,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from lakehouse.errors import SettingsError
-from lakehouse.storage.uri import absolute_uri, is_s3, local_path
+from lakehouse.storage.uri import absolute_uri, local_path, on_disk
 
 EngineName = Literal["auto", "local", "spark"]
 Refit = Literal["auto", "always", "never"]
@@ -71,7 +71,7 @@ class Settings(BaseModel):
     @classmethod
     def _without_url_syntax(cls, value: str) -> str:
         _check_characters(value, _URL_SYNTAX)
-        if not is_s3(value):
+        if on_disk(value):
             # delta-rs follows links itself, and makes a URL of where they lead.
             _check_characters(os.path.realpath(local_path(value)), _URL_SYNTAX_BEHIND_LINKS, "leads to {}, and ")
         return value
@@ -79,7 +79,7 @@ class Settings(BaseModel):
     @property
     def jars(self) -> list[str]:
         """The Maven coordinates that Spark needs for this lake; [] where the platform brings its own."""
-        return [*self.packages, *(self.s3_packages if self.packages and is_s3(self.lake) else ())]
+        return [*self.packages, *(self.s3_packages if self.packages and not on_disk(self.lake) else ())]
 
     @property
     def source(self) -> str:

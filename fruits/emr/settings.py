@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from lakehouse.errors import SettingsError
 from lakehouse.settings import DEFAULT_FILE as SHIPPED
 from lakehouse.settings import Settings, load, shipped, to_yaml
-from lakehouse.storage.uri import is_s3
+from lakehouse.storage.uri import S3
 
 DEFAULT_FILE = "conf/emr.yaml"
 EU = ("eu-west-1", "eu-west-3", "eu-central-1", "eu-north-1", "eu-south-1", "eu-south-2", "eusc-de-east-1")
@@ -122,7 +122,7 @@ def on_cluster(settings: Settings, emr: EmrSettings) -> str:
     """
     places = {"images": settings.images, "lake": settings.lake, "weights": settings.weights}
     for key, uri in places.items():
-        if uri not in (None, "untrained") and not is_s3(str(uri)):
+        if uri not in (None, "untrained") and not str(uri).startswith(S3):
             raise SettingsError(f"`{key}` is {uri}, which a cluster cannot reach. Name an s3:// URI.")
     if settings.images is None:
         settings.source  # noqa: B018 - says that no folder was named

@@ -13,7 +13,7 @@ from lakehouse.errors import NotHeldError
 from lakehouse.failpoint import crash_point
 from lakehouse.settings import Settings
 from lakehouse.storage import exists, list_files, read_file, remove_file
-from lakehouse.storage.uri import absolute_uri, is_s3, local_path
+from lakehouse.storage.uri import absolute_uri, local_path, on_disk
 from lakehouse.tables import delta
 from lakehouse.tables.erase import contents_held, erase_files, erase_history
 from lakehouse.workspace import Workspace
@@ -148,7 +148,7 @@ def told(done: Forgotten) -> str:
         "Older versions of these tables can no longer be read in full. Models that were fitted before hold sums over "
         "all images, these among them; `fruits run --refit always` fits them without.",
     ]
-    if any(is_s3(path) for path in done.paths):
+    if not all(on_disk(path) for path in done.paths):
         lines.append("A bucket that keeps versions keeps these objects' too, and the lake's: end them there.")
     if done.originals:
         lines.append(

@@ -14,7 +14,7 @@ from urllib.request import urlopen
 from fruits.console import ERR, OUT
 from lakehouse.errors import LakehouseError, SettingsError
 from lakehouse.settings import Settings
-from lakehouse.storage.uri import is_s3
+from lakehouse.storage.uri import on_disk
 from lakehouse.workspace import Workspace
 
 HOST = "127.0.0.1"
@@ -36,7 +36,7 @@ def serve_ui(settings: Settings, port: int) -> int:
     command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", registry.tracking_uri]
     if registry.artifacts is not None:
         command += ["--default-artifact-root", registry.artifacts]
-    if is_s3(settings.lake):
+    if not on_disk(settings.lake):
         ERR.print("This is the registry as it is now: start `fruits ui` again to see later runs.")
     # One worker, for one reader. A session of its own, so that all that MLflow starts can be ended together.
     command += ["--host", HOST, "--port", str(port), "--workers", "1"]

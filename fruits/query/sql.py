@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from fruits.catalog import TABLES
 from lakehouse.errors import LakehouseError, SettingsError
-from lakehouse.storage.uri import is_s3
+from lakehouse.storage.uri import on_disk
 from lakehouse.tables import delta
 from lakehouse.tables.delta import Lake
 from lakehouse.tables.history import AsOf, check_readable, version_as_of
@@ -166,7 +166,7 @@ def show(connection: duckdb.DuckDBPyConnection, lake: Lake, table: Table, as_of:
     schema, name = table.name.split(".")
     connection.execute(f"CREATE SCHEMA IF NOT EXISTS {schema}")
     files = delta.data_files(lake, table, version)
-    if files and not is_s3(lake.uri):
+    if files and on_disk(lake.uri):
         source = f"read_parquet([{', '.join(map(_quoted, files))}], union_by_name = true)"
     else:
         # On S3 through delta-rs: DuckDB's own way there is an extension that it would have to fetch.

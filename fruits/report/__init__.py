@@ -5,7 +5,7 @@ from fruits.report.contents import gather
 from fruits.report.page import make_page
 from lakehouse.settings import Settings
 from lakehouse.storage import write_file
-from lakehouse.storage.uri import absolute_uri, is_s3, local_path
+from lakehouse.storage.uri import absolute_uri, native_name
 
 
 def write_report(settings: Settings, output: str) -> str:
@@ -19,4 +19,4 @@ def write_report(settings: Settings, output: str) -> str:
     with bars() as progress:
         page = make_page(gather(settings, progress))
     write_file(uri, page.encode())
-    return uri if is_s3(uri) else str(local_path(uri))
+    return native_name(uri)

@@ -21,7 +21,7 @@ from lakehouse.models.artifact import Arrays, arrays_of, digest, read_arrays, re
 from lakehouse.models.records import Fit, Model, Version, check_sha256
 from lakehouse.models.snapshot import ABSENT, Snapshot, fingerprint, read_snapshot, write_snapshot
 from lakehouse.models.tracking import DATABASE, TrackingStore, open_store
-from lakehouse.storage.uri import absolute_uri, is_s3
+from lakehouse.storage.uri import absolute_uri, on_disk
 
 if TYPE_CHECKING:
     from lakehouse.models.mlflow_records import MlflowRecords
@@ -215,7 +215,7 @@ class Registry:
 
     def _fingerprint(self) -> str | None:
         """The state of the database; of one on S3 as this registry has seen it first, fetched it or put it back."""
-        if not is_s3(self._folder):
+        if on_disk(self._folder):
             return fingerprint(f"{self._folder}/{DATABASE}")
         if self._store is not None:
             return self._store.etag or ABSENT

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from lakehouse.models.records import Model, Version
-from lakehouse.storage import read_file, write_file
-from lakehouse.storage.uri import is_s3, local_path
+from lakehouse.storage import object_storage, read_file, write_file
+from lakehouse.storage.uri import local_path
 
 NAME = "registry.json"
 LAYOUT = 1
@@ -61,7 +61,8 @@ def fingerprint(database: str) -> str | None:
     Raises:
         StorageError: S3 is out of reach.
     """
-    return _of_object(database) if is_s3(database) else _of_file(local_path(database))
+    objects = object_storage(database)
+    return _of_file(local_path(database)) if objects is None else objects.etag_of(database) or ABSENT
 
 
 def _of_file(path: Path) -> str | None:
@@ -78,23 +79,6 @@ def _of_file(path: Path) -> str | None:
     if len(header) < _COUNTER.stop:
         return None
     return f"{status.st_size}-{status.st_mtime_ns}-{int.from_bytes(header[_COUNTER], 'big')}"
-
-
-def _of_object(uri: str) -> str:
-    from botocore.exceptions import BotoCoreError, ClientError  # type: ignore[import-untyped]
-
-    from lakehouse.storage import aws
-
-    bucket, key = aws.split(uri)
-    try:
-        # One byte, because the answer to HEAD does not tell a bucket that is not there from an object that is not.
-        answer = aws.shared_client().get_object(Bucket=bucket, Key=key, Range="bytes=0-0")
-    except (BotoCoreError, ClientError, ValueError) as error:
-        if aws.status_of(error) == 404 and aws.code_of(error) != "NoSuchBucket":
-            return ABSENT
-        raise aws.failed(error, f"MLflow's records {uri} are out of reach") from error
-    with answer["Body"]:
-        return str(answer["ETag"])
 
 
 def _to_json(folder: str, model: Model) -> dict[str, Any]:

@@ -10,11 +10,13 @@ import sqlite3
 import tempfile
 from contextlib import closing
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from lakehouse.errors import LeaseLostError
 from lakehouse.models.database import Make, provide
-from lakehouse.storage.uri import is_s3, local_path
+from lakehouse.storage import object_storage
+from lakehouse.storage.base import ObjectStorage
+from lakehouse.storage.uri import local_path
 
 DATABASE = "mlflow.db"
 
@@ -43,7 +45,8 @@ def open_store(tracking_uri: str | None, folder: str, make: Make) -> TrackingSto
     """
     if tracking_uri is not None:
         return _Named(tracking_uri)
-    return _OnS3(folder) if is_s3(folder) else _OnDisk(folder, make)
+    objects = object_storage(folder)
+    return _OnDisk(folder, make) if objects is None else _Fetched(folder, objects)
 
 
 class _Named:
@@ -64,16 +67,17 @@ class _OnDisk(_Named):
         provide(path / DATABASE, self.artifacts, make)
 
 
-class _OnS3(_Named):
-    def __init__(self, folder: str) -> None:
-        from lakehouse.storage import aws
-
+class _Fetched(_Named):
+    def __init__(self, folder: str, objects: ObjectStorage) -> None:
+        self._objects = objects
         self._work = tempfile.TemporaryDirectory(prefix="fruits-mlflow-")  # removed with this object
         self._copy = Path(self._work.name) / DATABASE
         self._name = f"{folder}/{DATABASE}"
-        self._bucket, self._key = aws.split(self._name)
         super().__init__(f"sqlite:///{self._copy}")
-        self.etag = self._fetch()
+        found = objects.read_object(self._name)
+        if found is not None:
+            content, self.etag = found
+            self._copy.write_bytes(content)
         self.artifacts = f"{folder}/artifacts"
 
     def publish(self) -> None:
@@ -81,24 +85,15 @@ class _OnS3(_Named):
 
         Raises:
             LeaseLostError: somebody else has put another one there.
-            StorageError: S3 is out of reach.
+            StorageError: the storage is out of reach.
         """
-        condition = {"IfNoneMatch": "*"} if self.etag is None else {"IfMatch": self.etag}
-        answer = self._call("put_object", Body=self._snapshot(), **condition)
-        if answer is None:
+        etag = self._objects.replace_object(self._name, self._snapshot(), self.etag)
+        if etag is None:
             raise LeaseLostError(
                 f"{self._name} was changed by somebody else while this run held the lake's lease. Nothing of this "
                 "run's is registered; run again."
             )
-        self.etag = str(answer["ETag"])
-
-    def _fetch(self) -> str | None:
-        answer = self._call("get_object")
-        if answer is None:
-            return None
-        with answer["Body"] as body:
-            self._copy.write_bytes(body.read())
-        return str(answer["ETag"])
+        self.etag = etag
 
     def _snapshot(self) -> bytes:
         """The file's content as of now, whoever has it open."""
@@ -107,19 +102,3 @@ class _OnS3(_Named):
             with closing(sqlite3.connect(self._copy)) as source, closing(sqlite3.connect(copy)) as target:
                 source.backup(target)
             return copy.read_bytes()
-
-    def _call(self, operation: str, **arguments: Any) -> dict[str, Any] | None:
-        """S3's answer; None where the object is not there, or not the one that was demanded."""
-        from botocore.exceptions import BotoCoreError, ClientError  # type: ignore[import-untyped]
-
-        from lakehouse.storage import aws
-
-        try:
-            answer: dict[str, Any] = getattr(aws.shared_client(), operation)(
-                Bucket=self._bucket, Key=self._key, **arguments
-            )
-        except (BotoCoreError, ClientError, ValueError) as error:
-            if aws.status_of(error) in (404, 409, 412) and aws.code_of(error) != "NoSuchBucket":
-                return None
-            raise aws.failed(error, f"MLflow's records {self._name} are out of reach") from error
-        return answer

@@ -7,8 +7,8 @@ file `/fruits/a b%20#.jpg`, as `s3://bucket/key` is for S3. Nothing is percent-e
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from lakehouse.storage.base import FileStatus, Storage
-from lakehouse.storage.uri import is_s3
+from lakehouse.storage.base import FileStatus, ObjectStorage, Storage
+from lakehouse.storage.uri import on_disk
 
 
 def list_folders(uri: str) -> list[str]:
@@ -72,12 +72,40 @@ def remove_file(uri: str) -> None:
     _storage(uri).remove_file(uri)
 
 
+def check_reachable(uri: str) -> None:
+    """Look whether a folder can be listed from here.
+
+    Raises:
+        StorageError: it cannot; the message says what to do.
+    """
+    _storage(uri).check_reachable(uri)
+
+
+def delta_options(uri: str) -> dict[str, str]:
+    """What delta-rs needs to be told to get there, at this moment: credentials expire."""
+    return _storage(uri).delta_options()
+
+
+def spark_options(uri: str) -> dict[str, str]:
+    """What Spark needs to be told to get there, on a platform that does not know by itself (Amazon EMR does)."""
+    return _storage(uri).spark_options()
+
+
+def object_storage(uri: str) -> ObjectStorage | None:
+    """The storage of a URI where that has no file system; None where it is on a disk."""
+    return None if on_disk(uri) else _object_storage()
+
+
 def _storage(uri: str) -> Storage:
     # Imported when needed: on a disk boto3 is not.
-    if is_s3(uri):
-        from lakehouse.storage.s3 import S3Storage
-
-        return S3Storage()
+    if not on_disk(uri):
+        return _object_storage()
     from lakehouse.storage.local import LocalStorage
 
     return LocalStorage()
+
+
+def _object_storage() -> ObjectStorage:
+    from lakehouse.storage.s3 import S3Storage
+
+    return S3Storage()

@@ -1,7 +1,7 @@
 """S3 by boto3: how to get there, for every library that goes there, and what to do where that fails.
 
-boto3 finds credentials, region and endpoint where AWS's tools do: `AWS_*`, profiles, the instance's role. delta-rs and
-pyarrow know fewer of these places, so they are told what boto3 found, each time anew, for credentials expire.
+boto3 finds credentials, region and endpoint where AWS's tools do: `AWS_*`, profiles, the instance's role. delta-rs
+knows fewer of these places, so it is told what boto3 found, each time anew, for credentials expire.
 """
 
 import os
@@ -160,22 +160,6 @@ def delta_options() -> dict[str, str]:
     if endpoint and endpoint.startswith("http://"):
         options["aws_allow_http"] = "true"
     return {key: value for key, value in options.items() if value}
-
-
-def arrow_filesystem() -> Any:
-    """Pyarrow's S3, for reading parts of large files."""
-    from pyarrow.fs import S3FileSystem
-
-    credentials, region, endpoint = _found()
-    scheme, _, host = (endpoint or "").partition("://")
-    options = {"region": region, "endpoint_override": host, "scheme": scheme}
-    if credentials is not None:
-        options |= {
-            "access_key": credentials.access_key,
-            "secret_key": credentials.secret_key,
-            "session_token": credentials.token,
-        }
-    return S3FileSystem(**{key: value for key, value in options.items() if value})
 
 
 def hadoop_options() -> dict[str, str]:

@@ -33,3 +33,36 @@ class Storage(Protocol):
     def read_file(self, uri: str, limit: int) -> bytes: ...  # noqa: D102
     def write_file(self, uri: str, content: bytes) -> None: ...  # noqa: D102
     def remove_file(self, uri: str) -> None: ...  # noqa: D102
+    def check_reachable(self, uri: str) -> None: ...  # noqa: D102
+    def delta_options(self) -> dict[str, str]: ...  # noqa: D102
+    def spark_options(self) -> dict[str, str]: ...  # noqa: D102
+
+
+class ObjectStorage(Storage, Protocol):
+    """A storage without a file system, where an object is replaced whole, by compare-and-swap if need be.
+
+    An object's ETag names one content of it; both change together.
+    """
+
+    def read_object(self, uri: str) -> tuple[bytes, str] | None:
+        """Content and ETag of an object; None where there is none.
+
+        Raises:
+            StorageError: it cannot be read, or nobody can say whether it is there.
+        """
+
+    def etag_of(self, uri: str) -> str | None:
+        """An object's ETag; None where there is none.
+
+        Raises:
+            StorageError: nobody can say whether it is there.
+        """
+
+    def replace_object(self, uri: str, content: bytes, etag: str | None) -> str | None:
+        """Put a content in place of the one with this ETag, or (None) where there is none; returns the new ETag.
+
+        None where the object is not the one demanded: somebody else was quicker, and nothing was changed.
+
+        Raises:
+            StorageError: it cannot be written, or nobody can say whether it was.
+        """

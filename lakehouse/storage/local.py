@@ -65,6 +65,17 @@ class LocalStorage:
         except OSError as error:
             raise StorageError(f"{uri} cannot be removed: {error.strerror}.") from error
 
+    def check_reachable(self, uri: str) -> None:
+        """See `storage.check_reachable`; what fails on a disk says so by itself."""
+
+    def delta_options(self) -> dict[str, str]:
+        """See `storage.delta_options`."""
+        return {}
+
+    def spark_options(self) -> dict[str, str]:
+        """See `storage.spark_options`."""
+        return {}
+
 
 def _scan(uri: str) -> "os._ScandirIterator[str]":
     try:

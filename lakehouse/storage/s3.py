@@ -1,15 +1,20 @@
 """Files on S3: objects by their keys, which slashes make into folders."""
 
-from collections.abc import Iterator
+import io
+from collections.abc import Callable, Iterator
 from contextlib import suppress
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from obstore.exceptions import BaseError, GenericError
 
 from lakehouse.errors import StorageError
 from lakehouse.storage import aws
 from lakehouse.storage.base import FileStatus
+from lakehouse.storage.s3_file import S3Reader, S3Writer
 from lakehouse.storage.uri import S3
+
+if TYPE_CHECKING:
+    from obstore.store import S3Store
 
 _TRIES = 3  # of an answer that breaks off; boto3 itself asks again only where none begins
 
@@ -47,25 +52,22 @@ class S3Storage:
 
     def open_file(self, uri: str) -> BinaryIO:
         """See `storage.open_file`."""
-        file: BinaryIO = aws.arrow_filesystem().open_input_file("/".join(aws.split(uri)))
-        return file
+        try:
+            return cast(BinaryIO, S3Reader(*_quick(uri)))
+        except ValueError:
+            return io.BytesIO(self.read_file(uri, -1))
 
     def create_file(self, uri: str) -> BinaryIO:
         """See `storage.create_file`; the object is there when it is closed."""
-        file: BinaryIO = aws.arrow_filesystem().open_output_stream("/".join(aws.split(uri)))
-        return file
+        return cast(BinaryIO, S3Writer(*_quick(uri)))
 
     def read_file(self, uri: str, limit: int) -> bytes:
         """See `storage.read_file`."""
         with suppress(BaseError, FileNotFoundError, ValueError):  # boto3 knows more of what fails, and says it
             return _quickly(uri, limit)
-        for _ in range(_TRIES):
-            content, length = _part(uri, limit)
-            if len(content) == (length if limit < 0 else min(length, limit)):
-                return content
-        raise StorageError(
-            f"{uri} is out of reach: the answer broke off {_TRIES} times. Check the network, and try again."
-        )
+        found = _whole(uri, limit, _asked)
+        assert found is not None
+        return found[0]
 
     def write_file(self, uri: str, content: bytes) -> None:
         """See `storage.write_file`."""
@@ -74,6 +76,38 @@ class S3Storage:
     def remove_file(self, uri: str) -> None:
         """See `storage.remove_file`."""
         _change(uri, "delete_object")
+
+    def check_reachable(self, uri: str) -> None:
+        """See `storage.check_reachable`; its bucket must be in the region that is set."""
+        next(self.list_files(uri, recursive=True), None)
+        aws.check_region(uri)
+
+    def delta_options(self) -> dict[str, str]:
+        """See `storage.delta_options`."""
+        return aws.delta_options()
+
+    def spark_options(self) -> dict[str, str]:
+        """See `storage.spark_options`."""
+        return aws.hadoop_options()
+
+    def read_object(self, uri: str) -> tuple[bytes, str] | None:
+        """See `ObjectStorage.read_object`."""
+        return _whole(uri, -1, _asked_for)
+
+    def etag_of(self, uri: str) -> str | None:
+        """See `ObjectStorage.etag_of`."""
+        # One byte, because the answer to HEAD does not tell a bucket that is not there from an object that is not.
+        answer = _asked_for(uri, "get_object", Range="bytes=0-0")
+        if answer is None:
+            return None
+        with answer["Body"]:
+            return str(answer["ETag"])
+
+    def replace_object(self, uri: str, content: bytes, etag: str | None) -> str | None:
+        """See `ObjectStorage.replace_object`."""
+        condition = {"IfNoneMatch": "*"} if etag is None else {"IfMatch": etag}
+        answer = _asked_for(uri, "put_object", Body=content, **condition)
+        return None if answer is None else str(answer["ETag"])
 
 
 def _pages(uri: str, *, recursive: bool) -> Iterator[dict[str, Any]]:
@@ -104,6 +138,20 @@ def _asked(uri: str, operation: str, **arguments: object) -> dict[str, Any]:
     return answer
 
 
+def _asked_for(uri: str, operation: str, **arguments: object) -> dict[str, Any] | None:
+    """S3's answer; None where the object is not there, or not the one that was demanded."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    bucket, key = aws.split(uri)
+    try:
+        answer: dict[str, Any] = getattr(aws.shared_client(), operation)(Bucket=bucket, Key=key, **arguments)
+    except (BotoCoreError, ClientError, ValueError) as error:
+        if aws.status_of(error) in (404, 409, 412) and aws.code_of(error) != "NoSuchBucket":
+            return None
+        raise aws.failed(error, f"{uri} is out of reach") from error
+    return answer
+
+
 def _change(uri: str, operation: str, **arguments: object) -> None:
     try:
         _asked(uri, operation, **arguments)
@@ -111,22 +159,39 @@ def _change(uri: str, operation: str, **arguments: object) -> None:
         raise aws.failed(error.__cause__ or error, f"{uri} cannot be written") from error  # type: ignore[arg-type]
 
 
-def _quickly(uri: str, limit: int) -> bytes:
-    """An object by a quick client, which asks again by itself and never takes a broken answer for a whole one."""
+def _quick(uri: str) -> tuple["S3Store", str]:
+    """A bucket by a quick client, and the key; a ValueError where that would take another key for it, or none."""
     bucket, key = aws.split(uri)
     if "//" in f"/{key}/":
         raise ValueError("it takes several slashes for one, which they are not on S3")
-    found = aws.object_store(bucket).get(key)
+    return aws.object_store(bucket), key
+
+
+def _quickly(uri: str, limit: int) -> bytes:
+    """An object by a quick client, which asks again by itself and never takes a broken answer for a whole one."""
+    store, key = _quick(uri)
+    found = store.get(key)
     if 0 <= limit < found.meta["size"]:
         raise GenericError("boto3 reads the first part of an object")
     return bytes(found.bytes())
 
 
-def _part(uri: str, limit: int) -> tuple[bytes, int]:
+def _whole(uri: str, limit: int, ask: Callable[[str, str], dict[str, Any] | None]) -> tuple[bytes, str] | None:
+    """An object's first bytes and its ETag, asked for again where the answer breaks off; None where `ask` says so."""
+    for _ in range(_TRIES):
+        answer = ask(uri, "get_object")
+        if answer is None:
+            return None
+        content, length = _part(answer, limit)
+        if len(content) == (length if limit < 0 else min(length, limit)):
+            return content, str(answer["ETag"])
+    raise StorageError(f"{uri} is out of reach: the answer broke off {_TRIES} times. Check the network, and try again.")
+
+
+def _part(answer: dict[str, Any], limit: int) -> tuple[bytes, int]:
     """What came of an object's first bytes before the answer ended or broke off, and how long the object is."""
     from botocore.exceptions import HTTPClientError, IncompleteReadError, ResponseStreamingError
 
-    answer = _asked(uri, "get_object")
     try:
         with answer["Body"] as body:
             # botocore compares what came with what was promised only where all is asked for at once.

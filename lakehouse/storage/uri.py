@@ -28,11 +28,16 @@ def absolute_uri(name: str) -> str:
     return FILE + os.path.abspath(path)
 
 
-def is_s3(uri: str) -> bool:
-    """Whether a URI names something on S3."""
-    return uri.startswith(S3)
+def on_disk(uri: str) -> bool:
+    """Whether a URI, or a path, names something that this machine's programs can open by a path."""
+    return not uri.startswith(S3)
+
+
+def native_name(uri: str) -> str:
+    """What other programs call it: a path on a disk, the URI elsewhere."""
+    return str(local_path(uri)) if on_disk(uri) else uri
 
 
 def local_path(uri: str) -> Path:
-    """The file-system path of a `file://` URI."""
+    """The file-system path of a `file://` URI, or of a path."""
     return Path(uri.removeprefix(FILE))

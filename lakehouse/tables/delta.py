@@ -20,8 +20,8 @@ from deltalake.transaction import AddAction, RemoveAction
 from lakehouse.arrow import pc
 from lakehouse.errors import ForeignTableError
 from lakehouse.guard import no_check
-from lakehouse.storage import aws, list_files, open_file
-from lakehouse.storage.uri import is_s3, local_path
+from lakehouse.storage import check_reachable, delta_options, open_file
+from lakehouse.storage.uri import native_name
 from lakehouse.tables.staged import StagedFiles, conformed
 from lakehouse.tables.table import LAYOUT, DataFile, Table
 
@@ -47,7 +47,7 @@ class Lake:
 
     def folder(self, name: str) -> str:
         """A folder of the lake's, as Spark and delta-rs name it: a path on a disk, a URI on S3."""
-        return f"{self.uri if is_s3(self.uri) else local_path(self.uri)}/{name}"
+        return f"{native_name(self.uri)}/{name}"
 
     def uri_of(self, name: str) -> str:
         """The URI of a file or folder of the lake's that is no table (converted models, the MLflow store)."""
@@ -56,11 +56,7 @@ class Lake:
     @property
     def options(self) -> dict[str, str]:
         """What delta-rs needs to be told to get there."""
-        if not is_s3(self.uri):
-            return {}
-        from lakehouse.storage import aws
-
-        return aws.delta_options()
+        return delta_options(self.uri)
 
 
 def create(lake: Lake, tables: Sequence[Table]) -> None:
@@ -97,7 +93,7 @@ def open_table(lake: Lake, table: Table, version: int | None = None) -> DeltaTab
     except TableNotFoundError:
         return None
     except (DeltaError, OSError):
-        _look_at(lake)
+        check_reachable(lake.uri)  # which says what to do, where that is it
         raise
 
 
@@ -254,13 +250,6 @@ def any_row(lake: Lake, table: Table, column: str, value: object) -> bool:
 def count(lake: Lake, table: Table) -> int:
     """The number of rows by the log's statistics, reading no data."""
     return sum(_file_statistics(lake, table, "num_records"))
-
-
-def _look_at(lake: Lake) -> None:
-    """Raise a StorageError that says what to do, where the lake's folder on S3 cannot be listed, or not from here."""
-    if is_s3(lake.uri):
-        next(list_files(lake.uri, recursive=True), None)
-        aws.check_region(lake.uri)
 
 
 def actions(handle: DeltaTable) -> pa.Table:

@@ -24,7 +24,7 @@ from PIL import Image
 from bronze.photograph import decode
 from lakehouse.errors import WeightsNotFoundError
 from lakehouse.storage import exists, list_files, read_file, write_file
-from lakehouse.storage.uri import FILE, absolute_uri, is_s3
+from lakehouse.storage.uri import FILE, absolute_uri, local_path, on_disk
 from lakehouse.user_folders import cache_folder
 from silver.encoders.base import UNTRAINED, Encoder, Predict
 
@@ -140,7 +140,8 @@ def weights_file(weights: str | None) -> Path | None:
     if weights == UNTRAINED:
         return None
     if weights is not None:
-        path = _fetched(weights) if is_s3(weights) else Path(weights.removeprefix(FILE)).expanduser()
+        uri = absolute_uri(weights)
+        path = local_path(uri) if on_disk(uri) else _fetched(uri)
         if not path.is_file():
             raise WeightsNotFoundError(f"The setting `weights` names {weights}, where there is no file.")
         return path

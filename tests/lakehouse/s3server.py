@@ -161,7 +161,7 @@ class Proxy:
                 self.end_headers()
                 self.wfile.write(body)
 
-            do_GET = do_PUT = do_DELETE = _hand_on  # noqa: N815 - the base class's names
+            do_GET = do_HEAD = do_PUT = do_DELETE = _hand_on  # noqa: N815 - the base class's names
 
             def log_message(self, format: str, *arguments: Any) -> None:
                 """Say nothing."""

@@ -8,7 +8,7 @@ from pyspark.sql import SparkSession
 
 from lakehouse.engine.spark import jars
 from lakehouse.settings import Settings
-from lakehouse.storage.uri import is_s3
+from lakehouse.storage import spark_options
 
 _DELTA = {
     "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
@@ -45,10 +45,8 @@ def session_options(settings: Settings) -> dict[str, str | bool | int | float]:
         options["spark.executorEnv.AWS_REGION"] = region
     if not _under_spark_submit():
         options |= settings.spark_local
-        if settings.packages and is_s3(settings.lake):
-            from lakehouse.storage.aws import hadoop_options
-
-            options |= hadoop_options()
+        if settings.packages:
+            options |= spark_options(settings.lake)
     return options | settings.spark
 
 

@@ -477,5 +477,5 @@ def test_lake_on_s3_without_models_stays_as_it_is(s3: Any, bucket: str) -> None:
 
 def test_bucket_that_is_not_there_is_no_lake_without_models(s3: Any) -> None:
     """It is named, and what to do."""
-    with pytest.raises(StorageError, match=r"no-such-bucket/lake/mlflow/mlflow\.db are out of reach.* Create the buc"):
+    with pytest.raises(StorageError, match=r"no-such-bucket/lake/mlflow/mlflow\.db is out of reach.* Create the buc"):
         Registry(None, "fruits", "s3://no-such-bucket/lake/mlflow").champion(MODEL)

@@ -77,6 +77,6 @@ def test_copy_is_removed_with_the_store(on_s3: str) -> None:
 def test_bucket_that_is_not_there_is_named(s3: Any) -> None:
     """Not taken for a lake without models."""
     with pytest.raises(
-        StorageError, match=r"no-such-bucket/lake/mlflow/mlflow\.db are out of reach.* Create the bucket"
+        StorageError, match=r"no-such-bucket/lake/mlflow/mlflow\.db is out of reach.* Create the bucket"
     ):
         open_store(None, "s3://no-such-bucket/lake/mlflow", make_database)

@@ -178,19 +178,16 @@ def endpoints() -> dict[str, str | None]:
     """
     from lakehouse.storage import aws as client
 
-    store, arrow = client.object_store("bkt"), client.arrow_filesystem()
-    _, (told, *_) = arrow.__reduce__()
-    assert store.config["region"] == arrow.region == "eu-west-3"
+    store = client.object_store("bkt")
+    assert store.config["region"] == "eu-west-3"
     options, hadoop = client.delta_options(), client.hadoop_options()
     assert (options["aws_region"], hadoop["spark.hadoop.fs.s3a.endpoint.region"]) == ("eu-west-3", "eu-west-3")
     with pytest.raises(OSError, match="error sending request"):
         DeltaTable("s3://bkt/table", storage_options={**options, "max_retries": "0"})
-    host = f"{told['scheme']}://{told['endpoint_override']}" if told["endpoint_override"] else None
     hadoops = hadoop.get("spark.hadoop.fs.s3a.endpoint")
     assert hadoop.get("spark.hadoop.fs.s3a.path.style.access") == (hadoops and "true")
     return {
         "obstore": store.config.get("endpoint"),
-        "pyarrow": host,
         "delta-rs": options.get("aws_endpoint"),
         "Hadoop": hadoops,
     }
@@ -271,3 +268,50 @@ def test_answer_that_breaks_off_is_never_a_shorter_file(
     proxy.reading.extend(["cut"] * 50)
     with pytest.raises(StorageError, match="is out of reach"):
         storage.read_file(f"s3://{bucket}/x", 10_000)
+
+
+def test_file_on_s3_is_read_in_any_order(bucket: str) -> None:
+    """As Parquet's reader does: from its end first; nothing is behind the end."""
+    uri = f"s3://{bucket}/p/file"
+    storage.write_file(uri, bytes(range(200)))
+    with storage.open_file(uri) as file:
+        assert (file.seek(-4, os.SEEK_END), bytes(file.read(2)), bytes(file.read())) == (196, b"\xc4\xc5", b"\xc6\xc7")
+        assert (file.read(1), file.seek(10), bytes(file.read(1)), file.tell()) == (b"", 10, b"\x0a", 11)
+        assert (file.seek(5, os.SEEK_CUR), bytes(file.read(1))) == (16, b"\x10")
+
+
+def test_file_on_s3_is_there_when_it_is_closed(bucket: str) -> None:
+    """Whole, in parts where it is large; before that there is none."""
+    uri, content = f"s3://{bucket}/p/file", os.urandom(25 << 20)
+    with storage.create_file(uri) as file:
+        for at in range(0, len(content), 1 << 20):
+            file.write(memoryview(content)[at : at + (1 << 20)])
+        assert file.tell() == len(content)
+        assert not storage.exists(uri)
+    assert storage.read_file(uri) == content
+
+
+def test_file_on_s3_is_asked_for_again_where_the_server_fails(
+    proxy: Proxy, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server that is overloaded for a moment costs a moment, not the run."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{proxy.port}")
+    uri, content = f"s3://{bucket}/p/file", b"content" * 1000
+    proxy.faults.extend(["503", "500"])
+    with storage.create_file(uri) as file:
+        file.write(content)
+    assert not proxy.faults
+    proxy.reading.extend(["503", "cut"])
+    with storage.open_file(uri) as file:
+        assert bytes(file.read()) == content
+    assert not proxy.reading
+
+
+def test_file_on_s3_that_cannot_be_written_is_an_error_of_its_name(s3: Any) -> None:
+    """In one line; there is no bucket."""
+    file = storage.create_file("s3://no-such-bucket/p/file")
+    file.write(b"content")
+    with pytest.raises(OSError, match=r"NoSuchBucket.*'p/file'"):
+        file.close()
+    with pytest.raises(OSError, match="p/file"):
+        storage.open_file("s3://no-such-bucket/p/file")

@@ -1,0 +1,103 @@
+"""An object on S3 as a Python file: read in any order, or written from its start to its end."""
+
+import io
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from errno import EIO
+from typing import TYPE_CHECKING
+
+import obstore
+from obstore.exceptions import BaseError
+
+if TYPE_CHECKING:
+    from obstore import Bytes, WritableFile
+    from obstore.store import S3Store
+
+
+class S3Reader(io.RawIOBase):
+    """An object's bytes; each `read` is one request for just these, so that Parquet's reader decides how many.
+
+    Raises:
+        OSError: the object is not there, or cannot be read.
+    """
+
+    def __init__(self, store: "S3Store", key: str) -> None:
+        self._store, self._key, self._at = store, key, 0
+        with _as_os_error(key):
+            self._length = obstore.head(store, key)["size"]
+
+    def readable(self) -> bool:
+        """Yes."""
+        return True
+
+    def seekable(self) -> bool:
+        """Yes."""
+        return True
+
+    def tell(self) -> int:
+        """Where the next read begins."""
+        return self._at
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Go to a byte; see `io.IOBase.seek`."""
+        start = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._length}[whence]
+        self._at = max(0, start + offset)
+        return self._at
+
+    def read(self, size: int | None = -1) -> "bytes | Bytes":
+        """At most `size` bytes, by default all to the end; as a buffer, which spares a copy."""
+        rest = max(0, self._length - self._at)
+        length = rest if size is None or size < 0 else min(size, rest)
+        if not length:
+            return b""
+        with _as_os_error(self._key):
+            content = obstore.get_range(self._store, self._key, start=self._at, length=length)
+        self._at += length
+        return content
+
+
+class S3Writer(io.RawIOBase):
+    """A new object, there when it is closed: one request for a small one, parts of 10 MB side by side for a larger.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+
+    def __init__(self, store: "S3Store", key: str) -> None:
+        self._key, self._written = key, 0
+        self._file: WritableFile = obstore.open_writer(store, key)
+
+    def writable(self) -> bool:
+        """Yes."""
+        return True
+
+    def tell(self) -> int:
+        """Bytes written so far."""
+        return self._written
+
+    def write(self, content: "bytes | memoryview") -> int:  # type: ignore[override]
+        """Write some bytes; returns how many."""
+        with _as_os_error(self._key):
+            self._file.write(content)
+        self._written += len(content)
+        return len(content)
+
+    def close(self) -> None:
+        """Make the object; a second time does nothing."""
+        if not self.closed:
+            super().close()
+            with _as_os_error(self._key):
+                self._file.close()
+
+
+@contextmanager
+def _as_os_error(key: str) -> Iterator[None]:
+    """Errors as a file's are: what obstore says for people, and how the server calls it; no dump of its own state."""
+    try:
+        yield
+    except (BaseError, FileNotFoundError, PermissionError) as error:
+        text = str(error)
+        said = re.split(r": <|\n", text, maxsplit=1)[0]
+        raise OSError(EIO, " ".join([said, *re.findall("<Code>(.*?)</Code>", text)[:1]]), key) from error
