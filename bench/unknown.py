@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from fruits.demo.draw import KINDS, draw_photograph
+from fruits.settings import load_settings
 from gold.calibration import Projector
 from gold.nearest import Calibration, Float32, Float64, Labelled, calibrate, directions, ratios
 from gold.pca import components_needed, fit_pca, fit_spectrum
 from lakehouse.arrow import as_matrix
-from lakehouse.settings import load_settings
 from lakehouse.tables import delta
 from lakehouse.tables.delta import Lake
 from silver.encoders.mobilenet import converted_model, load_predict

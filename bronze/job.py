@@ -10,6 +10,7 @@ from bronze.discover import Rules, Survey, difference_of_files, list_photographs
 from bronze.ingest import CANDIDATE, HeldBack, Photographs, killing
 from bronze.photograph import Limits
 from bronze.reasons import Reason
+from bronze.settings import BronzeSettings
 from bronze.tables import IMAGES, QUARANTINE, TABLES
 from lakehouse.engine.port import Rows, Work
 from lakehouse.errors import StorageError
@@ -76,7 +77,7 @@ def run(workspace: Workspace) -> Summary:
         StorageError: the folder cannot be listed, or is empty while rows are to be removed with it.
         ForeignTableError: a bronze table has another layout.
     """
-    lake, settings, engine = workspace.lake, workspace.settings, workspace.engine
+    lake, settings, engine = workspace.lake, workspace.section(BronzeSettings), workspace.engine
     delta.create(lake, TABLES)
     rules = Rules(settings.splits, settings.skip)
     with engine.kept(list_photographs(engine, settings.source, rules, settings.readers, _FOLDERS)) as listing:
@@ -106,19 +107,19 @@ def _nothing_new(workspace: Workspace, seen: Survey) -> Summary:
 
 
 def _limits(workspace: Workspace) -> Limits:
-    settings = workspace.settings
+    settings = workspace.section(BronzeSettings)
     return Limits(settings.formats, settings.max_bytes, settings.max_pixels)
 
 
 def _judgement(workspace: Workspace) -> str:
     """What decides, beside the files, what becomes of them."""
     clauses = _limits(workspace).clauses.values()
-    return "; ".join([*clauses, f"removed: {workspace.settings.removed_images}"])
+    return "; ".join([*clauses, f"removed: {workspace.section(BronzeSettings).removed_images}"])
 
 
 def _take(workspace: Workspace, listing: Rows) -> Summary:
     """Find the difference between a listing and the tables, and work it off."""
-    engine, root = workspace.engine, workspace.settings.source
+    engine, root = workspace.engine, workspace.section(BronzeSettings).source
     files = difference_of_files(
         engine,
         listing,
@@ -134,7 +135,7 @@ def _take(workspace: Workspace, listing: Rows) -> Summary:
 
 
 def _counted(workspace: Workspace, files: Rows) -> _Found:
-    engine, settings = workspace.engine, workspace.settings
+    engine, settings = workspace.engine, workspace.section(BronzeSettings)
     counted = engine.sql(
         """
         SELECT change, in_images, in_quarantine, count(*) AS files, CAST(coalesce(sum(length), 0) AS BIGINT) AS bytes
@@ -198,7 +199,7 @@ def _write_images(workspace: Workspace, found: _Found, ingest: _Ingest) -> tuple
 
 
 def _photographs(workspace: Workspace, found: _Found, change: str, count: int, ingest: _Ingest) -> Rows:
-    engine, settings = workspace.engine, workspace.settings
+    engine, settings = workspace.engine, workspace.section(BronzeSettings)
     chosen = f"SELECT {', '.join(CANDIDATE)} FROM files WHERE change = :change"
     candidates = engine.sql(chosen, {"change": change}, files=found.files)
     read = Photographs(_limits(workspace), settings.readers, ingest.batch, ingest.now)
@@ -245,7 +246,7 @@ def _hold_back(workspace: Workspace, found: _Found, ingest: _Ingest) -> tuple[in
         if not count:
             return 0, 0
         with engine.kept(_broken(workspace, rest, count, ingest)) as broken:
-            if workspace.settings.removed_images == "delete" and found.count("changed", images=True):
+            if workspace.section(BronzeSettings).removed_images == "delete" and found.count("changed", images=True):
                 engine.delete(broken, IMAGES)
             held = engine.arrow(engine.sql("SELECT count(*) AS n FROM broken", broken=broken))["n"][0].as_py()
             engine.merge(broken, QUARANTINE)
@@ -254,7 +255,7 @@ def _hold_back(workspace: Workspace, found: _Found, ingest: _Ingest) -> tuple[in
 
 def _broken(workspace: Workspace, rest: Rows, count: int, ingest: _Ingest) -> Rows:
     """The rows of `bronze.quarantine`, those first that nobody can read and live."""
-    engine, settings = workspace.engine, workspace.settings
+    engine, settings = workspace.engine, workspace.section(BronzeSettings)
     killed = killing(ingest.killing_files, ingest.batch, ingest.now)
     candidates = engine.sql(
         f"SELECT {', '.join(CANDIDATE)} FROM rest WHERE path NOT IN (SELECT path FROM killed)",
@@ -281,7 +282,7 @@ def _remove(workspace: Workspace, found: _Found) -> int:
             images=engine.rows(IMAGES, ["path", "length", "modification_time"]),
         )
         engine.delete(resolved, QUARANTINE)
-    if workspace.settings.removed_images == "delete" and found.count("gone", images=True):
+    if workspace.section(BronzeSettings).removed_images == "delete" and found.count("gone", images=True):
         gone = engine.sql("SELECT path FROM files WHERE change = 'gone' AND in_images", files=found.files)
         return engine.delete(gone, IMAGES)
     return 0

@@ -13,6 +13,7 @@ from gold.pca import Spectrum, captured, components_needed, fit_pca, fit_spectru
 from gold.project import PROJECTED, SCALED_VECTOR, Projecting
 from gold.records import model_row, spectrum_rows
 from gold.report import write_label_plots, write_scree_plots
+from gold.settings import GoldSettings
 from gold.tables import CALIBRATIONS, EXPLAINED_VARIANCE, MODELS, PROJECTIONS, TABLES
 from lakehouse.arrow import pc
 from lakehouse.background import Background
@@ -163,7 +164,7 @@ def _explained(workspace: Workspace, champion: Version, scaler: Scaler, covered:
 
 
 def _why_refit(workspace: Workspace, champion: Version | None, scaler: Scaler, explained: float) -> str | None:
-    settings = workspace.settings
+    settings = workspace.section(GoldSettings)
     needed = None
     if champion is None:
         needed = "first fit"
@@ -203,7 +204,7 @@ def _can_be_fitted(covered: Covered, scaler: Scaler) -> bool:
 
 
 def _register(workspace: Workspace, spectrum: Spectrum, scaler: Scaler, covered: Covered, reason: str) -> Version:
-    settings, lake = workspace.settings, workspace.lake
+    settings, lake = workspace.section(GoldSettings), workspace.lake
     same = {**_fitted_on(scaler, covered), "threshold": str(settings.threshold)}
     found = workspace.registry.find(PCA, same)
     if found is not None:

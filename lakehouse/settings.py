@@ -1,6 +1,6 @@
-"""The one settings object: a YAML file, overridden by the environment, overridden by options.
+"""Reading settings: a YAML file, overridden by the environment, overridden by options; and the keys of a lake.
 
-The only reader of YAML and of the environment. Defaults stand in `conf/` alone, in a file for each kind of settings.
+The only reader of YAML. Defaults stand in `conf/` alone, in a file for each kind of settings.
 """
 
 import os
@@ -16,43 +16,25 @@ from lakehouse.errors import SettingsError
 from lakehouse.storage.uri import absolute_uri, local_path, on_disk
 
 EngineName = Literal["auto", "local", "spark"]
-Refit = Literal["auto", "always", "never"]
-Format = Literal["JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF"]
-Share = Annotated[float, Field(gt=0, le=1)]
-DEFAULT_FILE = "conf/local.yaml"
 Model = TypeVar("Model", bound=BaseModel)
 _URL_SYNTAX = "%#?\\[]"
 """What delta-rs reads as an escape, a query, a separator or an address, or panics at, in the name of a lake."""
 _URL_SYNTAX_BEHIND_LINKS = "%\\[]"
 
 
-class Settings(BaseModel):
-    """What a run is told; see `conf/local.yaml` for the meaning and the default of each key."""
+class LakeSettings(BaseModel):
+    """What every layer needs; see `conf/local.yaml` for the meaning and the default of each key.
+
+    A layer adds its own keys in a model of its own that extends this one, and `fruits.settings` puts all of them
+    together: one file, in which no key is named twice.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=False)
 
-    images: str | None
     lake: str
-    encoder: str
-    weights: str | None
     tracking_uri: str | None
     region: str | None
     experiment: Annotated[str, Field(min_length=1)]
-
-    removed_images: Literal["keep", "delete"]
-    formats: Annotated[list[Format], Field(min_length=1)]
-    max_bytes: Annotated[int, Field(gt=0)]
-    max_pixels: Annotated[int, Field(gt=0)]
-    splits: list[str]
-    skip: list[str]
-    readers: Annotated[int, Field(ge=1, le=256)]
-
-    scaler_mean_limit: Annotated[float, Field(gt=0)]
-    scaler_variance_range: tuple[Annotated[float, Field(gt=0, lt=1)], Annotated[float, Field(gt=1)]]
-
-    threshold: Share
-    threshold_slack: Annotated[float, Field(ge=0, lt=1)]
-    refit: Refit
 
     engine: EngineName
     processes: Annotated[int, Field(ge=1, le=1024)] | None
@@ -62,47 +44,20 @@ class Settings(BaseModel):
     spark: dict[str, str | bool | int | float]
     spark_local: dict[str, str | bool | int | float]
 
-    @field_validator("images", "lake")
-    @classmethod
-    def _as_uri(cls, value: str | None) -> str | None:
-        return None if value is None else absolute_uri(value)
-
     @field_validator("lake")
     @classmethod
     def _without_url_syntax(cls, value: str) -> str:
-        _check_characters(value, _URL_SYNTAX)
-        if on_disk(value):
+        uri = absolute_uri(value)
+        _check_characters(uri, _URL_SYNTAX)
+        if on_disk(uri):
             # delta-rs follows links itself, and makes a URL of where they lead.
-            _check_characters(os.path.realpath(local_path(value)), _URL_SYNTAX_BEHIND_LINKS, "leads to {}, and ")
-        return value
+            _check_characters(os.path.realpath(local_path(uri)), _URL_SYNTAX_BEHIND_LINKS, "leads to {}, and ")
+        return uri
 
     @property
     def jars(self) -> list[str]:
         """The Maven coordinates that Spark needs for this lake; [] where the platform brings its own."""
         return [*self.packages, *(self.s3_packages if self.packages and not on_disk(self.lake) else ())]
-
-    @property
-    def source(self) -> str:
-        """The images' URI; a SettingsError where none was given."""
-        if self.images is None:
-            raise SettingsError(
-                "No photographs were named. Say where they are: `--images FOLDER`, the environment variable "
-                "FRUITS_IMAGES, or the key `images` in the settings file."
-            )
-        return self.images
-
-
-def load_settings(file: str | Path | None = None, **options: object) -> Settings:
-    """Read the settings: the file over the shipped defaults, the environment over it, options over both.
-
-    Args:
-        file: a YAML file; by default `conf/local.yaml` under the working directory where it exists.
-        options: values given on the command line; None means not given.
-
-    Raises:
-        SettingsError: a key, type or value is wrong; the message names the key, its source, and what is allowed.
-    """
-    return load(Settings, DEFAULT_FILE, file, options, _from_environment(os.environ))
 
 
 def load(
@@ -112,7 +67,7 @@ def load(
     options: Mapping[str, object],
     environment: Mapping[str, tuple[object, str]] | None = None,
 ) -> Model:
-    """Read settings of any kind, as `load_settings` does.
+    """Read settings: the file over the shipped defaults, the environment over it, options over both.
 
     A mapping is merged with the one below it key by key, one level deep, and null removes a key. Any other value
     replaces the one below it.
@@ -125,7 +80,7 @@ def load(
         environment: by key, what the environment says, and in which variable.
 
     Raises:
-        SettingsError: as `load_settings`.
+        SettingsError: a key, type or value is wrong; the message names the key, its source, and what is allowed.
     """
     values = {key: (value, f"the shipped {default_file}") for key, value in shipped(default_file).items()}
     path = Path(file) if file is not None else Path(default_file)
@@ -158,7 +113,7 @@ def shipped(file: str) -> dict[str, Any]:
 
 
 def to_yaml(settings: Mapping[str, object]) -> str:
-    """Settings as a file that `load_settings` reads."""
+    """Settings as a file that `load` reads."""
     return yaml.safe_dump(dict(settings), allow_unicode=True, sort_keys=True)
 
 
@@ -179,11 +134,6 @@ def _read_yaml(path: Path) -> dict[str, Any]:
 def _parse(text: str) -> Any:
     # As `safe_load`, by libyaml where that is there: a tenth of the time.
     return yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-
-
-def _from_environment(environment: Mapping[str, str]) -> dict[str, tuple[object, str]]:
-    names = {f"FRUITS_{key.upper()}": key for key in Settings.model_fields} | {"MLFLOW_TRACKING_URI": "tracking_uri"}
-    return {key: (environment[name], name) for name, key in names.items() if environment.get(name)}
 
 
 def _check_characters(folder: str, refused: str, where: str = "") -> None:

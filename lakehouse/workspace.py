@@ -2,21 +2,24 @@
 
 from collections.abc import Callable
 from functools import cached_property
+from typing import TypeVar
 
 from lakehouse.engine import open_engine
 from lakehouse.engine.port import Engine
 from lakehouse.guard import no_check
 from lakehouse.models.registry import Registry
 from lakehouse.progress import NullProgress, Progress
-from lakehouse.settings import Settings
+from lakehouse.settings import LakeSettings
 from lakehouse.tables.delta import Lake
+
+Section = TypeVar("Section", bound=LakeSettings)
 
 
 class Workspace:
     """One run's view of the platform; what takes long to open is opened when it is first asked for."""
 
     def __init__(
-        self, settings: Settings, progress: Progress | None = None, guard: Callable[[], None] = no_check
+        self, settings: LakeSettings, progress: Progress | None = None, guard: Callable[[], None] = no_check
     ) -> None:
         """Take the settings; opens nothing yet. `guard` is called before each commit, and may forbid it."""
         self.settings = settings
@@ -27,6 +30,11 @@ class Workspace:
     def engine(self) -> Engine:
         """What computes rows and commits them; it starts nothing before it is used."""
         return open_engine(self.settings, self.lake, self.progress)
+
+    def section(self, kind: type[Section]) -> Section:
+        """The settings of a layer: those of a run hold every layer's."""
+        assert isinstance(self.settings, kind), f"these settings are no {kind.__name__}"
+        return self.settings
 
     def cancel(self) -> None:
         """End what is being computed; whoever waits for it gets an error."""

@@ -24,6 +24,7 @@ from silver.featurize import IMAGE, Encoding
 from silver.fitted import SCALER, Covered, Scaler, read_moments, registered_scaler, write_moments
 from silver.moments import CombinedMoments, Moments, PartialMoments, merge_moments
 from silver.scale import FEATURE, Scaling, fit_scaler, standardness
+from silver.settings import SilverSettings
 from silver.tables import FEATURES, MOMENTS, SCALED, TABLES
 
 
@@ -53,7 +54,7 @@ class _Work:
 
 def prepare_encoder(workspace: Workspace) -> Background[Encoder]:
     """Begin to make the encoder, which may take seconds where the lake has none yet, while other work goes on."""
-    settings, folder = workspace.settings, workspace.lake.uri_of("models")
+    settings, folder = workspace.section(SilverSettings), workspace.lake.uri_of("models")
     module = encoder_module(settings.encoder)
     return Background(lambda: module.prepare(settings.weights, folder))
 
@@ -354,7 +355,7 @@ def _pinned_scaler(workspace: Workspace, covered: Covered, number: int) -> Scale
 
 
 def _why_refit(workspace: Workspace, champion: Scaler | None, covered: Covered) -> str | None:
-    settings = workspace.settings
+    settings = workspace.section(SilverSettings)
     needed = None
     if champion is None:
         needed = "first fit"
@@ -372,7 +373,7 @@ def _why_refit(workspace: Workspace, champion: Scaler | None, covered: Covered) 
 def _why_not_standard(workspace: Workspace, champion: Scaler, covered: Covered) -> str | None:
     if champion.version.tags["fitted_on"] == covered.fitted_on or covered.moments.count < 2:
         return None  # standard by construction: there is nothing to load
-    settings = workspace.settings
+    settings = workspace.section(SilverSettings)
     mean, variance = standardness(covered.moments.under(*champion.arrays))
     low, high = settings.scaler_variance_range
     if mean > settings.scaler_mean_limit:

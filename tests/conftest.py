@@ -12,12 +12,12 @@ import pytest
 from PIL import Image
 from xdist.scheduler import LoadScopeScheduling
 
+from fruits.settings import Settings, load_settings
 from lakehouse.engine import open_engine
 from lakehouse.engine.port import Engine
 from lakehouse.models.registry import make_database
 from lakehouse.models.tracking import open_store
 from lakehouse.progress import NullProgress
-from lakehouse.settings import Settings, load_settings
 from lakehouse.tables.delta import Lake
 from lakehouse.workspace import Workspace
 from silver.encoders.base import Encoder
@@ -71,6 +71,12 @@ SMALL_SESSION = {  # of many small runs in at most 2 GB: more than one partition
     "spark.driver.memory": "1g",
     "spark.sql.shuffle.partitions": 1,
     "spark.databricks.delta.snapshotPartitions": 1,
+    # It runs for minutes, in which the better compiler pays off; code or a plan made for a dozen rows does not. With
+    # these three a test of a run takes half as long. `spark-submit` in test_emr_job.py has Spark as it is.
+    "spark.driver.extraJavaOptions": "-XX:+UseSerialGC",
+    "spark.sql.codegen.wholeStage": False,
+    "spark.sql.codegen.factoryMode": "NO_CODEGEN",
+    "spark.sql.adaptive.enabled": False,
 }
 NO_JAVA = "the engine `spark` needs Java, and there is none"
 

@@ -16,15 +16,16 @@ from numpy.testing import assert_allclose
 import silver.job
 from fruits.catalog import TABLES
 from fruits.operations.run import LAYERS, run_layers, run_pipeline
+from fruits.settings import Settings, load_settings
 from gold.job import PCA
 from lakehouse import failpoint
-from lakehouse.failpoint import POINTS, VARIABLE
-from lakehouse.settings import Settings, load_settings
+from lakehouse.failpoint import VARIABLE
 from lakehouse.tables import delta
 from lakehouse.tables.table import Table
 from lakehouse.workspace import Workspace
 from silver.fitted import SCALER
 from tests.conftest import add_photographs, photograph
+from tests.points import crash_points
 from tests.world import World
 
 if TYPE_CHECKING:
@@ -161,7 +162,7 @@ def test_undisturbed_run_is_worth_comparing_with(undisturbed: Mapping[str, Mappi
         assert_same(undisturbed["photographs"], after)
 
 
-RUN = [point for point in POINTS if not point.startswith("forget.")]
+RUN = [point for point in crash_points() if not point.startswith("forget.")]
 FIRST_RUN = [point for point in RUN if point != "silver.features-copied"]  # nothing is copied into an empty lake
 
 

@@ -21,8 +21,8 @@ from fruits.emr.code import code_files, upload
 from fruits.emr.request import spark_submit
 from fruits.emr.settings import load_emr_settings, on_cluster
 from fruits.operations.run import LAYERS, run_pipeline
+from fruits.settings import Settings, load_settings
 from lakehouse.engine.spark import jars
-from lakehouse.settings import Settings, load_settings
 from lakehouse.storage import aws, write_file
 from lakehouse.tables import delta
 from lakehouse.tables.delta import Lake

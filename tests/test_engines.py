@@ -13,7 +13,7 @@ from PIL import Image
 from fruits.demo.draw import draw_photographs
 from fruits.operations.rollback import roll_back
 from fruits.operations.run import run_layers
-from lakehouse.settings import Settings, load_settings
+from fruits.settings import Settings, load_settings
 from lakehouse.tables import delta
 from lakehouse.tables.delta import Lake
 from silver.encoders.mobilenet import keras_weights

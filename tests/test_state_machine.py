@@ -28,15 +28,16 @@ import silver.tables
 from fruits.operations.forget import forget
 from fruits.operations.rollback import roll_back, unpin
 from fruits.operations.run import LAYERS, run_pipeline
+from fruits.settings import load_settings
 from gold.job import PCA
 from lakehouse import failpoint
-from lakehouse.settings import load_settings
 from lakehouse.tables import delta
 from lakehouse.tables.table import Table
 from lakehouse.workspace import Workspace
 from silver.fitted import SCALER, read_moments
 from silver.moments import Moments
 from tests.conftest import photograph
+from tests.points import crash_points
 from tests.stub import STUB, stub_features
 
 if TYPE_CHECKING:
@@ -132,7 +133,7 @@ class Lakehouse(RuleBasedStateMachine):
         if self._runs():
             self._take()
 
-    @rule(point=st.sampled_from(failpoint.POINTS))
+    @rule(point=st.sampled_from(crash_points()))
     def crash(self, point: str) -> None:
         """A run that dies at a point, if it comes by it, and then another one."""
         if not self._runs():

@@ -14,9 +14,9 @@ from bronze.photograph import decode
 from bronze.tables import IMAGES
 from fruits.identify.identifier import Identifier
 from fruits.query.sql import connect
+from fruits.settings import Settings
 from fruits.thumbnail import shrink
 from gold.tables import PROJECTIONS
-from lakehouse.settings import Settings
 from lakehouse.tables import delta
 from lakehouse.tables.delta import Lake
 

@@ -9,8 +9,8 @@ from fruits.app.guard import is_loopback
 from fruits.app.known import KnownLake
 from fruits.app.server import make_app
 from fruits.console import ERR, OUT
+from fruits.settings import Settings
 from lakehouse.errors import SettingsError
-from lakehouse.settings import Settings
 
 _WARNING = (
     "Whoever reaches this machine over its network can ask, and sees the photographs of the lake that are nearest: "

@@ -17,8 +17,8 @@ from fruits.app.upload import MOST_BYTES, Gate, read_upload
 from fruits.app.words import refusal, spoken
 from fruits.console import ERR
 from fruits.identify.identifier import NotAPhotographError
+from fruits.settings import Settings
 from lakehouse.errors import LakehouseError
-from lakehouse.settings import Settings
 
 UPLOADS = 8
 """Photographs in memory at once; one of them is being looked at."""

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from fruits.console import OUT, Format, print_json, print_table
-from lakehouse.settings import load_settings
+from fruits.settings import load_settings
 
 app = typer.Typer(no_args_is_help=True, help="The same jobs on Amazon EMR.")
 

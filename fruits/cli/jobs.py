@@ -7,7 +7,7 @@ import typer
 
 from fruits.cli.options import Config, EngineOption, Images, LakeUri, Refit, Shape, settings_of
 from fruits.console import ERR, Format, print_json, print_summary
-from lakehouse.settings import Settings
+from fruits.settings import Settings
 
 app = typer.Typer()
 

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from fruits.console import Format
-from lakehouse.settings import DEFAULT_FILE, Settings, load_settings
+from fruits.settings import DEFAULT_FILE, Settings, load_settings
 
 Config = Annotated[Path | None, typer.Option("--config", help=f"Settings file.  [default: {DEFAULT_FILE}]")]
 LakeUri = Annotated[str | None, typer.Option("--lake", help="Folder of the lakehouse.")]

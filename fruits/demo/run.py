@@ -9,8 +9,8 @@ from fruits.console import ERR, OUT, print_summary, print_table
 from fruits.demo.draw import draw_photographs
 from fruits.operations.run import run_layers
 from fruits.query.sql import answer
+from fruits.settings import Settings
 from lakehouse.errors import WeightsNotFoundError
-from lakehouse.settings import Settings
 from lakehouse.tables.delta import Lake
 from silver.encoders.base import UNTRAINED
 

@@ -17,8 +17,8 @@ from fruits.emr.request import run_job_flow, steps
 from fruits.emr.serverless import Application
 from fruits.emr.settings import EmrSettings, on_cluster
 from fruits.operations.run import LAYERS
+from fruits.settings import Settings
 from lakehouse.background import Background
-from lakehouse.settings import Settings
 from lakehouse.storage import exists, write_file
 from silver.encoders import encoder_module
 

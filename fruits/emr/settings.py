@@ -5,9 +5,10 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from fruits.settings import DEFAULT_FILE as SHIPPED
+from fruits.settings import Settings
 from lakehouse.errors import SettingsError
-from lakehouse.settings import DEFAULT_FILE as SHIPPED
-from lakehouse.settings import Settings, load, shipped, to_yaml
+from lakehouse.settings import load, shipped, to_yaml
 from lakehouse.storage.uri import S3
 
 DEFAULT_FILE = "conf/emr.yaml"

@@ -8,12 +8,12 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from bronze.photograph import Limits, Problem, inspect
+from fruits.settings import Settings
 from gold.calibration import Projector, from_row
 from gold.nearest import Calibration, Float32, Labelled, chords, directions, ratios
 from gold.tables import CALIBRATIONS, MODELS, PROJECTIONS
 from lakehouse.arrow import as_matrix, as_numpy
 from lakehouse.errors import LakehouseError
-from lakehouse.settings import Settings
 from lakehouse.tables import delta
 from lakehouse.tables.delta import Lake
 from silver.encoders import module_of

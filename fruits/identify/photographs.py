@@ -5,8 +5,8 @@ from typing import Any
 
 from fruits.console import print_table
 from fruits.identify.identifier import Answer, Identifier, NotAPhotographError
+from fruits.settings import Settings
 from lakehouse.errors import StorageError
-from lakehouse.settings import Settings
 from lakehouse.storage import read_file
 from lakehouse.storage.uri import absolute_uri
 

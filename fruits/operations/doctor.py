@@ -5,8 +5,8 @@ import sys
 from importlib.metadata import version
 
 from fruits.operations.health import Finding, examine_lake, look
+from fruits.settings import Settings
 from lakehouse.engine import chosen_engine
-from lakehouse.settings import Settings
 from lakehouse.storage import exists, list_folders
 from lakehouse.user_folders import cache_folder
 from silver.encoders import encoder_module

@@ -9,9 +9,9 @@ import silver.job
 from bronze.tables import IMAGES
 from fruits.catalog import OF_PHOTOGRAPHS
 from fruits.operations.writing import exclusive_workspace
+from fruits.settings import Settings
 from lakehouse.errors import NotHeldError
 from lakehouse.failpoint import crash_point
-from lakehouse.settings import Settings
 from lakehouse.storage import exists, list_files, read_file, remove_file
 from lakehouse.storage.uri import absolute_uri, local_path, on_disk
 from lakehouse.tables import delta

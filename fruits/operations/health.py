@@ -10,11 +10,11 @@ from bronze.tables import IMAGES, QUARANTINE
 from fruits.catalog import TABLES
 from fruits.operations.run import pinned_scaler
 from fruits.operations.writing import exclusive_workspace
+from fruits.settings import Settings
 from gold.job import PCA
 from gold.tables import PROJECTIONS
 from lakehouse.errors import LakehouseError
 from lakehouse.lease import open_lease
-from lakehouse.settings import Settings
 from lakehouse.tables import delta
 from lakehouse.tables.delta import Lake
 from lakehouse.workspace import Workspace

@@ -7,10 +7,10 @@ import gold.job
 import silver.job
 from fruits.operations.run import pinned_scaler
 from fruits.operations.writing import exclusive_workspace
+from fruits.settings import Settings
 from gold.job import PCA
 from lakehouse.errors import SettingsError
 from lakehouse.models.registry import Version
-from lakehouse.settings import Settings
 from lakehouse.workspace import Workspace
 from silver.fitted import SCALER, Covered, read_moments
 

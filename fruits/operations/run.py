@@ -9,10 +9,10 @@ import gold.job
 import silver.job
 from fruits.catalog import BY_LAYER
 from fruits.operations.writing import exclusive_workspace
+from fruits.settings import Settings
 from gold.job import PCA
 from lakehouse.engine import chosen_engine
 from lakehouse.errors import SettingsError
-from lakehouse.settings import Settings
 from lakehouse.workspace import Workspace
 from silver.encoders import encoder_module
 from silver.encoders.base import Encoder
@@ -54,7 +54,7 @@ def _prepare_fit(workspace: Workspace) -> None:
     Not before: while photographs are read, this process hands them out and writes them, and imports would slow it.
     """
     workspace.open_registry()
-    if workspace.settings.refit == "always" or workspace.registry.champion(PCA) is None:
+    if workspace.section(Settings).refit == "always" or workspace.registry.champion(PCA) is None:
         gold.job.prepare_fit()
 
 
@@ -84,7 +84,7 @@ def run_pipeline(workspace: Workspace, layers: Sequence[str], encoder: Callable[
 
 def pinned_scaler(workspace: Workspace) -> int | None:
     """The scaler that the pinned PCA needs, None where none is pinned; `--refit always` releases the pin."""
-    if workspace.settings.refit == "always":
+    if workspace.section(Settings).refit == "always":
         workspace.registry.release(PCA)
     pinned = workspace.registry.pinned(PCA)
     return int(pinned.tags["scaler_version"]) if pinned else None

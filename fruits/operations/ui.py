@@ -12,8 +12,8 @@ from urllib.error import URLError
 from urllib.request import urlopen
 
 from fruits.console import ERR, OUT
+from fruits.settings import Settings
 from lakehouse.errors import LakehouseError, SettingsError
-from lakehouse.settings import Settings
 from lakehouse.storage.uri import on_disk
 from lakehouse.workspace import Workspace
 

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from fruits.console import bars
+from fruits.settings import Settings
 from lakehouse.engine.port import CancelledError
 from lakehouse.failpoint import crash_point
 from lakehouse.lease import open_lease
-from lakehouse.settings import Settings
 from lakehouse.workspace import Workspace
 
 

@@ -6,11 +6,11 @@ from typing import Any
 from fruits.console import OUT, print_table
 from fruits.query.models import models_of
 from fruits.query.sql import answer
+from fruits.settings import Settings
 from gold.compare import principal_angles, under_scale
 from gold.job import PCA
 from lakehouse.errors import LakehouseError, SettingsError
 from lakehouse.models.registry import Arrays, Registry
-from lakehouse.settings import Settings
 from lakehouse.workspace import Workspace
 from silver.fitted import SCALER
 

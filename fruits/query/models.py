@@ -3,8 +3,8 @@
 from typing import Any
 
 from fruits.query.sql import answer
+from fruits.settings import Settings
 from gold.job import PCA
-from lakehouse.settings import Settings
 from lakehouse.workspace import Workspace
 
 _QUERY = """

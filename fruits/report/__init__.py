@@ -3,7 +3,7 @@
 from fruits.console import bars
 from fruits.report.contents import gather
 from fruits.report.page import make_page
-from lakehouse.settings import Settings
+from fruits.settings import Settings
 from lakehouse.storage import write_file
 from lakehouse.storage.uri import absolute_uri, native_name
 

@@ -14,10 +14,10 @@ from fruits.report.neighbours import Neighbours, compare
 from fruits.report.sample import End, Sample, draw_sample, find_ends
 from fruits.report.thumbnails import read_thumbnails
 from fruits.report.versions import ModelVersion, read_versions
+from fruits.settings import Settings
 from gold.likeness import Centroids, find_centroids
 from gold.tables import EXPLAINED_VARIANCE, MODELS, PROJECTIONS
 from lakehouse.progress import Progress
-from lakehouse.settings import Settings
 from lakehouse.tables import delta
 from lakehouse.tables.table import Table
 from lakehouse.workspace import Workspace

@@ -7,8 +7,8 @@ from bronze.photograph import Limits, salvage
 from bronze.reasons import Reason, advice_on
 from fruits.query.quarantine import held_back
 from fruits.report.thumbnails import thumbnail
+from fruits.settings import Settings
 from lakehouse.errors import LakehouseError
-from lakehouse.settings import Settings
 from lakehouse.storage import read_file
 from lakehouse.tables.delta import Lake
 

@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from lakehouse.engine.port import Engine
     from lakehouse.progress import Progress
-    from lakehouse.settings import Settings
+    from lakehouse.settings import LakeSettings
     from lakehouse.tables.delta import Lake
 
 
-def chosen_engine(settings: "Settings") -> str:
+def chosen_engine(settings: "LakeSettings") -> str:
     """The engine that `auto` stands for: Spark where `spark-submit` has started this process, else the local one."""
     if settings.engine != "auto":
         return settings.engine
     return "spark" if "PYSPARK_GATEWAY_PORT" in os.environ else "local"
 
 
-def open_engine(settings: "Settings", lake: "Lake", progress: "Progress") -> "Engine":
+def open_engine(settings: "LakeSettings", lake: "Lake", progress: "Progress") -> "Engine":
     """The engine that the settings name; nothing is started before it is used."""
     if chosen_engine(settings) == "spark":
         from lakehouse.engine.spark.engine import SparkEngine

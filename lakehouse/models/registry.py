@@ -138,7 +138,7 @@ class Registry:
         crash_point("registry.logged")
         self._guard()
         version = self._mlflow().register(logged)
-        self._publish("registry.registered")
+        self._publish(lambda: crash_point("registry.registered"))
         return version
 
     def set_champion(self, version: Version) -> None:
@@ -172,11 +172,10 @@ class Registry:
         self._mlflow().set_alias(version, alias)
         self._publish()
 
-    def _publish(self, point: str | None = None) -> None:
+    def _publish(self, seen: Callable[[], None] = no_check) -> None:
         """Let others see a change, and keep what is recorded now. Who dies in between leaves a stale snapshot."""
         self._opened_store().publish()
-        if point is not None:
-            crash_point(point)
+        seen()
         if self._tracking_uri is None:
             self._ask(keep=True)
 

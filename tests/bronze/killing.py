@@ -13,8 +13,8 @@ import pyarrow as pa
 
 import bronze.job
 from bronze.ingest import HeldBack, Photographs
+from fruits.settings import load_settings
 from lakehouse.engine.port import Batches, Given
-from lakehouse.settings import load_settings
 from lakehouse.workspace import Workspace
 
 KILLS = "kills.png"

@@ -13,8 +13,8 @@ import bronze.job
 import silver.job
 from bronze.reasons import Reason
 from bronze.tables import IMAGES, QUARANTINE
+from fruits.settings import load_settings
 from lakehouse.engine.local.engine import FEW
-from lakehouse.settings import load_settings
 from lakehouse.tables import delta
 from lakehouse.tables.table import Table
 from lakehouse.workspace import Workspace

@@ -23,9 +23,9 @@ from bronze.discover import (
     work_items,
 )
 from bronze.photograph import Limits
+from fruits.settings import load_settings
 from lakehouse.engine.port import Engine
 from lakehouse.errors import StorageError
-from lakehouse.settings import load_settings
 from lakehouse.storage import list_files
 from lakehouse.storage.base import FileStatus
 from lakehouse.tables.table import INSTANT

@@ -15,7 +15,7 @@ from PIL import Image
 
 from bronze.photograph import Limits, Photograph, Problem, decode, inspect
 from bronze.reasons import Reason
-from lakehouse.settings import load_settings
+from fruits.settings import load_settings
 from tests.bronze import corpus
 from tests.bronze.corpus import TURNS, UPRIGHT, chunk, encoded, noise, png, with_byte, with_segment, zipped
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from fruits.settings import load_settings
 from lakehouse.background import Background
 from lakehouse.guard import no_check
-from lakehouse.settings import load_settings
 from lakehouse.workspace import Workspace
 
 

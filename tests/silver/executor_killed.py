@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 
 from bronze.photograph import decode
 from fruits.operations.run import LAYERS, run_pipeline
+from fruits.settings import Settings, load_settings
 from lakehouse.engine.spark import jars
 from lakehouse.engine.spark.session import spark_session
-from lakehouse.settings import Settings, load_settings
 from lakehouse.workspace import Workspace
 from silver.encoders.base import Encoder, Predict
 

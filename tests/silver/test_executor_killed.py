@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from fruits.operations.run import LAYERS, Summary, run_pipeline
+from fruits.settings import load_settings
 from lakehouse.engine.spark import jars
-from lakehouse.settings import load_settings
 from lakehouse.tables import delta
 from lakehouse.workspace import Workspace
 from tests.conftest import NO_JAVA, add_photographs

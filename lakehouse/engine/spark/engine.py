@@ -34,7 +34,7 @@ from lakehouse.engine.spark.rows import Counting, SparkRows, Stage, followed
 from lakehouse.engine.spark.session import spark_session
 from lakehouse.errors import ForeignTableError
 from lakehouse.progress import Progress
-from lakehouse.settings import Settings
+from lakehouse.settings import LakeSettings
 from lakehouse.storage.uri import absolute_uri
 from lakehouse.tables import delta
 from lakehouse.tables.delta import Lake
@@ -51,7 +51,7 @@ class SparkEngine:
 
     name = "spark"
 
-    def __init__(self, settings: Settings, lake: Lake, progress: Progress) -> None:
+    def __init__(self, settings: LakeSettings, lake: Lake, progress: Progress) -> None:
         """Take the settings; Spark is started by the first rows."""
         self._settings, self._lake, self._progress = settings, lake, progress
         self.start_seconds = 0.0

@@ -7,7 +7,7 @@ from importlib.resources import files
 from pyspark.sql import SparkSession
 
 from lakehouse.engine.spark import jars
-from lakehouse.settings import Settings
+from lakehouse.settings import LakeSettings
 from lakehouse.storage import spark_options
 
 _DELTA = {
@@ -15,8 +15,10 @@ _DELTA = {
     "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
 }
 
+Options = dict[str, str | bool | int | float]
 
-def spark_session(settings: Settings) -> SparkSession:
+
+def spark_session(settings: LakeSettings) -> SparkSession:
     """Start Spark with Delta, or return the session that runs.
 
     Where `spark-submit` has started this process the platform has set the master, the memory and the jars; elsewhere
@@ -38,9 +40,9 @@ def spark_session(settings: Settings) -> SparkSession:
     return builder.getOrCreate()
 
 
-def session_options(settings: Settings) -> dict[str, str | bool | int | float]:
+def session_options(settings: LakeSettings) -> Options:
     """What Spark is told, but for the class path: Delta, how to get to S3, and over both what the settings say."""
-    options: dict[str, str | bool | int | float] = {**_DELTA}
+    options: Options = {**_DELTA}
     if region := os.environ.get("AWS_REGION"):
         options["spark.executorEnv.AWS_REGION"] = region
     if not _under_spark_submit():
@@ -50,7 +52,7 @@ def session_options(settings: Settings) -> dict[str, str | bool | int | float]:
     return options | settings.spark
 
 
-def _with_jars(settings: Settings, options: dict[str, str | bool | int | float]) -> dict[str, str | bool | int | float]:
+def _with_jars(settings: LakeSettings, options: Options) -> Options:
     classpath = os.pathsep.join(str(jar) for jar in jars.jars(settings.jars))
     log = files("lakehouse.conf").joinpath("log4j2.properties")
     given = options.get("spark.driver.extraJavaOptions", "")

@@ -15,7 +15,7 @@ from fruits.app.known import KnownLake
 from fruits.app.serve import listen, make_server
 from fruits.demo.draw import draw_photographs
 from fruits.operations.run import run_layers
-from lakehouse.settings import Settings, load_settings
+from fruits.settings import Settings, load_settings
 
 HOST = "127.0.0.1"
 KINDS = ("Apple Red", "Banana", "Kiwi")

@@ -15,8 +15,8 @@ from bronze.tables import IMAGES
 from fruits.app.known import MOST_POINTS, PIXELS, KnownLake
 from fruits.app.words import REFUSALS, refusal
 from fruits.operations.run import run_layers
+from fruits.settings import Settings
 from gold.tables import PROJECTIONS
-from lakehouse.settings import Settings
 from lakehouse.tables.delta import Lake
 from tests.bronze.corpus import broken, heif, noise, png_bomb, turned
 from tests.fruits.app.conftest import KINDS, App

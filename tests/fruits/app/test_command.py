@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from fruits.app.serve import announce, listen
+from fruits.settings import Settings
 from lakehouse.errors import SettingsError
-from lakehouse.settings import Settings, to_yaml
+from lakehouse.settings import to_yaml
 from tests.fruits.app.conftest import HOST
 from tests.fruits.cli.test_cli import fails
 

@@ -20,8 +20,8 @@ from fruits.app.guard import HEADERS, is_loopback, own_host
 from fruits.app.known import KnownLake
 from fruits.app.server import UPLOADS
 from fruits.app.upload import MOST_BYTES, read_upload
+from fruits.settings import Settings
 from lakehouse.errors import LakehouseError
-from lakehouse.settings import Settings
 from tests.fruits.app.conftest import HOST, App
 
 FOREIGN = {

@@ -15,7 +15,7 @@ import pytest
 from moto.backends import get_backend
 from moto.server import ThreadedMotoServer
 
-from lakehouse.settings import Settings, load_settings
+from fruits.settings import Settings, load_settings
 from tests.bootstrap.conftest import ROOT
 
 REGION, ACCOUNT = "eu-west-3", "123456789012"

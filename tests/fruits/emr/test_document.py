@@ -13,7 +13,7 @@ import pytest
 from moto.ec2.models.route_tables import RouteTable
 
 from fruits.operations.run import LAYERS, run_pipeline
-from lakehouse.settings import load_settings
+from fruits.settings import load_settings
 from lakehouse.workspace import Workspace
 from silver.encoders.base import Encoder
 from silver.encoders.mobilenet import keras_weights

@@ -13,8 +13,8 @@ from fruits.cli.emr import app
 from fruits.emr.plan import plan
 from fruits.emr.request import spark_submit
 from fruits.emr.settings import load_emr_settings, on_cluster
+from fruits.settings import load_settings
 from lakehouse.errors import SettingsError
-from lakehouse.settings import load_settings
 
 
 @pytest.fixture(autouse=True)

@@ -15,8 +15,8 @@ from fruits.emr.cluster import Clusters, StepFailedError
 from fruits.emr.run import bring_up, run_serverless, run_standing, run_transient, say
 from fruits.emr.settings import load_emr_settings
 from fruits.operations.run import LAYERS
+from fruits.settings import Settings, load_settings
 from lakehouse.errors import SettingsError
-from lakehouse.settings import Settings, load_settings
 from tests.fruits.emr.conftest import (
     REGION,
     complete_a_step,

@@ -16,9 +16,9 @@ from fruits.demo.draw import draw_photograph, draw_photographs
 from fruits.identify.identifier import Identifier, NothingKnownError
 from fruits.operations.rollback import roll_back, unpin
 from fruits.operations.run import run_layers
+from fruits.settings import Settings, load_settings
 from gold.tables import CALIBRATIONS
 from lakehouse.errors import WeightsNotFoundError
-from lakehouse.settings import Settings, load_settings
 from lakehouse.tables import delta
 from lakehouse.workspace import Workspace
 

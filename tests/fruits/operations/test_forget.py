@@ -16,16 +16,17 @@ import pytest
 from bronze.tables import IMAGES, QUARANTINE
 from fruits.operations.forget import forget, told
 from fruits.operations.run import LAYERS, run_pipeline
+from fruits.settings import load_settings
 from gold.tables import PROJECTIONS
 from lakehouse.errors import NotHeldError
-from lakehouse.failpoint import POINTS, VARIABLE
-from lakehouse.settings import load_settings
+from lakehouse.failpoint import VARIABLE
 from lakehouse.tables import delta
 from lakehouse.workspace import Workspace
 from silver.fitted import read_moments
 from silver.moments import Moments
 from silver.tables import FEATURES, SCALED
 from tests.conftest import add_photographs, photograph
+from tests.points import crash_points
 from tests.stub import STUB as ENCODER
 from tests.stub import stub_features
 from tests.world import World
@@ -165,7 +166,7 @@ def test_forgotten_photograph_is_in_no_file_of_the_lake(
 
 
 @EACH_ENGINE
-@pytest.mark.parametrize("point", [point for point in POINTS if point.startswith("forget.")])
+@pytest.mark.parametrize("point", crash_points("fruits/operations/forget.py"))
 def test_forgetting_killed_there_is_finished_by_the_same_call(
     workspace: Workspace, world: World, secret: Path, point: str
 ) -> None:

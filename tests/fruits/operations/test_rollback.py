@@ -12,11 +12,11 @@ import pytest
 from fruits.operations.rollback import roll_back, unpin
 from fruits.operations.run import LAYERS, run_pipeline
 from fruits.query.models import list_models
+from fruits.settings import Settings, load_settings
 from gold.job import PCA
 from gold.tables import PROJECTIONS
 from lakehouse.errors import SettingsError, TamperedModelError
 from lakehouse.progress import NullProgress
-from lakehouse.settings import Settings, load_settings
 from lakehouse.tables import delta
 from lakehouse.tables.table import Table
 from lakehouse.workspace import Workspace

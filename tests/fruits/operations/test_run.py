@@ -15,11 +15,11 @@ import pytest
 from bronze.tables import IMAGES
 from fruits.operations.run import LAYERS, run_layers, run_pipeline
 from fruits.operations.writing import exclusive_workspace
+from fruits.settings import Settings, load_settings
 from gold.tables import PROJECTIONS
 from lakehouse.engine.local.engine import FEW
 from lakehouse.errors import LeaseHeldError, LeaseLostError
 from lakehouse.lease import open_lease
-from lakehouse.settings import Settings, load_settings
 from lakehouse.tables import delta
 from lakehouse.workspace import Workspace
 from silver.encoders.base import Encoder, Predict

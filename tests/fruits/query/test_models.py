@@ -17,9 +17,9 @@ import pytest
 from fruits.operations.run import LAYERS, run_pipeline
 from fruits.operations.ui import serve_ui
 from fruits.query.compare import compare, show_comparison
+from fruits.settings import Settings, load_settings
 from gold.tables import MODELS
 from lakehouse.errors import LakehouseError, SettingsError
-from lakehouse.settings import Settings, load_settings
 from lakehouse.tables import delta
 from lakehouse.tables.delta import Lake
 from lakehouse.workspace import Workspace

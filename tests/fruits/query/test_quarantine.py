@@ -13,8 +13,8 @@ from bronze.reasons import Reason
 from bronze.tables import QUARANTINE, TABLES
 from fruits.query.answers import SqlFormat
 from fruits.query.quarantine import SHOWN, held_back, show_quarantine
+from fruits.settings import Settings
 from lakehouse.errors import LakehouseError, SettingsError
-from lakehouse.settings import Settings
 from lakehouse.tables import delta
 from lakehouse.tables.delta import Lake
 

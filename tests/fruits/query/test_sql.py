@@ -13,11 +13,11 @@ import bronze.tables
 from fruits.catalog import TABLES
 from fruits.query.answers import SqlFormat, print_answer
 from fruits.query.sql import answer
+from fruits.settings import load_settings
 from gold.tables import EXPLAINED_VARIANCE, MODELS
 from lakehouse.engine import open_engine
 from lakehouse.errors import LakehouseError, SettingsError
 from lakehouse.progress import NullProgress
-from lakehouse.settings import load_settings
 from lakehouse.tables import delta
 from lakehouse.tables.delta import Lake
 from lakehouse.tables.table import Table

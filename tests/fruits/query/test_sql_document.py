@@ -14,11 +14,11 @@ import pytest
 from bronze.tables import IMAGES, QUARANTINE
 from fruits.catalog import TABLES
 from fruits.query.sql import Session, answer
+from fruits.settings import load_settings
 from gold.pca import Spectrum, components_needed, fit_pca, fit_spectrum
 from gold.tables import EXPLAINED_VARIANCE, MODELS, PROJECTIONS
 from lakehouse.engine import open_engine
 from lakehouse.progress import NullProgress
-from lakehouse.settings import load_settings
 from lakehouse.tables import delta
 from lakehouse.tables.delta import Lake
 from lakehouse.tables.table import Table

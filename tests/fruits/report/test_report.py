@@ -24,6 +24,7 @@ from fruits.report.neighbours import compare
 from fruits.report.page import make_page
 from fruits.report.sample import Sample, draw_sample, find_ends
 from fruits.report.thumbnails import read_thumbnails
+from fruits.settings import Settings
 from gold.compare import principal_angles, under_scale
 from gold.job import PCA
 from gold.likeness import find_centroids
@@ -31,7 +32,6 @@ from gold.tables import EXPLAINED_VARIANCE, MODELS, PROJECTIONS
 from lakehouse.errors import LakehouseError, StorageError
 from lakehouse.models.registry import Fit, Registry
 from lakehouse.progress import NullProgress
-from lakehouse.settings import Settings
 from lakehouse.tables import delta
 from lakehouse.tables.delta import Lake
 from lakehouse.tables.table import Table

@@ -10,7 +10,7 @@ import pytest
 
 from fruits.catalog import TABLES
 from fruits.report import write_report
-from lakehouse.settings import load_settings
+from fruits.settings import load_settings
 from lakehouse.tables import delta
 from lakehouse.tables.delta import Lake
 from tests.fruits.report.test_report import NASTY, add_images, add_version

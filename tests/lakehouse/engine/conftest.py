@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from fruits.settings import load_settings
 from lakehouse.engine import open_engine
 from lakehouse.engine.port import Engine
-from lakehouse.settings import load_settings
 from lakehouse.tables import delta
 from lakehouse.tables.delta import Lake
 from tests.conftest import SMALL_SESSION

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from fruits.settings import load_settings
 from lakehouse.engine import open_engine
 from lakehouse.engine.port import (
     CHANGE,
@@ -24,7 +25,6 @@ from lakehouse.engine.port import (
 )
 from lakehouse.errors import LakehouseError, LeaseLostError
 from lakehouse.progress import NullProgress
-from lakehouse.settings import load_settings
 from lakehouse.tables import delta
 from lakehouse.tables.delta import Lake
 from tests.lakehouse.engine.conftest import Guard, Notes

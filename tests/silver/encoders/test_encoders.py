@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from fruits.identify.identifier import Identifier
 from fruits.operations.doctor import examine
 from fruits.operations.run import run_layers
+from fruits.settings import load_settings
 from gold.tables import MODELS
 from lakehouse.errors import SettingsError
-from lakehouse.settings import load_settings
 from lakehouse.tables import delta
 from lakehouse.tables.delta import Lake
 from silver.encoders import ENCODERS, encoder_module, module_of

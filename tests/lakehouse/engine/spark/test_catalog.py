@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
+from fruits.settings import load_settings
 from lakehouse.engine import open_engine
 from lakehouse.engine.port import Engine
 from lakehouse.errors import ForeignTableError, SettingsError
 from lakehouse.progress import NullProgress
-from lakehouse.settings import load_settings
 from lakehouse.tables import delta
 from lakehouse.tables.delta import Lake
 from tests.conftest import SMALL_SESSION

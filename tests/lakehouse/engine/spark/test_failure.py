@@ -9,12 +9,12 @@ import pytest
 from pyspark.errors import AnalysisException
 from pyspark.sql import SparkSession
 
+from fruits.settings import load_settings
 from lakehouse.engine import open_engine
 from lakehouse.engine.port import CancelledError, Engine, FunctionError, HistoryLostError, Rows, Work, WorkerKilledError
 from lakehouse.engine.spark.failure import explained
 from lakehouse.errors import LakehouseError
 from lakehouse.progress import NullProgress
-from lakehouse.settings import load_settings
 from lakehouse.tables.delta import Lake
 from tests.conftest import SMALL_SESSION
 from tests.lakehouse.engine.fruit import DOUBLED, Doubling, by_path, many

@@ -4,8 +4,8 @@ import os
 
 import pytest
 
+from fruits.settings import load_settings
 from lakehouse.engine.spark.session import session_options
-from lakehouse.settings import load_settings
 
 OWN = {
     "spark.hadoop.fs.s3a.endpoint": "https://other.example.org",

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from fruits.settings import Settings, load_settings
 from lakehouse.errors import SettingsError
-from lakehouse.settings import Settings, load_settings, to_yaml
+from lakehouse.settings import to_yaml
 
 
 @pytest.fixture(autouse=True)

@@ -1,0 +1,39 @@
+"""The settings of bronze: which photographs there are, and which of them are taken."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator
+
+from lakehouse.errors import SettingsError
+from lakehouse.settings import LakeSettings
+from lakehouse.storage.uri import absolute_uri
+
+Format = Literal["JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF"]
+
+
+class BronzeSettings(LakeSettings):
+    """See `conf/local.yaml` for the meaning and the default of each key."""
+
+    images: str | None
+    removed_images: Literal["keep", "delete"]
+    formats: Annotated[list[Format], Field(min_length=1)]
+    max_bytes: Annotated[int, Field(gt=0)]
+    max_pixels: Annotated[int, Field(gt=0)]
+    splits: list[str]
+    skip: list[str]
+    readers: Annotated[int, Field(ge=1, le=256)]
+
+    @field_validator("images")
+    @classmethod
+    def _as_uri(cls, value: str | None) -> str | None:
+        return None if value is None else absolute_uri(value)
+
+    @property
+    def source(self) -> str:
+        """The images' URI; a SettingsError where none was given."""
+        if self.images is None:
+            raise SettingsError(
+                "No photographs were named. Say where they are: `--images FOLDER`, the environment variable "
+                "FRUITS_IMAGES, or the key `images` in the settings file."
+            )
+        return self.images
