@@ -6,6 +6,7 @@ import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from enum import StrEnum
 from fnmatch import fnmatchcase
 from itertools import islice
 
@@ -75,6 +76,16 @@ def work_items(root: str, wanted: int) -> list[tuple[str, bool]]:
     return flat + [(folder, True) for folder in frontier]
 
 
+class FileChange(StrEnum):
+    """What has become of a file since the tables were written; only the first two are read."""
+
+    NEW = "new"
+    CHANGED = "changed"
+    UNCHANGED = "unchanged"
+    SKIPPED = "skipped"
+    GONE = "gone"
+
+
 @dataclass(frozen=True)
 class Rules:
     """How files are taken: the folder names that are a split, and the file names (patterns) that are passed over."""
@@ -127,32 +138,34 @@ def list_photographs(engine: Engine, root: str, rules: Rules, threads: int, fold
 
 
 @dataclass(frozen=True)
-class Survey:
+class ListingFingerprint:
     """A listing in short: its files, how many a rule passes over, and a number that another listing does not have."""
 
     files: int
     skipped: int
     fingerprint: int
 
-    def __add__(self, other: "Survey") -> "Survey":
+    def __add__(self, other: "ListingFingerprint") -> "ListingFingerprint":
         """Of both listings."""
-        return Survey(self.files + other.files, self.skipped + other.skipped, self.fingerprint ^ other.fingerprint)
+        return ListingFingerprint(
+            self.files + other.files, self.skipped + other.skipped, self.fingerprint ^ other.fingerprint
+        )
 
 
-def survey(engine: Engine, listing: Rows) -> Survey:
+def fingerprint_listing(engine: Engine, listing: Rows) -> ListingFingerprint:
     """Sum up a listing, in whatever order it comes."""
-    return sum(_surveys_in(engine.fold(listing, PartialSurvey(), CombinedSurvey())), Survey(0, 0, 0))
+    return sum(_surveys_in(engine.fold(listing, PartialSurvey(), CombinedSurvey())), ListingFingerprint(0, 0, 0))
 
 
 class PartialSurvey:
-    """From LISTING to its survey, in one row where there are files."""
+    """From LISTING to its fingerprint_listing, in one row where there are files."""
 
     schema = pa.schema([("files", pa.int64()), ("skipped", pa.int64()), ("fingerprint", pa.int64())])
 
     def __call__(self, listing: Given) -> Batches:
         """Sum up the files."""
         return self.summed(
-            Survey(
+            ListingFingerprint(
                 batch.num_rows,
                 batch.num_rows - batch.column("rule").null_count,
                 int(np.bitwise_xor.reduce(as_numpy(batch.column("fingerprint")))),
@@ -160,9 +173,9 @@ class PartialSurvey:
             for batch in listing
         )
 
-    def summed(self, parts: Iterable[Survey]) -> Batches:
+    def summed(self, parts: Iterable[ListingFingerprint]) -> Batches:
         """Some surveys, as one row where there are any."""
-        if (found := list(parts)) and (total := sum(found, Survey(0, 0, 0))).files:
+        if (found := list(parts)) and (total := sum(found, ListingFingerprint(0, 0, 0))).files:
             yield pa.RecordBatch.from_pylist([asdict(total)], schema=self.schema)
 
 
@@ -174,8 +187,8 @@ class CombinedSurvey(PartialSurvey):
         return self.summed(_surveys_in(partials))
 
 
-def _surveys_in(rows: Iterable[pa.RecordBatch]) -> Iterator[Survey]:
-    return (Survey(**row) for batch in rows for row in batch.to_pylist())
+def _surveys_in(rows: Iterable[pa.RecordBatch]) -> Iterator[ListingFingerprint]:
+    return (ListingFingerprint(**row) for batch in rows for row in batch.to_pylist())
 
 
 def difference_of_files(
@@ -197,7 +210,7 @@ def difference_of_files(
 
     Returns:
         path, label, split, length, modification_time, rule, and
-        change: new | changed | unchanged | skipped | gone,
+        change: a `FileChange`,
         in_images, in_quarantine: whether that table holds the path.
     """
     retried = [f"reason = '{Reason.UNREADABLE}'"]

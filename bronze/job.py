@@ -6,7 +6,14 @@ from typing import TypedDict
 
 import pyarrow as pa
 
-from bronze.discover import Rules, Survey, difference_of_files, list_photographs, survey
+from bronze.discover import (
+    FileChange,
+    ListingFingerprint,
+    Rules,
+    difference_of_files,
+    fingerprint_listing,
+    list_photographs,
+)
 from bronze.ingest import CANDIDATE, HeldBack, Photographs, killing
 from bronze.photograph import Limits
 from bronze.reasons import Reason
@@ -20,6 +27,7 @@ from lakehouse.tables import delta
 from lakehouse.workspace import Workspace
 
 _BATCH = "fruits.batch"  # the log's transaction that numbers complete ingests
+_CANDIDATES = (FileChange.NEW, FileChange.CHANGED)
 _FOLDERS = 64  # listed side by side, as far as there are so many
 
 
@@ -44,10 +52,10 @@ class _Found:
     """The files of one run: the difference, and how many rows it has of each kind."""
 
     files: Rows
-    counts: dict[tuple[str, bool, bool], int]
+    counts: dict[tuple[FileChange, bool, bool], int]
     bytes: int
 
-    def count(self, *changes: str, images: bool | None = None, quarantine: bool | None = None) -> int:
+    def count(self, *changes: FileChange, images: bool | None = None, quarantine: bool | None = None) -> int:
         return sum(
             rows
             for (change, in_images, in_quarantine), rows in self.counts.items()
@@ -81,7 +89,7 @@ def run(workspace: Workspace) -> Summary:
     delta.create(lake, TABLES)
     rules = Rules(settings.splits, settings.skip)
     with engine.kept(list_photographs(engine, settings.source, rules, settings.readers, _FOLDERS)) as listing:
-        seen = survey(engine, listing)
+        seen = fingerprint_listing(engine, listing)
         upstream = f"{settings.source}: {seen.files} files {seen.fingerprint:x}; {_judgement(workspace)}"
         if is_in_sync_with(lake, QUARANTINE, f"{upstream}; {snapshot_id(lake, IMAGES)}"):
             return _nothing_new(workspace, seen)
@@ -93,7 +101,7 @@ def run(workspace: Workspace) -> Summary:
     return summary
 
 
-def _nothing_new(workspace: Workspace, seen: Survey) -> Summary:
+def _nothing_new(workspace: Workspace, seen: ListingFingerprint) -> Summary:
     return Summary(
         discovered=seen.files,
         ingested=0,
@@ -117,6 +125,10 @@ def _judgement(workspace: Workspace) -> str:
     return "; ".join([*clauses, f"removed: {workspace.section(BronzeSettings).removed_images}"])
 
 
+def _deletes(workspace: Workspace) -> bool:
+    return workspace.section(BronzeSettings).removed_images == "delete"
+
+
 def _take(workspace: Workspace, listing: Rows) -> Summary:
     """Find the difference between a listing and the tables, and work it off."""
     engine, root = workspace.engine, workspace.section(BronzeSettings).source
@@ -135,7 +147,7 @@ def _take(workspace: Workspace, listing: Rows) -> Summary:
 
 
 def _counted(workspace: Workspace, files: Rows) -> _Found:
-    engine, settings = workspace.engine, workspace.section(BronzeSettings)
+    engine = workspace.engine
     counted = engine.sql(
         """
         SELECT change, in_images, in_quarantine, count(*) AS files, CAST(coalesce(sum(length), 0) AS BIGINT) AS bytes
@@ -144,11 +156,13 @@ def _counted(workspace: Workspace, files: Rows) -> _Found:
         files=files,
     )
     rows = engine.arrow(counted).to_pylist()
-    counts = {(row["change"], row["in_images"], row["in_quarantine"]): row["files"] for row in rows}
-    found = _Found(files, counts, sum(row["bytes"] for row in rows if row["change"] in ("new", "changed")))
-    if settings.removed_images == "delete" and not found.count("new", "changed", "unchanged") and found.count("gone"):
+    counts = {(FileChange(row["change"]), row["in_images"], row["in_quarantine"]): row["files"] for row in rows}
+    found = _Found(files, counts, sum(row["bytes"] for row in rows if row["change"] in _CANDIDATES))
+    gone = found.count(FileChange.GONE)
+    if gone and _deletes(workspace) and not found.count(*_CANDIDATES, FileChange.UNCHANGED):
+        source = workspace.section(BronzeSettings).source
         raise StorageError(
-            f"{settings.source} holds no photographs, while the lake holds {found.count('gone')} from there and "
+            f"{source} holds no photographs, while the lake holds {gone} from there and "
             "`removed_images: delete` would erase them all. If that is meant, use `removed_images: keep` and `fruits "
             "forget`."
         )
@@ -156,7 +170,7 @@ def _counted(workspace: Workspace, files: Rows) -> _Found:
 
 
 def _ingest(workspace: Workspace, found: _Found) -> Summary:
-    lake, candidates = workspace.lake, found.count("new", "changed")
+    lake, candidates = workspace.lake, found.count(*_CANDIDATES)
     ingest = _Ingest(delta.transaction_version(lake, IMAGES, _BATCH) + 1, datetime.now(UTC), [])
     inserted, replaced = _write_images(workspace, found, ingest)
     crash_point("bronze.images-written")
@@ -167,14 +181,14 @@ def _ingest(workspace: Workspace, found: _Found) -> Summary:
     _finish_batch(workspace, ingest.batch)
     crash_point("bronze.batch-numbered")
     return Summary(
-        discovered=found.count("new", "changed", "unchanged", "skipped"),
+        discovered=found.count(*_CANDIDATES, FileChange.UNCHANGED, FileChange.SKIPPED),
         ingested=inserted + replaced,
         replaced=replaced,
         # With a candidate that has a new time stamp and the old bytes.
-        unchanged=found.count("unchanged") + candidates - inserted - replaced - held_back,
+        unchanged=found.count(FileChange.UNCHANGED) + candidates - inserted - replaced - held_back,
         quarantined=broken,
         # With a file that could not be read first, and could then: it is being written to, and the next run takes it.
-        skipped=found.count("skipped") + held_back - broken,
+        skipped=found.count(FileChange.SKIPPED) + held_back - broken,
         removed=removed,
         batch=delta.transaction_version(lake, IMAGES, _BATCH),
     )
@@ -187,18 +201,18 @@ def _write_images(workspace: Workspace, found: _Found, ingest: _Ingest) -> tuple
     """Write the candidates that are photographs; returns how many were new, and how many replaced other content."""
     engine = workspace.engine
     inserted = replaced = 0
-    if new := found.count("new"):
-        inserted = engine.append(_photographs(workspace, found, "new", new, ingest), IMAGES)
-    if changed := found.count("changed"):
+    if new := found.count(FileChange.NEW):
+        inserted = engine.append(_photographs(workspace, found, FileChange.NEW, new, ingest), IMAGES)
+    if changed := found.count(FileChange.CHANGED):
         before = delta.existing(workspace.lake, IMAGES).version()
-        rows = _photographs(workspace, found, "changed", changed, ingest)
+        rows = _photographs(workspace, found, FileChange.CHANGED, changed, ingest)
         inserted += engine.merge(rows, IMAGES, touch=["length", "modification_time"]).inserted
-        if found.count("changed", images=True):
+        if found.count(FileChange.CHANGED, images=True):
             replaced = _count_replaced(workspace, found, before)
     return inserted, replaced
 
 
-def _photographs(workspace: Workspace, found: _Found, change: str, count: int, ingest: _Ingest) -> Rows:
+def _photographs(workspace: Workspace, found: _Found, change: FileChange, count: int, ingest: _Ingest) -> Rows:
     engine, settings = workspace.engine, workspace.section(BronzeSettings)
     chosen = f"SELECT {', '.join(CANDIDATE)} FROM files WHERE change = :change"
     candidates = engine.sql(chosen, {"change": change}, files=found.files)
@@ -246,7 +260,7 @@ def _hold_back(workspace: Workspace, found: _Found, ingest: _Ingest) -> tuple[in
         if not count:
             return 0, 0
         with engine.kept(_broken(workspace, rest, count, ingest)) as broken:
-            if workspace.section(BronzeSettings).removed_images == "delete" and found.count("changed", images=True):
+            if _deletes(workspace) and found.count(FileChange.CHANGED, images=True):
                 engine.delete(broken, IMAGES)
             held = engine.arrow(engine.sql("SELECT count(*) AS n FROM broken", broken=broken))["n"][0].as_py()
             engine.merge(broken, QUARANTINE)
@@ -270,7 +284,7 @@ def _broken(workspace: Workspace, rest: Rows, count: int, ingest: _Ingest) -> Ro
 def _remove(workspace: Workspace, found: _Found) -> int:
     """Remove what has been repaired or is gone from quarantine, and what is gone from images where that is wanted."""
     engine = workspace.engine
-    if found.count("new", "changed", "gone", quarantine=True):
+    if found.count(*_CANDIDATES, FileChange.GONE, quarantine=True):
         resolved = engine.sql(
             """
             SELECT files.path FROM files LEFT JOIN images ON files.path = images.path
@@ -282,7 +296,7 @@ def _remove(workspace: Workspace, found: _Found) -> int:
             images=engine.rows(IMAGES, ["path", "length", "modification_time"]),
         )
         engine.delete(resolved, QUARANTINE)
-    if workspace.section(BronzeSettings).removed_images == "delete" and found.count("gone", images=True):
+    if _deletes(workspace) and found.count(FileChange.GONE, images=True):
         gone = engine.sql("SELECT path FROM files WHERE change = 'gone' AND in_images", files=found.files)
         return engine.delete(gone, IMAGES)
     return 0

@@ -1,10 +1,21 @@
 """All tables, put together from the layers' own lists; nobody else keeps a list of tables."""
 
+from enum import StrEnum
+
 import bronze.tables
 import gold.tables
 import silver.tables
 
-BY_LAYER = {"bronze": bronze.tables.TABLES, "silver": silver.tables.TABLES, "gold": gold.tables.TABLES}
+
+class Layer(StrEnum):
+    """The layers, in the order of their jobs."""
+
+    BRONZE = "bronze"
+    SILVER = "silver"
+    GOLD = "gold"
+
+
+BY_LAYER = {Layer.BRONZE: bronze.tables.TABLES, Layer.SILVER: silver.tables.TABLES, Layer.GOLD: gold.tables.TABLES}
 """The tables of each layer, the layers in the order of their jobs."""
 
 TABLES = tuple(table for tables in BY_LAYER.values() for table in tables)

@@ -38,7 +38,7 @@ class Bars:
         task = self._bars.add_task(name, total=total)
         return lambda done: self._bars.update(task, completed=done)
 
-    def say(self, message: str) -> None:
+    def log(self, message: str) -> None:
         """Print a line above the bars."""
         self._bars.console.print(message)
 

@@ -79,7 +79,7 @@ def to_row(version: int, projector: Projector, calibration: Calibration | None, 
     row: dict[str, Any] = {
         "pca_version": version,
         "photographs": sampled,
-        "kept": calibration and calibration.kept,
+        "kept": calibration and calibration.known_ratio_p98,
         "threshold": calibration and calibration.threshold,
         "mean": _packed(projector.mean),
         "scale": _packed(projector.scale),

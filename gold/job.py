@@ -25,8 +25,9 @@ from lakehouse.sync import is_in_sync_with, snapshot_id, sync_table
 from lakehouse.tables import delta
 from lakehouse.tables.delta import Lake
 from lakehouse.workspace import Workspace
-from silver.fitted import SCALER, Covered, Scaler, read_moments, registered_scaler
 from silver.moments import Moments
+from silver.scaler import SCALER, Scaler, registered_scaler
+from silver.statistics import FeatureStatistics, read_moments
 from silver.tables import FEATURES, MOMENTS, SCALED
 from silver.tables import TABLES as SILVER_TABLES
 
@@ -85,7 +86,7 @@ def run(workspace: Workspace) -> Summary:
         version = _register(workspace, spectrum, scaler, covered, reason)
         crash_point("gold.registered")
     elif version is None or version.tags["scaler_version"] != str(scaler.version.number):
-        workspace.progress.say("A PCA needs at least two photographs that differ; gold waits until there are more.")
+        workspace.progress.log("A PCA needs at least two photographs that differ; gold waits until there are more.")
         return _nothing(workspace)
     assert version is not None
     projected, removed = _write_projections(workspace, version)
@@ -152,11 +153,11 @@ def _check_recorded(workspace: Workspace, version: Version) -> None:
             check_sha256(scaler, scaler.sha256, row["scaler_sha256"])
 
 
-def _fitted_on(scaler: Scaler, covered: Covered) -> dict[str, str]:
+def _fitted_on(scaler: Scaler, covered: FeatureStatistics) -> dict[str, str]:
     return {"fitted_on": covered.fitted_on, "scaler_version": str(scaler.version.number)}
 
 
-def _explained(workspace: Workspace, champion: Version, scaler: Scaler, covered: Covered) -> float:
+def _explained(workspace: Workspace, champion: Version, scaler: Scaler, covered: FeatureStatistics) -> float:
     """The share of all images' variance that the champion captures under the scaler."""
     if _fitted_on(scaler, covered).items() <= champion.tags.items():
         return float(champion.tags["explained_variance"])  # by construction: there is nothing to load
@@ -191,19 +192,21 @@ def _stay(workspace: Workspace, pinned: Version, scaler: Scaler, reason: str | N
             f"{scaler.version.number}. Run `fruits rollback {pinned.number}` again, or `fruits rollback --unpin`."
         )
     if reason is not None:
-        workspace.progress.say(f"{PCA} version {pinned.number} is pinned; else another would be fitted: {reason}.")
+        workspace.progress.log(f"{PCA} version {pinned.number} is pinned; else another would be fitted: {reason}.")
 
 
 # ---- fit ------------------------------------------------------------------------------------------------------------
 
 
-def _can_be_fitted(covered: Covered, scaler: Scaler) -> bool:
+def _can_be_fitted(covered: FeatureStatistics, scaler: Scaler) -> bool:
     """Whether there are two photographs that differ."""
     moments: Moments = covered.moments
     return moments.count >= 2 and bool(np.trace(moments.under(*scaler.arrays).scatter) > 0)
 
 
-def _register(workspace: Workspace, spectrum: Spectrum, scaler: Scaler, covered: Covered, reason: str) -> Version:
+def _register(
+    workspace: Workspace, spectrum: Spectrum, scaler: Scaler, covered: FeatureStatistics, reason: str
+) -> Version:
     settings, lake = workspace.section(GoldSettings), workspace.lake
     same = {**_fitted_on(scaler, covered), "threshold": str(settings.threshold)}
     found = workspace.registry.find(PCA, same)

@@ -21,8 +21,8 @@ FARTHEST = 2.0
 _ROWS_AT_ONCE = 512  # × 1,000,000 photographs are 2 GB
 _KEPT = 0.98  # of known photographs, known again at the confidence 0.98
 _HELD_BACK = 0.1  # of photographs whose own label is held back, those told from the others least
-_DOUBT = 0.2  # in ratio, from the threshold to being sure, at the least
-_WAY = 0.7  # from the ratios of known photographs to those of held-back ones
+_MIN_LOGISTIC_WIDTH = 0.2  # in ratio, from the threshold to being sure, at the least
+_THRESHOLD_POSITION = 0.7  # from the ratios of known photographs to those of held-back ones
 
 
 def directions(components: Float32) -> Float32:
@@ -103,19 +103,21 @@ class Calibration:
     """What ratios mean.
 
     Attributes:
-        kept: the ratio that 98 % of known photographs are below, each compared with the others.
+        known_ratio_p98: the ratio that 98 % of known photographs are below, each compared with the others.
         threshold: the ratio from which a photograph is of no known label.
     """
 
-    kept: float
+    known_ratio_p98: float
     threshold: float
 
     def confidence(self, ratio: Float64) -> Float64:
-        """How sure it is that a photograph is of the nearest label: logistic, 0.98 at `kept`, 0.5 at the threshold.
+        """How sure it is that a photograph is of the nearest label: logistic, 0.98 at `known_ratio_p98`.
+
+        At the threshold it is 0.5.
 
         Where these are close to each other, labels are hard to tell apart, and it is less sure.
         """
-        width = max(self.threshold - self.kept, _DOUBT) / np.log(_KEPT / (1 - _KEPT))
+        width = max(self.threshold - self.known_ratio_p98, _MIN_LOGISTIC_WIDTH) / np.log(_KEPT / (1 - _KEPT))
         sure: Float64 = 1.0 / (1.0 + np.exp(np.clip((ratio - self.threshold) / width, -50.0, 50.0)))
         return sure
 
@@ -131,10 +133,12 @@ def calibrate(known: Labelled) -> Calibration | None:
     if len(known.labels) < 2:
         return None
     distances = known.distances_to_others()
-    kept = float(np.quantile(ratios(distances), _KEPT))
+    known_ratio_p98 = float(np.quantile(ratios(distances), _KEPT))
     distances[np.arange(len(distances)), known.own] = FARTHEST
-    strange = float(np.quantile(ratios(distances), _HELD_BACK))
-    return Calibration(kept, kept + _WAY * max(strange - kept, 0.0))
+    unknown_ratio = float(np.quantile(ratios(distances), _HELD_BACK))
+    return Calibration(
+        known_ratio_p98, known_ratio_p98 + _THRESHOLD_POSITION * max(unknown_ratio - known_ratio_p98, 0.0)
+    )
 
 
 def measure(

@@ -8,7 +8,7 @@ import pyarrow as pa
 from gold.pca import Spectrum
 from gold.tables import MODELS
 from lakehouse.models.registry import Version
-from silver.fitted import Scaler
+from silver.scaler import Scaler
 
 
 def spectrum_rows(version: Version, spectrum: Spectrum) -> pa.Table:

@@ -13,10 +13,6 @@ class StorageError(LakehouseError):
     """A folder or file that the work needs cannot be listed, read or written."""
 
 
-class WeightsNotFoundError(LakehouseError):
-    """The ImageNet weights of MobileNetV2 are nowhere to be had."""
-
-
 class ForeignTableError(LakehouseError):
     """A table has a layout that this version of the project does not know; it was not touched."""
 

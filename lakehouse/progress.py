@@ -10,7 +10,7 @@ class Progress(Protocol):
     def stage(self, name: str, total: int) -> Callable[[int], None]:
         """Begin to show a stage of `total` images; the returned function is told how many are done so far."""
 
-    def say(self, message: str) -> None:
+    def log(self, message: str) -> None:
         """Show one line that should be read."""
 
 
@@ -21,5 +21,5 @@ class NullProgress:
         """Begin nothing."""
         return lambda done: None  # noqa: ARG005 - the protocol's
 
-    def say(self, message: str) -> None:
+    def log(self, message: str) -> None:
         """Say nothing."""

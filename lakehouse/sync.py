@@ -4,6 +4,7 @@
 """
 
 from collections.abc import Callable, Sequence
+from enum import StrEnum
 
 from lakehouse.engine.port import Engine, Rows
 from lakehouse.tables import delta
@@ -12,6 +13,14 @@ from lakehouse.tables.table import Table
 
 FOLLOWS = "fruits.follows"
 """Where a commit's entry in the history says which upstream the table follows."""
+
+
+class Change(StrEnum):
+    """What a row of a table needs to follow its upstream."""
+
+    INSERT = "insert"
+    UPDATE = "update"
+    DELETE = "delete"
 
 
 def difference(engine: Engine, upstream: Rows, downstream: Rows, key: str, same: Sequence[str]) -> Rows:
@@ -25,7 +34,7 @@ def difference(engine: Engine, upstream: Rows, downstream: Rows, key: str, same:
         same: the columns, in both, whose equality makes a row current.
 
     Returns:
-        `key`, the upstream's other columns, and `change`: insert, update or delete.
+        `key`, the upstream's other columns, and `change`: a `Change`.
     """
     others = "".join(f"up.{column}, " for column in upstream.columns if column != key)
     differs = " OR ".join([f"up.{column} IS DISTINCT FROM down.{column}" for column in same] or ["false"])
@@ -77,8 +86,8 @@ def sync_table(
     found, there = (engine.rows(one, [key, *same]) for one in (upstream, table))
     with engine.kept(difference(engine, found, there, key, same)) as changes:
         counted = engine.arrow(engine.sql("SELECT change, count(*) AS n FROM changes GROUP BY change", changes=changes))
-        counts = {row["change"]: row["n"] for row in counted.to_pylist()}
-        inserts, updates, deletes = (counts.get(change, 0) for change in ("insert", "update", "delete"))
+        counts = {Change(row["change"]): int(row["n"]) for row in counted.to_pylist()}
+        inserts, updates, deletes = (counts.get(change, 0) for change in Change)
         if inserts or updates:
             keys = engine.sql(f"SELECT {key} FROM changes WHERE change <> 'delete'", changes=changes)
             write = engine.merge if updates else engine.append

@@ -34,8 +34,9 @@ from lakehouse.models.registry import Registry
 from lakehouse.tables import delta
 from lakehouse.tables.delta import Lake
 from silver.encoders.mobilenet import keras_weights
-from silver.fitted import SCALER, read_moments
 from silver.moments import Moments
+from silver.scaler import SCALER
+from silver.statistics import read_moments
 from silver.tables import FEATURES, SCALED
 
 IMAGES = os.environ.get("FRUITS_TEST_IMAGES")

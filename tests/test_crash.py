@@ -23,7 +23,7 @@ from lakehouse.failpoint import VARIABLE
 from lakehouse.tables import delta
 from lakehouse.tables.table import Table
 from lakehouse.workspace import Workspace
-from silver.fitted import SCALER
+from silver.scaler import SCALER
 from tests.conftest import add_photographs, photograph
 from tests.points import crash_points
 from tests.world import World

@@ -34,8 +34,9 @@ from lakehouse import failpoint
 from lakehouse.tables import delta
 from lakehouse.tables.table import Table
 from lakehouse.workspace import Workspace
-from silver.fitted import SCALER, read_moments
 from silver.moments import Moments
+from silver.scaler import SCALER
+from silver.statistics import read_moments
 from tests.conftest import photograph
 from tests.points import crash_points
 from tests.stub import STUB, stub_features

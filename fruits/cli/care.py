@@ -20,13 +20,13 @@ def forget(
 ) -> None:
     """Erase photographs from every layer, history and models' artifacts included."""
     from fruits.operations.forget import forget as erase
-    from fruits.operations.forget import told
+    from fruits.operations.forget import format_forgotten
 
     done = erase(settings_of(config, lake=lake, engine=engine), paths)
     if shape == Format.json:
         print_json(vars(done))
     else:
-        OUT.print(told(done), soft_wrap=True)
+        OUT.print(format_forgotten(done), soft_wrap=True)
 
 
 @app.command()

@@ -123,12 +123,12 @@ def status(
     """List the clusters that have not ended, with what each has cost so far."""
     from fruits.emr.cluster import Clusters
     from fruits.emr.price import of_cluster
-    from fruits.emr.run import say
+    from fruits.emr.run import log
     from fruits.emr.settings import load_emr_settings
 
     emr = load_emr_settings(emr_config, region=region, outside_eu=outside_eu)
     hourly = of_cluster(emr, 0).hourly
-    rows = [{**vars(one), "price": hourly and hourly * one.hours} for one in Clusters(emr, say).running()]
+    rows = [{**vars(one), "price": hourly and hourly * one.hours} for one in Clusters(emr, log).running()]
     if shape == Format.json:
         print_json(rows)
     elif not rows:
@@ -149,11 +149,11 @@ def down(
 ) -> None:
     """End clusters: those that are named, or all of this project's in the region."""
     from fruits.emr.cluster import Clusters
-    from fruits.emr.run import say
+    from fruits.emr.run import log
     from fruits.emr.settings import load_emr_settings
 
     emr = load_emr_settings(emr_config, region=region, outside_eu=outside_eu)
-    found = Clusters(emr, say)
+    found = Clusters(emr, log)
     named = clusters or [one.cluster for one in found.running()]
     for cluster in named:
         found.end(cluster)

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from fruits.catalog import Layer
 from fruits.cli.options import Config, EngineOption, Images, LakeUri, Refit, Shape, settings_of
 from fruits.console import ERR, Format, print_json, print_summary
 from fruits.settings import Settings
@@ -12,7 +13,7 @@ from fruits.settings import Settings
 app = typer.Typer()
 
 
-def _run(settings: Settings, shape: Format, *layers: str) -> None:
+def _run(settings: Settings, shape: Format, *layers: Layer) -> None:
     from fruits.operations.run import run_layers
 
     summary = run_layers(settings, layers)
@@ -33,7 +34,7 @@ def run(
 ) -> None:
     """Take everything that is new through all layers."""
     settings = settings_of(config, images=images, lake=lake, refit=refit, engine=engine)
-    _run(settings, shape, "bronze", "silver", "gold")
+    _run(settings, shape, *Layer)
 
 
 @app.command()
@@ -45,7 +46,7 @@ def bronze(
     shape: Shape = Format.table,
 ) -> None:
     """Ingest new, replaced and moved photographs."""
-    _run(settings_of(config, images=images, lake=lake, engine=engine), shape, "bronze")
+    _run(settings_of(config, images=images, lake=lake, engine=engine), shape, Layer.BRONZE)
 
 
 @app.command()
@@ -57,7 +58,7 @@ def silver(
     shape: Shape = Format.table,
 ) -> None:
     """Compute the features that are missing, and scale them."""
-    _run(settings_of(config, lake=lake, refit=refit, engine=engine), shape, "silver")
+    _run(settings_of(config, lake=lake, refit=refit, engine=engine), shape, Layer.SILVER)
 
 
 @app.command()
@@ -69,7 +70,7 @@ def gold(
     shape: Shape = Format.table,
 ) -> None:
     """Project what is new onto the principal components."""
-    _run(settings_of(config, lake=lake, refit=refit, engine=engine), shape, "gold")
+    _run(settings_of(config, lake=lake, refit=refit, engine=engine), shape, Layer.GOLD)
 
 
 @app.command()
@@ -88,7 +89,7 @@ def setup(lake: LakeUri = None, engine: EngineOption = None, config: Config = No
         jars.need_java()
         ERR.print(f"{len(jars.jars(settings.jars))} jars for Spark are ready.")
     if not encoder_module(settings.encoder).convert_ahead(settings.weights):
-        ERR.print("MobileNetV2's weights are not here yet: the first run fetches and converts them.")
+        ERR.print(f"The weights of {settings.encoder} are not here yet: the first run fetches and converts them.")
 
 
 @app.command()

@@ -10,14 +10,13 @@ from fruits.demo.draw import draw_photographs
 from fruits.operations.run import run_layers
 from fruits.query.sql import answer
 from fruits.settings import Settings
-from lakehouse.errors import WeightsNotFoundError
 from lakehouse.tables.delta import Lake
-from silver.encoders.base import UNTRAINED
+from silver.encoders.base import UNTRAINED, WeightsNotFoundError
 
 _TABLES = """
     SELECT 'bronze.images' AS "table", count(*) AS "rows", 'bytes, label, split' AS holds FROM bronze.images
     UNION ALL SELECT 'bronze.quarantine', count(*), 'what could not be read, and why' FROM bronze.quarantine
-    UNION ALL SELECT 'silver.features', count(*), 'MobileNetV2 features' FROM silver.features
+    UNION ALL SELECT 'silver.features', count(*), 'features' FROM silver.features
     UNION ALL SELECT 'silver.scaled', count(*), 'the features, standardised' FROM silver.scaled
     UNION ALL SELECT 'gold.projections', count(*), 'principal components' FROM gold.projections
     UNION ALL SELECT 'gold.models', count(*), 'versions of the models' FROM gold.models

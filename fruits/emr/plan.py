@@ -2,11 +2,11 @@
 
 from typing import Any
 
+from fruits.catalog import Layer
 from fruits.console import OUT, print_table
 from fruits.emr.price import Estimate, of_cluster, of_serverless
 from fruits.emr.request import create_application, run_job_flow, start_job_run, steps
 from fruits.emr.settings import EmrSettings
-from fruits.operations.run import LAYERS
 
 
 def plan(emr: EmrSettings, photographs: int, *, serverless: bool) -> dict[str, Any]:
@@ -24,7 +24,7 @@ def plan(emr: EmrSettings, photographs: int, *, serverless: bool) -> dict[str, A
     emr = emr.placeholders()
     code = f"s3://{emr.bucket}/code/<digest>"
     if serverless:
-        jobs = [start_job_run(emr, "<application>", code, layer) for layer in LAYERS]
+        jobs = [start_job_run(emr, "<application>", code, layer) for layer in Layer]
         made = {"create_application": create_application(emr), "job_runs": jobs}
         return {**made, **_estimated(of_serverless(emr, photographs), photographs)}
     made = {"run_job_flow": run_job_flow(emr, code, standing=False), "steps": steps("TERMINATE_CLUSTER")}
@@ -48,7 +48,7 @@ def print_plan(emr: EmrSettings, found: dict[str, Any]) -> None:
     OUT.print("Steps:")
     for command in commands:
         OUT.print(f"  {command}", soft_wrap=True)
-    OUT.print(_told(found), soft_wrap=True)
+    OUT.print(_format_found(found), soft_wrap=True)
 
 
 def _print_cluster(emr: EmrSettings, request: dict[str, Any]) -> None:
@@ -87,7 +87,7 @@ def _estimated(estimate: Estimate, photographs: int) -> dict[str, Any]:
     }
 
 
-def _told(found: dict[str, Any]) -> str:
+def _format_found(found: dict[str, Any]) -> str:
     if found["price"] is None:
         return "What it costs is not known: an instance type has no price in conf/prices.yaml."
     return (

@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from fruits.catalog import Layer
 from fruits.emr.settings import EmrSettings
-from fruits.operations.run import LAYERS
 
 PREFIX = "/opt/fruits"
 _DELTA = {
@@ -15,7 +15,7 @@ _GLUE = "com.amazonaws.glue.catalog.metastore.AWSGlueDataCatalogHiveClientFactor
 Request = dict[str, Any]
 
 
-def spark_submit(layer: str, prefix: str = PREFIX, conf: Mapping[str, str] | None = None) -> list[str]:
+def spark_submit(layer: Layer, prefix: str = PREFIX, conf: Mapping[str, str] | None = None) -> list[str]:
     """The command that runs a layer: on a cluster's primary node, and on any machine where `emr.sh` has been.
 
     Args:
@@ -31,7 +31,7 @@ def spark_submit(layer: str, prefix: str = PREFIX, conf: Mapping[str, str] | Non
     return [*command, f"{prefix}/job.py", layer, "--config", f"{prefix}/settings.yaml", "--format", "json"]
 
 
-def steps(on_failure: str, layers: Sequence[str] = LAYERS) -> list[Request]:
+def steps(on_failure: str, layers: Sequence[Layer] = tuple(Layer)) -> list[Request]:
     """A step a layer; `on_failure` is EMR's ActionOnFailure."""
     return [
         {
@@ -146,7 +146,7 @@ def create_application(emr: EmrSettings) -> Request:
     }
 
 
-def start_job_run(emr: EmrSettings, application: str, code: str, layer: str) -> Request:
+def start_job_run(emr: EmrSettings, application: str, code: str, layer: Layer) -> Request:
     """The request that runs a layer in an application.
 
     The environment is an archive of installed packages and the settings, unpacked beside the driver and each worker. It

@@ -8,6 +8,7 @@ from typing import TypeVar
 
 import typer
 
+from fruits.catalog import Layer
 from fruits.console import ERR
 from fruits.emr.aws import completed
 from fruits.emr.cluster import Clusters
@@ -16,7 +17,6 @@ from fruits.emr.price import Estimate, of_cluster, of_serverless
 from fruits.emr.request import run_job_flow, steps
 from fruits.emr.serverless import Application
 from fruits.emr.settings import EmrSettings, on_cluster
-from fruits.operations.run import LAYERS
 from fruits.settings import Settings
 from lakehouse.background import Background
 from lakehouse.storage import exists, write_file
@@ -25,7 +25,7 @@ from silver.encoders import encoder_module
 T = TypeVar("T")
 
 
-def say(line: str) -> None:
+def log(line: str) -> None:
     """Tell what happens, on stderr, with the time."""
     ERR.print(f"{time.strftime('%H:%M:%S')} {line}", soft_wrap=True)
 
@@ -38,10 +38,10 @@ def run_transient(emr: EmrSettings, settings: Settings, pause: float = 15, patie
         AwsError: AWS refused something.
     """
     emr = completed(emr)
-    clusters = Clusters(emr, say, pause, patience)
+    clusters = Clusters(emr, log, pause, patience)
     code = upload(str(emr.bucket), code_files(on_cluster(settings, emr)))
-    cluster, interrupted = _surely(lambda: clusters.start(run_job_flow(emr, code, standing=False)))
-    with _ended(lambda: clusters.end(cluster), f"cluster {cluster}", of_cluster(emr, 0)):
+    cluster, interrupted = _uninterruptible(lambda: clusters.start(run_job_flow(emr, code, standing=False)))
+    with _terminate_on_exit(lambda: clusters.end(cluster), f"cluster {cluster}", of_cluster(emr, 0)):
         if interrupted is not None:
             raise interrupted
         clusters.follow(cluster, clusters.steps(cluster))
@@ -53,7 +53,7 @@ def run_standing(emr: EmrSettings, cluster: str, pause: float = 15, patience: fl
     Raises:
         StepFailedError: a step failed; its last lines are in the message. The cluster stays.
     """
-    clusters = Clusters(completed(emr), say, pause, patience)
+    clusters = Clusters(completed(emr), log, pause, patience)
     clusters.follow(cluster, clusters.submit(cluster, steps("CANCEL_AND_WAIT")))
 
 
@@ -71,14 +71,14 @@ def run_serverless(emr: EmrSettings, settings: Settings, pause: float = 15, pati
     files = code_files(on_cluster(settings, emr))
     code = upload(str(emr.bucket), files)
     if not exists(f"{code}/environment.tar.gz"):
-        say("Packing the environment for EMR Serverless (once for each code and settings) …")
+        log("Packing the environment for EMR Serverless (once for each code and settings) …")
         write_file(f"{code}/environment.tar.gz", environment(files))
-    application = Application(emr, say, pause, patience)
-    _, interrupted = _surely(application.create)
-    with _ended(application.remove, f"application {application.id}", of_serverless(emr, 0)):
+    application = Application(emr, log, pause, patience)
+    _, interrupted = _uninterruptible(application.create)
+    with _terminate_on_exit(application.remove, f"application {application.id}", of_serverless(emr, 0)):
         if interrupted is not None:
             raise interrupted
-        for layer in LAYERS:
+        for layer in Layer:
             application.run(code, layer)
 
 
@@ -86,7 +86,7 @@ def bring_up(emr: EmrSettings, settings: Settings) -> str:
     """Start a standing cluster; returns its id. It ends by itself when it was idle for `idle_minutes`."""
     emr = completed(emr)
     code = upload(str(emr.bucket), code_files(on_cluster(settings, emr)))
-    return Clusters(emr, say).start(run_job_flow(emr, code, standing=True))
+    return Clusters(emr, log).start(run_job_flow(emr, code, standing=True))
 
 
 def _with_weights(emr: EmrSettings, settings: Settings) -> Settings:
@@ -102,7 +102,7 @@ def _with_weights(emr: EmrSettings, settings: Settings) -> Settings:
     return settings.model_copy(update={"weights": uri})
 
 
-def _surely(make: Callable[[], T]) -> tuple[T, KeyboardInterrupt | None]:
+def _uninterruptible(make: Callable[[], T]) -> tuple[T, KeyboardInterrupt | None]:
     """What was made, and whether the user interrupted meanwhile: what AWS has made must be known to be ended."""
     making = Background(make)
     try:
@@ -112,7 +112,7 @@ def _surely(make: Callable[[], T]) -> tuple[T, KeyboardInterrupt | None]:
 
 
 @contextmanager
-def _ended(end: Callable[[], None], name: str, estimate: Estimate) -> Iterator[None]:
+def _terminate_on_exit(end: Callable[[], None], name: str, estimate: Estimate) -> Iterator[None]:
     """End it when the block is over, however that ends, and say what it cost; an interrupted user is asked."""
     begun = time.time()
     wanted = True
@@ -128,9 +128,9 @@ def _ended(end: Callable[[], None], name: str, estimate: Estimate) -> Iterator[N
         cost = "what that costs is not known, for a type has no price in conf/prices.yaml"
         if estimate.hourly is not None:
             cost = f"about {hours * estimate.hourly:.2f} USD by the prices of {estimate.as_of} in {estimate.region}"
-        say(f"The {name} ran for {hours * 60:.0f} minutes: {cost}.")
+        log(f"The {name} ran for {hours * 60:.0f} minutes: {cost}.")
         if not wanted:
-            say(f"The {name} goes on, and costs by the hour. `fruits emr status` shows it, `fruits emr down` ends it.")
+            log(f"The {name} goes on, and costs by the hour. `fruits emr status` shows it, `fruits emr down` ends it.")
 
 
 def _asked(name: str) -> bool:

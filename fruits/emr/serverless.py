@@ -5,6 +5,7 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
+from fruits.catalog import Layer
 from fruits.emr.aws import client, telling
 from fruits.emr.cluster import StepFailedError
 from fruits.emr.log import Log
@@ -31,7 +32,7 @@ class Application:
         self.id = str(made["applicationId"])
         self._say(f"Application {self.id} is made.")
 
-    def run(self, code: str, layer: str) -> None:
+    def run(self, code: str, layer: Layer) -> None:
         """Run a layer and wait for its end.
 
         Raises:

@@ -36,7 +36,7 @@ def identify(settings: Settings, photos: Sequence[str]) -> Iterator[Found]:
             if len(content) > settings.max_bytes:
                 yield {"photo": photo, "error": f"too_large: more than {settings.max_bytes} bytes."}
                 continue
-            yield _told(photo, identifier.identify(content))
+            yield _to_found(photo, identifier.identify(content))
         except NotAPhotographError as error:
             yield {"photo": photo, "error": str(error)}
         except (OSError, StorageError, ValueError) as error:
@@ -63,7 +63,7 @@ def _nearest(neighbours: Sequence[Found]) -> str:
     return ", ".join(words[:_SHOWN])
 
 
-def _told(photo: str, answer: Answer) -> Found:
+def _to_found(photo: str, answer: Answer) -> Found:
     neighbours = [
         {"path": one.path, "label": one.label, "distance": round(one.distance, 6)} for one in answer.neighbours
     ]

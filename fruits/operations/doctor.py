@@ -4,7 +4,7 @@ import platform
 import sys
 from importlib.metadata import version
 
-from fruits.operations.health import Finding, examine_lake, look
+from fruits.operations.health import CheckResult, examine_lake, run_checks
 from fruits.settings import Settings
 from lakehouse.engine import chosen_engine
 from lakehouse.storage import exists, list_folders
@@ -15,60 +15,60 @@ from silver.encoders.base import UNTRAINED
 _TRIPLE = {"pyspark": "4.1.1", "delta-spark": "4.2.0"}
 
 
-def examine(settings: Settings) -> list[Finding]:
+def examine(settings: Settings) -> list[CheckResult]:
     """Look at everything a run needs; each finding says what was found."""
     spark = (_java, _jars) if chosen_engine(settings) == "spark" else ()
-    return look(settings, _python, _versions, _engine, *spark, _weights, _images) + examine_lake(settings)
+    return run_checks(settings, _python, _versions, _engine, *spark, _weights, _images) + examine_lake(settings)
 
 
-def _python(settings: Settings) -> Finding:
+def _python(settings: Settings) -> CheckResult:
     good = sys.version_info >= (3, 11)
-    return Finding("python", good, platform.python_version(), "" if good else "Install Python 3.11 or newer.")
+    return CheckResult("python", good, platform.python_version(), "" if good else "Install Python 3.11 or newer.")
 
 
-def _versions(settings: Settings) -> Finding:
+def _versions(settings: Settings) -> CheckResult:
     found = {name: version(name) for name in (*_TRIPLE, "mlflow", "ai-edge-litert", "deltalake", "duckdb")}
     wrong = [f"{name}=={wanted}" for name, wanted in _TRIPLE.items() if found[name] != wanted]
     advice = f"Spark, Delta and Hadoop go together: pip install {' '.join(wrong)}" if wrong else ""
-    return Finding("versions", not wrong, ", ".join(f"{name} {number}" for name, number in found.items()), advice)
+    return CheckResult("versions", not wrong, ", ".join(f"{name} {number}" for name, number in found.items()), advice)
 
 
-def _engine(settings: Settings) -> Finding:
+def _engine(settings: Settings) -> CheckResult:
     chosen = chosen_engine(settings)
     needs = {"local": "this machine, no Java", "spark": "Spark"}
-    return Finding("engine", True, f"{chosen} ({needs[chosen]})")
+    return CheckResult("engine", True, f"{chosen} ({needs[chosen]})")
 
 
-def _java(settings: Settings) -> Finding:
+def _java(settings: Settings) -> CheckResult:
     from lakehouse.engine.spark import jars
 
     found = jars.java_version()
     good = found is not None and int(found.partition(".")[0]) >= jars.OLDEST_JAVA
     advice = "Install Java 17 or newer (Debian, Ubuntu: openjdk-17-jre-headless), or set JAVA_HOME to it."
-    return Finding("java", good, found or "none", "" if good else advice)
+    return CheckResult("java", good, found or "none", "" if good else advice)
 
 
-def _jars(settings: Settings) -> Finding:
+def _jars(settings: Settings) -> CheckResult:
     from lakehouse.engine.spark import jars
 
     if not settings.packages:
-        return Finding("jars", True, "the platform's own")
-    return Finding("jars", True, f"{len(jars.jars(settings.jars))} jars in {cache_folder()}")
+        return CheckResult("jars", True, "the platform's own")
+    return CheckResult("jars", True, f"{len(jars.jars(settings.jars))} jars in {cache_folder()}")
 
 
-def _weights(settings: Settings) -> Finding:
+def _weights(settings: Settings) -> CheckResult:
     uri = encoder_module(settings.encoder).weights_uri(settings.weights)
     if uri is None and settings.weights != UNTRAINED:
-        return Finding("weights", True, f"none needed by the encoder {settings.encoder}")
+        return CheckResult("weights", True, f"none needed by the encoder {settings.encoder}")
     if uri is None:
-        return Finding("weights", True, "untrained, as the setting `weights` wants it: the features mean nothing")
+        return CheckResult("weights", True, "untrained, as the setting `weights` wants it: the features mean nothing")
     if exists(uri):
-        return Finding("weights", True, uri)
+        return CheckResult("weights", True, uri)
     advice = "Keras will try to download them. Without network: set KERAS_HOME, or the setting `weights` to the file."
-    return Finding("weights", False, f"not at {uri}", advice)
+    return CheckResult("weights", False, f"not at {uri}", advice)
 
 
-def _images(settings: Settings) -> Finding:
+def _images(settings: Settings) -> CheckResult:
     if settings.images is None:
-        return Finding("images", True, "none named; name them with --images or FRUITS_IMAGES")
-    return Finding("images", True, f"{settings.images}, {len(list_folders(settings.images))} folders")
+        return CheckResult("images", True, "none named; name them with --images or FRUITS_IMAGES")
+    return CheckResult("images", True, f"{settings.images}, {len(list_folders(settings.images))} folders")

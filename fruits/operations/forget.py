@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
-import silver.job
 from bronze.tables import IMAGES
 from fruits.catalog import OF_PHOTOGRAPHS
 from fruits.operations.writing import exclusive_workspace
@@ -17,7 +16,7 @@ from lakehouse.storage.uri import absolute_uri, local_path, on_disk
 from lakehouse.tables import delta
 from lakehouse.tables.erase import contents_held, erase_files, erase_history
 from lakehouse.workspace import Workspace
-from silver.fitted import read_moments
+from silver.statistics import read_moments, update_moments
 from silver.tables import MOMENTS
 
 
@@ -121,7 +120,7 @@ def _update_moments(workspace: Workspace) -> None:
     """Take the images out of the moments while the change feed still says what they were."""
     covered = read_moments(workspace.lake) if delta.open_table(workspace.lake, MOMENTS) is not None else None
     if covered is not None:
-        silver.job.update_moments(workspace, covered.feature_version, len(covered.moments.mean))
+        update_moments(workspace, covered.feature_version, len(covered.moments.mean))
 
 
 def _erase_artifacts(workspace: Workspace, paths: Sequence[str], contents: Sequence[str]) -> list[str]:
@@ -139,7 +138,7 @@ def _erase_artifacts(workspace: Workspace, paths: Sequence[str], contents: Seque
     return erased
 
 
-def told(done: Forgotten) -> str:
+def format_forgotten(done: Forgotten) -> str:
     """What was done and what is left to do, for people."""
     rows, files = sum(done.rows.values()), sum(done.files.values())
     lines = [

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import gold.job
-import silver.job
 from bronze.reasons import Reason
 from bronze.tables import IMAGES, QUARANTINE
 from fruits.catalog import TABLES
@@ -18,14 +17,15 @@ from lakehouse.lease import open_lease
 from lakehouse.tables import delta
 from lakehouse.tables.delta import Lake
 from lakehouse.workspace import Workspace
-from silver.fitted import SCALER, read_moments
+from silver.scaler import SCALER, rescale
+from silver.statistics import read_moments
 from silver.tables import FEATURES, SCALED
 
-_MEND = "`fruits doctor --repair` brings them together."
+_REPAIR_ADVICE = "`fruits doctor --repair` brings them together."
 
 
 @dataclass(frozen=True)
-class Finding:
+class CheckResult:
     """One thing that was looked at: well, or with what to do."""
 
     name: str
@@ -34,14 +34,14 @@ class Finding:
     advice: str = ""
 
 
-def look(settings: Settings, *checks: Callable[[Settings], Finding]) -> list[Finding]:
+def run_checks(settings: Settings, *checks: Callable[[Settings], CheckResult]) -> list[CheckResult]:
     """What each check finds; an error that a check raises on purpose is a finding."""
-    return [_look(check, settings) for check in checks]
+    return [_run_check(check, settings) for check in checks]
 
 
-def examine_lake(settings: Settings) -> list[Finding]:
+def examine_lake(settings: Settings) -> list[CheckResult]:
     """Look at the lake, its writer and its models; changes nothing."""
-    return look(settings, _lake, _writer, _models, _rows)
+    return run_checks(settings, _lake, _writer, _models, _rows)
 
 
 def repair(settings: Settings) -> list[str]:
@@ -61,7 +61,7 @@ def repair(settings: Settings) -> list[str]:
     with exclusive_workspace(settings) as workspace:
         covered = read_moments(workspace.lake)
         if covered is not None:
-            scaled, scaler, _ = silver.job.rescale(workspace, covered, pinned_scaler(workspace))
+            scaled, scaler, _ = rescale(workspace, covered, pinned_scaler(workspace))
             summary = gold.job.run(workspace)
             done.append(
                 f"Scaled {scaled:,} images by {SCALER} version {scaler}, and projected {summary['projected']:,} onto "
@@ -70,34 +70,36 @@ def repair(settings: Settings) -> list[str]:
     return done
 
 
-def _look(check: Callable[[Settings], Finding], settings: Settings) -> Finding:
+def _run_check(check: Callable[[Settings], CheckResult], settings: Settings) -> CheckResult:
     try:
         return check(settings)
     except LakehouseError as error:
-        return Finding(check.__name__.strip("_"), False, "does not work", str(error))
+        return CheckResult(check.__name__.strip("_"), False, "does not work", str(error))
 
 
-def _lake(settings: Settings) -> Finding:
+def _lake(settings: Settings) -> CheckResult:
     lake = Workspace(settings).lake
     known = [table for table in TABLES if delta.open_table(lake, table) is not None]
     if not known:
-        return Finding("lake", True, f"nothing yet in {lake.uri}; `fruits run` makes it")
+        return CheckResult("lake", True, f"nothing yet in {lake.uri}; `fruits run` makes it")
     delta.create(lake, known)  # raises where a layout is foreign; makes nothing, for they are there
-    return Finding("lake", True, f"{lake.uri}: " + ", ".join(f"{one.name} {delta.count(lake, one):,}" for one in known))
+    return CheckResult(
+        "lake", True, f"{lake.uri}: " + ", ".join(f"{one.name} {delta.count(lake, one):,}" for one in known)
+    )
 
 
-def _writer(settings: Settings) -> Finding:
+def _writer(settings: Settings) -> CheckResult:
     holder = open_lease(settings.lake).holder()
     if holder is None:
-        return Finding("writer", True, "no active writer")
+        return CheckResult("writer", True, "no active writer")
     until = f", until {holder.expires:%Y-%m-%d %H:%M:%S} UTC unless renewed" if holder.expires else ""
-    return Finding("writer", True, f"{holder.name} since {holder.since:%Y-%m-%d %H:%M:%S} UTC{until}")
+    return CheckResult("writer", True, f"{holder.name} since {holder.since:%Y-%m-%d %H:%M:%S} UTC{until}")
 
 
-def _models(settings: Settings) -> Finding:
+def _models(settings: Settings) -> CheckResult:
     workspace = Workspace(settings)
     if delta.open_table(workspace.lake, PROJECTIONS) is None:
-        return Finding("models", True, "none yet")
+        return CheckResult("models", True, "none yet")
     champion, pinned = workspace.registry.champion(PCA), workspace.registry.pinned(PCA)
     wanted = pinned or champion
     number = wanted.number if wanted else None
@@ -105,8 +107,8 @@ def _models(settings: Settings) -> Finding:
     where = f"{workspace.registry.tracking_uri}: champion {PCA} version {champion.number if champion else None}"
     where += f", pinned {pinned.number}" if pinned else ""
     if held <= {number} and champion == wanted:
-        return Finding("models", True, where)
-    return Finding("models", False, f"{where}, gold.projections holds {sorted(held)}", _MEND)
+        return CheckResult("models", True, where)
+    return CheckResult("models", False, f"{where}, gold.projections holds {sorted(held)}", _REPAIR_ADVICE)
 
 
 def _held_back(lake: Lake) -> int:
@@ -117,17 +119,17 @@ def _held_back(lake: Lake) -> int:
     return sum(row in killing for row in images)
 
 
-def _rows(settings: Settings) -> Finding:
+def _rows(settings: Settings) -> CheckResult:
     workspace = Workspace(settings)
     tables = (IMAGES, FEATURES, SCALED, PROJECTIONS)
     if any(delta.open_table(workspace.lake, table) is None for table in tables):
-        return Finding("rows", True, "not all layers have run yet; `fruits run` runs them")
+        return CheckResult("rows", True, "not all layers have run yet; `fruits run` runs them")
     images, features, scaled, projections = (delta.count(workspace.lake, table) for table in tables)
     found = f"{images:,} images, {features:,} with features, {scaled:,} scaled, {projections:,} projected"
     held_back = _held_back(workspace.lake)
     found += f", {held_back:,} held back" if held_back else ""
     if images - held_back != features:
-        return Finding("rows", False, found, "`fruits run` works off the difference.")
+        return CheckResult("rows", False, found, "`fruits run` works off the difference.")
     waiting = workspace.registry.champion(PCA) is None  # too few photographs, or too much alike, for a fit
     good = features == scaled == projections or waiting
-    return Finding("rows", good, found, "" if good else _MEND)
+    return CheckResult("rows", good, found, "" if good else _REPAIR_ADVICE)

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import gold.job
-import silver.job
 from fruits.operations.run import pinned_scaler
 from fruits.operations.writing import exclusive_workspace
 from fruits.settings import Settings
@@ -12,7 +11,8 @@ from gold.job import PCA
 from lakehouse.errors import SettingsError
 from lakehouse.models.registry import Version
 from lakehouse.workspace import Workspace
-from silver.fitted import SCALER, Covered, read_moments
+from silver.scaler import SCALER, rescale
+from silver.statistics import FeatureStatistics, read_moments
 
 
 def roll_back(settings: Settings, number: int) -> Mapping[str, Any]:
@@ -28,7 +28,7 @@ def roll_back(settings: Settings, number: int) -> Mapping[str, Any]:
     with exclusive_workspace(settings.model_copy(update={"refit": "auto"})) as workspace:
         covered, version = _checked(workspace, number)
         workspace.registry.pin(version)
-        scaled, scaler, _ = silver.job.rescale(workspace, covered, pinned_scaler(workspace))
+        scaled, scaler, _ = rescale(workspace, covered, pinned_scaler(workspace))
         projected = gold.job.run(workspace)
     return {"scaler_version": scaler, "scaled": scaled, **projected}
 
@@ -41,7 +41,7 @@ def unpin(settings: Settings) -> int | None:
     return pinned.number if pinned else None
 
 
-def _checked(workspace: Workspace, number: int) -> tuple[Covered, Version]:
+def _checked(workspace: Workspace, number: int) -> tuple[FeatureStatistics, Version]:
     """What the lake holds and the version, if the two go together and the artifacts are as they were registered."""
     registry = workspace.registry
     version = registry.version(PCA, number)

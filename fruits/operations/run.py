@@ -7,7 +7,7 @@ from typing import Any
 import bronze.job
 import gold.job
 import silver.job
-from fruits.catalog import BY_LAYER
+from fruits.catalog import BY_LAYER, Layer
 from fruits.operations.writing import exclusive_workspace
 from fruits.settings import Settings
 from gold.job import PCA
@@ -17,11 +17,11 @@ from lakehouse.workspace import Workspace
 from silver.encoders import encoder_module
 from silver.encoders.base import Encoder
 
-LAYERS = tuple(BY_LAYER)
+LAYERS = tuple(Layer)
 Summary = dict[str, Mapping[str, Any]]
 
 
-def run_layers(settings: Settings, layers: Sequence[str] = LAYERS) -> Summary:
+def run_layers(settings: Settings, layers: Sequence[Layer] = LAYERS) -> Summary:
     """Run layers in their order, as the lake's one writer; returns each one's summary, and the seconds each took.
 
     Raises:
@@ -33,12 +33,12 @@ def run_layers(settings: Settings, layers: Sequence[str] = LAYERS) -> Summary:
             "`register_tables` enters the tables in Spark's catalog, which the engine `local` has not. Set it to "
             "false, or use `--engine spark`."
         )
-    if "bronze" in layers:
+    if Layer.BRONZE in layers:
         settings.source  # noqa: B018 - says that no folder was named before anything is started
-    if "silver" in layers:
+    if Layer.SILVER in layers:
         encoder_module(settings.encoder)  # likewise, that there is no such encoder
     with exclusive_workspace(settings) as workspace:
-        if "silver" in layers:
+        if Layer.SILVER in layers:
             prepared = silver.job.prepare_encoder(workspace)  # goes on while photographs are found
 
         def encoder() -> Encoder:
@@ -58,7 +58,7 @@ def _prepare_fit(workspace: Workspace) -> None:
         gold.job.prepare_fit()
 
 
-def run_pipeline(workspace: Workspace, layers: Sequence[str], encoder: Callable[[], Encoder]) -> Summary:
+def run_pipeline(workspace: Workspace, layers: Sequence[Layer], encoder: Callable[[], Encoder]) -> Summary:
     """Run layers in a workspace; `encoder` is asked for when silver begins."""
     engine = workspace.engine
     started, already = time.perf_counter(), engine.start_seconds
@@ -66,14 +66,15 @@ def run_pipeline(workspace: Workspace, layers: Sequence[str], encoder: Callable[
     summary: Summary = {}
     for layer in layers:
         begun, start = time.perf_counter(), engine.start_seconds
-        if layer == "bronze":
-            summary[layer] = bronze.job.run(workspace)
-        elif layer == "silver":
-            summary[layer] = silver.job.run(workspace, encoder(), pinned_scaler(workspace))
-            engine.close()  # gold needs no workers, and all the memory
-        else:
-            pinned_scaler(workspace)
-            summary[layer] = gold.job.run(workspace)
+        match layer:
+            case Layer.BRONZE:
+                summary[layer] = bronze.job.run(workspace)
+            case Layer.SILVER:
+                summary[layer] = silver.job.run(workspace, encoder(), pinned_scaler(workspace))
+                engine.close()  # gold needs no workers, and all the memory
+            case Layer.GOLD:
+                pinned_scaler(workspace)
+                summary[layer] = gold.job.run(workspace)
         if workspace.settings.register_tables:
             engine.register(BY_LAYER[layer])
         seconds[layer] = time.perf_counter() - begun - (engine.start_seconds - start)

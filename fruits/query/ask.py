@@ -37,10 +37,10 @@ def ask(lake: Lake, queries: str | None, shape: str | None, output: Path | None,
     asked = statements(sys.stdin.read() if queries is None else queries)
     if output is None:
         for statement in asked:
-            if (answer := session.ask(statement)) is not None:
+            if (answer := session.execute(statement)) is not None:
                 show_answer(answer, SqlFormat(wanted))
         return
-    found = session.ask(asked[0]) if len(asked) == 1 else None
+    found = session.execute(asked[0]) if len(asked) == 1 else None
     if found is None:
         raise SettingsError("--output takes the answer of one query.")
     ERR.print(f"{write_answer(found, wanted, output):,} rows in {output}", soft_wrap=True)

@@ -12,7 +12,7 @@ from gold.job import PCA
 from lakehouse.errors import LakehouseError, SettingsError
 from lakehouse.models.registry import Arrays, Registry
 from lakehouse.workspace import Workspace
-from silver.fitted import SCALER
+from silver.scaler import SCALER
 
 _SHOWN = {
     "components": "components",

@@ -29,7 +29,7 @@ columns and keywords, ↑ finds what was asked before.
 _WORD = re.compile(r"[\w.]+")
 
 
-class Words(Completer):
+class SqlCompleter(Completer):
     """Completes the word before the cursor: tables by their full names, columns (also after `table.`), keywords."""
 
     def __init__(self, keywords: Iterable[str]) -> None:
@@ -89,7 +89,7 @@ def _prompt(session: Session) -> "PromptSession[str]":
         multiline=True,
         prompt_continuation="   ...> ",
         history=FileHistory(str(folder / "sql_history")),
-        completer=Words(word for (word,) in keywords.fetchall()),
+        completer=SqlCompleter(word for (word,) in keywords.fetchall()),
         key_bindings=keys,
     )
 
@@ -106,7 +106,7 @@ def _respond(session: Session, text: str, shape: SqlFormat) -> None:
         raise SettingsError(f"{command} is no command: .tables, .schema [TABLE], .help, .exit.")
     else:
         for statement in statements(text):
-            if (answer := session.ask(statement)) is not None:
+            if (answer := session.execute(statement)) is not None:
                 show_answer(answer, shape)
 
 
@@ -115,7 +115,7 @@ def _print_tables(session: Session) -> None:
     for table in TABLES:
         if delta.open_table(session.lake, table) is None:
             continue
-        found = session.ask(f"SELECT count(*) FROM {table.name}")
+        found = session.execute(f"SELECT count(*) FROM {table.name}")
         rows.append([table.name, *(next(found.rows()) if found else ())])
     print_table(["table", "rows"], rows)
 

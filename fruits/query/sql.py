@@ -59,7 +59,7 @@ class Session:
         self._thread = ThreadPoolExecutor(1)
         self._reader: pa.RecordBatchReader | None = None
 
-    def ask(self, statement: str) -> Answer | None:
+    def execute(self, statement: str) -> Answer | None:
         """Run one statement of SQL; None where it is one that answers nothing, as SET.
 
         Raises:
@@ -208,5 +208,5 @@ def answer(lake: Lake, query: str) -> tuple[list[str], list[tuple[object, ...]]]
         SettingsError: the query is wrong; the message is DuckDB's, and shows where.
         LakehouseError: the lake has no table, or not the one that is named.
     """
-    found = Session(lake).ask(query)
+    found = Session(lake).execute(query)
     return (found.columns, list(found.rows())) if found else ([], [])

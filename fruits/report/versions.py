@@ -11,7 +11,7 @@ from gold.job import PCA
 from lakehouse.errors import TamperedModelError
 from lakehouse.models.registry import Arrays, Registry
 from lakehouse.workspace import Workspace
-from silver.fitted import SCALER
+from silver.scaler import SCALER
 
 COMPARED = 4
 """The newest versions that are compared, for which their artifacts are read whole; older ones are listed."""

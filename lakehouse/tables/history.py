@@ -55,7 +55,8 @@ def version_as_of(lake: Lake, table: Table, as_of: AsOf) -> int:
     if not known:
         first = _moment(min(commit["timestamp"] for commit in commits))
         raise SettingsError(
-            f"{table.name} has no version {_told(as_of)}; its oldest commit is of {first:%Y-%m-%dT%H:%M:%S.%fZ}."
+            f"{table.name} has no version {_format_moment(as_of)}; "
+            f"its oldest commit is of {first:%Y-%m-%dT%H:%M:%S.%fZ}."
         )
     return max(int(commit["version"]) for commit in known)
 
@@ -76,5 +77,5 @@ def _moment(milliseconds: int) -> datetime:
     return datetime.fromtimestamp(milliseconds / 1000, UTC)
 
 
-def _told(moment: datetime) -> str:
+def _format_moment(moment: datetime) -> str:
     return f"at {moment.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"

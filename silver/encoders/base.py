@@ -8,11 +8,17 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from lakehouse.errors import LakehouseError
+
 Predict = Callable[[Sequence[memoryview]], NDArray[np.float32]]
 """From the bytes of n photographs to their features, float32, shape (n, d)."""
 
 UNTRAINED = "untrained"
 """The setting `weights` for fixed random weights, where an encoder has such."""
+
+
+class WeightsNotFoundError(LakehouseError):
+    """The weights of an encoder are nowhere to be had."""
 
 
 @dataclass(frozen=True)

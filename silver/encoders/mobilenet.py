@@ -22,11 +22,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from bronze.photograph import decode
-from lakehouse.errors import WeightsNotFoundError
 from lakehouse.storage import exists, list_files, read_file, write_file
 from lakehouse.storage.uri import FILE, absolute_uri, local_path, on_disk
 from lakehouse.user_folders import cache_folder
-from silver.encoders.base import UNTRAINED, Encoder, Predict
+from silver.encoders.base import UNTRAINED, Encoder, Predict, WeightsNotFoundError
 
 DIMENSION = 1280
 SIZE = 224  # pixels a side

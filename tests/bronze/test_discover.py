@@ -14,12 +14,12 @@ from bronze.discover import (
     FOLDERS,
     LISTING,
     Listing,
+    ListingFingerprint,
     Rules,
-    Survey,
     difference_of_files,
+    fingerprint_listing,
     label_and_split,
     list_photographs,
-    survey,
     work_items,
 )
 from bronze.photograph import Limits
@@ -51,9 +51,9 @@ def listed(*folders: tuple[bytes, bool], root: str, threads: int = 2) -> pa.Tabl
     return pa.Table.from_batches(function(batches), LISTING)
 
 
-def seen(engine: Engine, root: str, rules: Rules = RULES, threads: int = 2, folders: int = 64) -> Survey:
+def seen(engine: Engine, root: str, rules: Rules = RULES, threads: int = 2, folders: int = 64) -> ListingFingerprint:
     """A folder in short."""
-    return survey(engine, list_photographs(engine, root, rules, threads, folders))
+    return fingerprint_listing(engine, list_photographs(engine, root, rules, threads, folders))
 
 
 @pytest.mark.parametrize(
@@ -149,7 +149,7 @@ def test_listing_of_an_empty_folder_is_empty_and_of_none_an_error(
     """The two are told apart, also where the listing is summed up at once."""
     root = f"file://{photographs}"
     assert engine.arrow(list_photographs(engine, root, RULES, 2, folders)).num_rows == 0
-    assert seen(engine, root, folders=folders) == Survey(0, 0, 0)
+    assert seen(engine, root, folders=folders) == ListingFingerprint(0, 0, 0)
     with pytest.raises(StorageError, match="cannot be listed: No such file or directory"):
         engine.arrow(list_photographs(engine, f"{root}/none", RULES, 2, folders))
     with pytest.raises(StorageError, match="cannot be listed: No such file or directory"):
@@ -168,7 +168,7 @@ def test_survey_is_of_the_files_whatever_their_order(
     assert (found.files, found.skipped) == (4, 1)
     assert found == seen(engine, f"file://{photographs}", threads=3, folders=2)
     turned = engine.arrow(list_photographs(engine, f"file://{photographs}", RULES, 1, 1)).sort_by("fingerprint")
-    assert survey(engine, engine.of(turned)) == found
+    assert fingerprint_listing(engine, engine.of(turned)) == found
 
 
 def test_survey_tells_any_change(engine: Engine, photographs: Path) -> None:

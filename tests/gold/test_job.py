@@ -17,7 +17,7 @@ from lakehouse.tables import delta
 from lakehouse.tables.table import Table
 from lakehouse.workspace import Workspace
 from silver.encoders.base import Encoder
-from silver.fitted import SCALER
+from silver.scaler import SCALER
 from silver.tables import FEATURES, SCALED
 from tests.conftest import add_photographs, photograph
 

@@ -89,7 +89,7 @@ def test_calibration_lies_between_what_is_known_and_what_is_not(known: Labelled)
     """What is known stays so, another view of it too, and something else is unknown."""
     calibration = calibrate(known)
     assert calibration is not None
-    assert calibration.kept < calibration.threshold < 1
+    assert calibration.known_ratio_p98 < calibration.threshold < 1
     assert measure_among_others(known, calibration)["unknown"] <= 0.02
     assert measure(known, around([1.0, 0, 0, 0], 50, 0.15, 7), ["Apple"] * 50, calibration) == {
         "accuracy": 1.0,
@@ -104,7 +104,7 @@ def test_overlapping_labels_stay_known() -> None:
     rows = around([1.0, 0, 0], 90, 0.5, 3)
     calibration = calibrate(Labelled.of(rows, ["Apple", "Kiwi", "Lemon"] * 30))
     assert calibration is not None
-    assert calibration.threshold >= calibration.kept
+    assert calibration.threshold >= calibration.known_ratio_p98
     assert measure_among_others(Labelled.of(rows, ["Apple", "Kiwi", "Lemon"] * 30), calibration)["unknown"] <= 0.03
 
 

@@ -8,5 +8,5 @@ from lakehouse.progress import NullProgress
 def test_silence_shows_nothing(capfd: pytest.CaptureFixture[str]) -> None:
     """What is used where nobody looks."""
     NullProgress().stage("photographs read", 1)(1)
-    NullProgress().say("hello")
+    NullProgress().log("hello")
     assert capfd.readouterr() == ("", "")

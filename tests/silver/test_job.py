@@ -14,8 +14,9 @@ from lakehouse.tables import delta
 from lakehouse.tables.table import Table
 from lakehouse.workspace import Workspace
 from silver.encoders.base import Encoder
-from silver.fitted import SCALER, read_moments
 from silver.moments import Moments
+from silver.scaler import SCALER
+from silver.statistics import read_moments, write_moments
 from silver.tables import FEATURES, SCALED, TABLES
 from tests.conftest import add_photographs, photograph
 from tests.stub import CountingEncoder, stub_features
@@ -27,7 +28,7 @@ class Told(NullProgress):
     def __init__(self) -> None:
         self.messages: list[str] = []
 
-    def say(self, message: str) -> None:
+    def log(self, message: str) -> None:
         """Keep the message."""
         self.messages.append(message)
 
@@ -255,7 +256,7 @@ def test_moments_are_recomputed_where_their_history_is_lost(
     second.write_bytes(photograph(77))
     run(deleting, counting.encoder)
     assert covered is not None
-    silver.job.write_moments(workspace.lake, covered)  # as after a run that died before it wrote them
+    write_moments(workspace.lake, covered)  # as after a run that died before it wrote them
     table = delta.existing(workspace.lake, FEATURES)
     table.vacuum(retention_hours=0, enforce_retention_duration=False, dry_run=False)
     folder = Path(workspace.lake.path(FEATURES))
@@ -275,7 +276,7 @@ def test_moments_are_recomputed_where_the_log_has_been_cleaned(
     path.write_bytes(photograph(77))
     run(workspace, counting.encoder)
     assert covered is not None
-    silver.job.write_moments(workspace.lake, covered)
+    write_moments(workspace.lake, covered)
     table = delta.existing(workspace.lake, FEATURES)
     table.create_checkpoint()
     for file in (Path(workspace.lake.path(FEATURES)) / "_delta_log").glob("*.json"):

@@ -18,7 +18,7 @@ from lakehouse.progress import NullProgress
 from lakehouse.tables import delta
 from lakehouse.tables.table import Table
 from lakehouse.workspace import Workspace
-from silver.fitted import read_moments
+from silver.statistics import read_moments
 from silver.tables import FEATURES, SCALED, TABLES
 from tests.conftest import add_photographs, photograph
 from tests.silver.failing import Failing, sha256
@@ -34,7 +34,7 @@ class Told(NullProgress):
     def __init__(self) -> None:
         self.messages: list[str] = []
 
-    def say(self, message: str) -> None:
+    def log(self, message: str) -> None:
         """Keep the message."""
         self.messages.append(message)
 

@@ -12,7 +12,7 @@ import pytest
 
 from fruits.emr.aws import AwsError
 from fruits.emr.cluster import Clusters, StepFailedError
-from fruits.emr.run import bring_up, run_serverless, run_standing, run_transient, say
+from fruits.emr.run import bring_up, log, run_serverless, run_standing, run_transient
 from fruits.emr.settings import load_emr_settings
 from fruits.operations.run import LAYERS
 from fruits.settings import Settings, load_settings
@@ -187,10 +187,10 @@ def test_standing_cluster_takes_steps_and_stays(
     assert not found.auto_terminate
     from fruits.emr.aws import completed
 
-    seen = Clusters(completed(load_emr_settings()), say).running()
+    seen = Clusters(completed(load_emr_settings()), log).running()
     assert [(one.cluster, one.steps) for one in seen] == [(cluster, [])]
-    Clusters(load_emr_settings(), say).end(cluster)
-    assert Clusters(load_emr_settings(), say).running() == []
+    Clusters(load_emr_settings(), log).end(cluster)
+    assert Clusters(load_emr_settings(), log).running() == []
     assert found.state == "TERMINATED"
 
 

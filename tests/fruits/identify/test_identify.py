@@ -18,9 +18,9 @@ from fruits.operations.rollback import roll_back, unpin
 from fruits.operations.run import run_layers
 from fruits.settings import Settings, load_settings
 from gold.tables import CALIBRATIONS
-from lakehouse.errors import WeightsNotFoundError
 from lakehouse.tables import delta
 from lakehouse.workspace import Workspace
+from silver.encoders.base import WeightsNotFoundError
 
 KINDS = ("Apple Red", "Banana", "Kiwi")
 

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from bronze.tables import IMAGES, QUARANTINE
-from fruits.operations.forget import forget, told
+from fruits.operations.forget import forget, format_forgotten
 from fruits.operations.run import LAYERS, run_pipeline
 from fruits.settings import load_settings
 from gold.tables import PROJECTIONS
@@ -22,8 +22,8 @@ from lakehouse.errors import NotHeldError
 from lakehouse.failpoint import VARIABLE
 from lakehouse.tables import delta
 from lakehouse.workspace import Workspace
-from silver.fitted import read_moments
 from silver.moments import Moments
+from silver.statistics import read_moments
 from silver.tables import FEATURES, SCALED
 from tests.conftest import add_photographs, photograph
 from tests.points import crash_points
@@ -188,7 +188,7 @@ def test_photograph_in_quarantine_is_forgotten_and_an_original_is_named(workspac
     assert done.rows[QUARANTINE.name] == 1
     assert delta.count(workspace.lake, QUARANTINE) == 0
     assert done.originals == [f"file://{secret}"]
-    assert "Delete: file://" in told(done)
+    assert "Delete: file://" in format_forgotten(done)
 
 
 def test_file_that_never_was_a_photograph_is_forgotten(workspace: Workspace, world: World) -> None:

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 from deltalake import DeltaTable
 
-from fruits.operations.health import Finding, examine_lake, repair
+from fruits.operations.health import CheckResult, examine_lake, repair
 from fruits.operations.run import LAYERS, run_pipeline
 from gold.job import PCA
 from gold.tables import PROJECTIONS
@@ -28,7 +28,7 @@ def whole(workspace: Workspace, photographs: Path, encoder: Encoder) -> Workspac
     return workspace
 
 
-def wrong(workspace: Workspace) -> dict[str, Finding]:
+def wrong(workspace: Workspace) -> dict[str, CheckResult]:
     """What is not well, by its name."""
     return {finding.name: finding for finding in examine_lake(workspace.settings) if not finding.ok}
 

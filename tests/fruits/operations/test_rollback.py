@@ -21,7 +21,7 @@ from lakehouse.tables import delta
 from lakehouse.tables.table import Table
 from lakehouse.workspace import Workspace
 from silver.encoders.base import Encoder
-from silver.fitted import SCALER
+from silver.scaler import SCALER
 from silver.tables import SCALED
 from tests.conftest import add_photographs
 from tests.stub import STUB
@@ -106,7 +106,7 @@ def test_pinned_version_stays_until_it_is_released(workspace: Workspace, run: Ru
     told: list[str] = []
 
     class Told(NullProgress):
-        def say(self, message: str) -> None:
+        def log(self, message: str) -> None:
             told.append(message)
 
     workspace.progress = Told()

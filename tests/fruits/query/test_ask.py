@@ -221,9 +221,9 @@ def test_version_whose_files_are_gone_is_refused(lake: Lake) -> None:
 def check_that_a_session_sees_changes(lake: Lake) -> None:
     """Ask twice, with a commit in between."""
     session = Session(lake)
-    session.ask("CREATE TEMP TABLE kept AS SELECT 7 AS n")
+    session.execute("CREATE TEMP TABLE kept AS SELECT 7 AS n")
     for rows in (2, 3):
-        found = session.ask("SELECT count(*), max(n) FROM gold.explained_variance, kept")
+        found = session.execute("SELECT count(*), max(n) FROM gold.explained_variance, kept")
         assert found is not None
         assert list(found.rows()) == [(rows, 7)]
         append(lake, rows + 1)
@@ -237,11 +237,11 @@ def test_session_sees_what_is_written_meanwhile(lake: Lake) -> None:
 def test_answer_may_be_left_half_read(lake: Lake) -> None:
     """The next statement is answered all the same."""
     session = Session(lake)
-    found = session.ask("SELECT range FROM range(1000000)")
+    found = session.execute("SELECT range FROM range(1000000)")
     assert found is not None
     assert next(found.rows()) == (0,)
     assert counted(lake, "1") == 1
-    again = session.ask(COUNT)
+    again = session.execute(COUNT)
     assert again is not None
     assert list(again.rows()) == [(2,)]
 

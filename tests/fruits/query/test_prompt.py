@@ -19,7 +19,7 @@ from prompt_toolkit.output import DummyOutput
 
 from fruits.catalog import TABLES
 from fruits.query.answers import SqlFormat
-from fruits.query.prompt import Words, converse, is_whole
+from fruits.query.prompt import SqlCompleter, converse, is_whole
 from fruits.query.sql import Session
 from lakehouse.errors import LakehouseError
 from lakehouse.tables import delta
@@ -119,7 +119,7 @@ def test_empty_lake_has_nothing_to_talk_about(tmp_path: Path) -> None:
 )
 def test_words_are_completed(text: str, expected: set[str]) -> None:
     """Tables by their full names, columns alone and after a table's alias, keywords in any case."""
-    words = Words(["select", "from"]).get_completions(Document(text), CompleteEvent())
+    words = SqlCompleter(["select", "from"]).get_completions(Document(text), CompleteEvent())
     assert {word.text for word in words} == expected
 
 

@@ -35,7 +35,7 @@ from lakehouse.progress import NullProgress
 from lakehouse.tables import delta
 from lakehouse.tables.delta import Lake
 from lakehouse.tables.table import Table
-from silver.fitted import SCALER
+from silver.scaler import SCALER
 from tests.conftest import photograph
 
 THEN = datetime(2026, 1, 2, 3, 4, tzinfo=UTC)

@@ -27,7 +27,7 @@ class Notes:
         self.stages.append((name, total))
         return self.shown.append
 
-    def say(self, message: str) -> None:
+    def log(self, message: str) -> None:
         """Remember a line."""
         self.said.append(message)
 

@@ -13,9 +13,9 @@ import pyarrow as pa
 import pytest
 from PIL import Image
 
-from lakehouse.errors import WeightsNotFoundError
 from lakehouse.storage import read_file
 from silver.encoders import module_of
+from silver.encoders.base import WeightsNotFoundError
 from silver.encoders.mobilenet import converted_model, keras_weights, load_model, load_predict, pixels, prepare
 from silver.featurize import Encoding
 from silver.tables import FEATURES

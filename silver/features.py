@@ -1,0 +1,198 @@
+"""`silver.features` follows `bronze.images`: what is new is computed, what only moved is copied, what is gone goes."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+
+import pyarrow as pa
+
+from bronze.ingest import CANDIDATE, killing
+from bronze.reasons import Reason
+from bronze.tables import IMAGES, QUARANTINE
+from lakehouse.engine.port import Engine, Rows, Work, WorkerKilledError
+from lakehouse.failpoint import crash_point
+from lakehouse.sync import Change, difference, is_in_sync_with, record_upstream, snapshot_id
+from lakehouse.tables import delta
+from lakehouse.workspace import Workspace
+from silver.encoders.base import Encoder
+from silver.featurize import IMAGE, Encoding
+from silver.tables import FEATURES
+
+
+class Action(StrEnum):
+    """What the features of an image need."""
+
+    COMPUTE = "compute"
+    COPY = "copy"
+    DELETE = "delete"
+
+
+@dataclass(frozen=True)
+class _Work:
+    """The difference between images and features, with what each row needs."""
+
+    rows: Rows
+    counts: dict[tuple[Action, Change], int]
+    bytes: int
+
+    def count(self, action: Action, change: Change | None = None) -> int:
+        return sum(n for (one, kind), n in self.counts.items() if one == action and change in (None, kind))
+
+
+def follow_images(workspace: Workspace, encoder: Encoder) -> tuple[int, int, int]:
+    """Bring `silver.features` to `bronze.images`; returns how many were computed, copied and removed."""
+    lake = workspace.lake
+    upstream = f"{snapshot_id(lake, IMAGES)} as {encoder.feature_version}"
+    if is_in_sync_with(lake, FEATURES, upstream):
+        return 0, 0, 0
+    engine = workspace.engine
+    changes = difference(engine, _wanted(engine, encoder), _there(engine), "path", ["sha256", "feature_version"])
+    with engine.kept(changes) as changed, engine.kept(with_action(engine, changed, _there(engine), encoder)) as rows:
+        work = _counted(engine, rows)
+        crash_point("silver.found")
+        made = _write_features(workspace, encoder, work)
+    record_upstream(lake, FEATURES, upstream)
+    return made
+
+
+def _wanted(engine: Engine, encoder: Encoder) -> Rows:
+    """The features that there should be, by this encoder: of each image that is not held back as it is."""
+    return engine.sql(
+        """
+        SELECT images.path, images.sha256, images.length, images.batch, :version AS feature_version
+        FROM images LEFT JOIN held ON images.path = held.path AND held.reason = :reason
+             AND images.length = held.length AND images.modification_time = held.modification_time
+        WHERE held.path IS NULL
+        """,
+        {"version": encoder.feature_version, "reason": Reason.KILLS_THE_READER},
+        images=engine.rows(IMAGES, ["path", "sha256", "length", "modification_time", "batch"]),
+        held=engine.rows(QUARANTINE, ["path", "length", "modification_time", "reason"]),
+    )
+
+
+def _there(engine: Engine) -> Rows:
+    return engine.rows(FEATURES, ["path", "sha256", "feature_version"])
+
+
+def with_action(engine: Engine, changes: Rows, features: Rows, encoder: Encoder) -> Rows:
+    """What each change needs: one image of each content that is not known is computed, the others are copies.
+
+    Args:
+        engine: whose rows they are.
+        changes: path, sha256, length, batch, change, as `difference` returns them.
+        features: path, sha256, feature_version of the rows that are there.
+        encoder: whose features count.
+
+    Returns:
+        path, sha256, length, batch, change, and action: an `Action`.
+    """
+    return engine.sql(
+        """
+        WITH known AS (SELECT DISTINCT sha256 FROM features WHERE feature_version = :version),
+        ranked AS (
+            SELECT path, sha256, length, batch, change, row_number() OVER (PARTITION BY sha256 ORDER BY path) AS place
+            FROM changes WHERE change <> 'delete'
+        )
+        SELECT ranked.path, ranked.sha256, ranked.length, ranked.batch, ranked.change,
+               CASE WHEN known.sha256 IS NOT NULL OR ranked.place > 1 THEN 'copy' ELSE 'compute' END AS action
+        FROM ranked LEFT JOIN known ON ranked.sha256 = known.sha256
+        UNION ALL
+        SELECT path, sha256, length, batch, change, 'delete' AS action FROM changes WHERE change = 'delete'
+        """,
+        {"version": encoder.feature_version},
+        changes=changes,
+        features=features,
+    )
+
+
+def _counted(engine: Engine, rows: Rows) -> _Work:
+    counted = engine.sql(
+        """
+        SELECT action, change, count(*) AS images, CAST(coalesce(sum(length), 0) AS BIGINT) AS bytes
+        FROM work GROUP BY action, change
+        """,
+        work=rows,
+    )
+    found = engine.arrow(counted).to_pylist()
+    counts = {(Action(row["action"]), Change(row["change"])): row["images"] for row in found}
+    return _Work(rows, counts, sum(row["bytes"] for row in found if row["action"] == Action.COMPUTE))
+
+
+def _write_features(workspace: Workspace, encoder: Encoder, work: _Work) -> tuple[int, int, int]:
+    """Work the difference off; returns how many images were computed, copied and removed."""
+    engine, killed = workspace.engine, list[pa.RecordBatch]()
+    computed = copied = removed = 0
+    if work.count(Action.COMPUTE):
+        computed = _put(workspace, _computed(workspace, encoder, work, killed), work, Action.COMPUTE)
+        crash_point("silver.features-computed")
+    if killed:
+        _hold_back(workspace, pa.Table.from_batches(killed), computed)
+    if work.count(Action.COPY):
+        copied = _put(workspace, _copied(engine, encoder, work), work, Action.COPY)
+        crash_point("silver.features-copied")
+    if work.count(Action.DELETE):  # last, so that the features of a moved image can be copied before
+        removed = engine.delete(engine.sql("SELECT path FROM work WHERE action = 'delete'", work=work.rows), FEATURES)
+    return computed, copied, removed
+
+
+def _computed(workspace: Workspace, encoder: Encoder, work: _Work, killed: list[pa.RecordBatch]) -> Rows:
+    engine, compute = workspace.engine, work.count(Action.COMPUTE)
+    columns = [*IMAGE, "length", "content"]
+    wanted = None
+    if compute < delta.count(workspace.lake, IMAGES):
+        # The batches are named so that the files of other batches are passed over.
+        wanted = engine.sql("SELECT path, batch FROM work WHERE action = 'compute'", work=work.rows)
+    todo = Work("features computed", compute, work.bytes, "length", killed.append)
+    return engine.map(engine.rows(IMAGES, columns, among=wanted), Encoding(encoder), FEATURES.schema, todo)
+
+
+def _copied(engine: Engine, encoder: Encoder, work: _Work) -> Rows:
+    """The features of images whose content has been featurized under another path."""
+    columns = ", ".join(f"images.{name}" for name in IMAGE)
+    return engine.sql(
+        f"""
+        WITH copies AS (SELECT path, sha256 FROM work WHERE action = 'copy'),
+        known AS (
+            SELECT sha256, any_value(features) AS features FROM featurized
+            WHERE feature_version = :version AND sha256 IN (SELECT sha256 FROM copies) GROUP BY sha256
+        )
+        SELECT {columns}, known.features, :version AS feature_version
+        FROM images JOIN copies ON images.path = copies.path JOIN known ON images.sha256 = known.sha256
+        """,
+        {"version": encoder.feature_version},
+        images=engine.rows(IMAGES, IMAGE),
+        work=work.rows,
+        featurized=engine.rows(FEATURES, ["sha256", "feature_version", "features"]),
+    )
+
+
+def _put(workspace: Workspace, rows: Rows, work: _Work, action: Action) -> int:
+    engine = workspace.engine
+    if not work.count(action, Change.UPDATE):
+        return engine.append(rows, FEATURES)
+    counts = engine.merge(rows, FEATURES)
+    return counts.inserted + counts.updated
+
+
+def _hold_back(workspace: Workspace, killed: pa.Table, computed: int) -> None:
+    """Put images into quarantine that end each process which computes their features, with all their copies.
+
+    `bronze.images` keeps them, for it may hold their only copy; they have no features until the file is replaced.
+
+    Raises:
+        WorkerKilledError: no other image was computed, so that it may as well be the encoder's fault.
+    """
+    engine = workspace.engine
+    paths = killed["path"].to_pylist()
+    if not computed:
+        raise WorkerKilledError(
+            f"Each process that computed features ended, of {len(paths)} photographs and of no other: {paths[0]} … If "
+            "that is the photographs' fault, replace or `fruits forget` them; else there is not enough memory, or the "
+            "installation is broken (`fruits doctor`)."
+        )
+    same = engine.of(pa.table({"sha256": killed["sha256"]}))
+    files = engine.arrow(engine.rows(IMAGES, [*CANDIDATE, "sha256", "batch"], among=same))
+    for path in files["path"].to_pylist():
+        workspace.progress.log(f"{path} ends each process that computes its features: it goes to quarantine.")
+    batch = max(files["batch"].to_pylist())
+    engine.merge(engine.of(killing(files.select(list(CANDIDATE)), batch, datetime.now(UTC))), QUARANTINE)

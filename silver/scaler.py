@@ -1,0 +1,168 @@
+"""The scaler: chosen or fitted anew, registered, and applied to all features."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+from lakehouse.engine.port import Rows
+from lakehouse.errors import SettingsError
+from lakehouse.failpoint import crash_point
+from lakehouse.models.registry import Arrays, Fit, Registry, Version
+from lakehouse.sync import is_in_sync_with, snapshot_id, sync_table
+from lakehouse.tables import delta
+from lakehouse.workspace import Workspace
+from silver.moments import Float64
+from silver.scale import FEATURE, Scaling, fit_scaler, standardness
+from silver.settings import SilverSettings
+from silver.statistics import FeatureStatistics, recompute_exact
+from silver.tables import FEATURES, MOMENTS, SCALED
+
+SCALER = "fruits-scaler"
+"""The scaler's name in the model registry."""
+
+
+@dataclass(frozen=True)
+class Scaler:
+    """A registered scaler; its arrays are read, and its artifact checked, when they are first needed."""
+
+    version: Version
+    read: Callable[[], Arrays]
+
+    @cached_property
+    def arrays(self) -> tuple[Float64, Float64]:
+        """Mean and standard deviation, shape (d,) each."""
+        arrays = self.read()
+        return arrays["mean"], arrays["scale"]
+
+
+def registered_scaler(registry: Registry, version: Version) -> Scaler:
+    """The scaler of a registered version."""
+    return Scaler(version, lambda: registry.arrays(version))
+
+
+def rescale(workspace: Workspace, covered: FeatureStatistics, pinned: int | None) -> tuple[int, int | None, str | None]:
+    """Choose the scaler and bring `silver.scaled` to it: the second half of a run, and of a rollback.
+
+    Returns:
+        How many rows were scaled, the scaler's version (None where there are too few images for one), why it is new.
+    """
+    scaler, reason = _choose_scaler(workspace, covered, pinned)
+    if scaler is None:
+        return 0, None, None
+    scaled = _write_scaled(workspace, scaler)
+    if scaler.version != workspace.registry.champion(SCALER):
+        workspace.registry.set_champion(scaler.version)
+        crash_point("silver.champion-moved")
+    return scaled, scaler.version.number, reason
+
+
+def _choose_scaler(
+    workspace: Workspace, covered: FeatureStatistics, pinned: int | None
+) -> tuple[Scaler | None, str | None]:
+    """The scaler to use, and why it was fitted if it is new."""
+    if pinned is not None:
+        return _pinned_scaler(workspace, covered, pinned), None
+    version = workspace.registry.champion(SCALER)
+    champion = registered_scaler(workspace.registry, version) if version else None
+    reason = _why_refit(workspace, champion, covered)
+    if reason is None:
+        return champion, None
+    if covered.moments.count < 2:
+        if champion is not None and champion.version.tags["feature_version"] == covered.feature_version:
+            return champion, None
+        workspace.progress.log("A scaler needs at least two photographs; the features wait until there are more.")
+        return None, None
+    workspace.registry.open()
+    found = workspace.registry.find(SCALER, _tags(covered))
+    fitted = found or _register_scaler(workspace, recompute_exact(workspace, covered), reason)
+    crash_point("silver.scaler-registered")
+    again = champion is not None and fitted.number == champion.version.number
+    return registered_scaler(workspace.registry, fitted), None if again else reason
+
+
+def _pinned_scaler(workspace: Workspace, covered: FeatureStatistics, number: int) -> Scaler:
+    version = workspace.registry.version(SCALER, number)
+    if version is None or version.tags["feature_version"] != covered.feature_version:
+        raise SettingsError(
+            f"The pinned PCA needs {SCALER} version {number}, "
+            + (f"of the features {version.tags['feature_version']}" if version else "which is not in the registry")
+            + f"; the lake has the features {covered.feature_version}. Unpin it: `fruits rollback --unpin`."
+        )
+    scaler = registered_scaler(workspace.registry, version)
+    if reason := _why_not_standard(workspace, scaler, covered):
+        workspace.progress.log(f"{SCALER} version {number} is pinned; else it would be fitted anew: {reason}.")
+    return scaler
+
+
+def _why_refit(workspace: Workspace, champion: Scaler | None, covered: FeatureStatistics) -> str | None:
+    settings = workspace.section(SilverSettings)
+    needed = None
+    if champion is None:
+        needed = "first fit"
+    elif champion.version.tags["feature_version"] != covered.feature_version:
+        needed = "the feature version changed"
+    if needed and settings.refit == "never" and covered.moments.count:
+        raise SettingsError(f"A scaler must be fitted ({needed}), but `refit` is never. Run with `--refit auto`.")
+    if champion is None or needed or settings.refit == "never":
+        return needed
+    if settings.refit == "always":
+        return "asked for"
+    return _why_not_standard(workspace, champion, covered)
+
+
+def _why_not_standard(workspace: Workspace, champion: Scaler, covered: FeatureStatistics) -> str | None:
+    if champion.version.tags["fitted_on"] == covered.fitted_on or covered.moments.count < 2:
+        return None  # standard by construction: there is nothing to load
+    settings = workspace.section(SilverSettings)
+    mean, variance = standardness(covered.moments.under(*champion.arrays))
+    low, high = settings.scaler_variance_range
+    if mean > settings.scaler_mean_limit:
+        return f"the scaled features' average squared mean is {mean:.3f}, above {settings.scaler_mean_limit}"
+    if not low <= variance <= high:
+        return f"the scaled features' average variance is {variance:.3f}, outside {low} to {high}"
+    return None
+
+
+def _tags(covered: FeatureStatistics) -> dict[str, str]:
+    return {"feature_version": covered.feature_version, "fitted_on": covered.fitted_on}
+
+
+def _register_scaler(workspace: Workspace, covered: FeatureStatistics, reason: str) -> Version:
+    dimension = len(covered.moments.mean)
+    moments_version = delta.existing(workspace.lake, MOMENTS).version()
+    fit = Fit(
+        model=fit_scaler(covered.moments),
+        shape=(dimension, dimension),
+        tags=_tags(covered),
+        params={
+            "images": covered.moments.count,
+            "feature_version": covered.feature_version,
+            "silver.features version": covered.features_version,
+            "silver.moments version": moments_version,
+            "reason": reason,
+        },
+        metrics={"images": covered.moments.count},
+        inputs={
+            FEATURES.name: (workspace.lake.path(FEATURES), covered.features_version),
+            MOMENTS.name: (workspace.lake.path(MOMENTS), moments_version),
+        },
+    )
+    return workspace.registry.register(SCALER, fit)
+
+
+def _write_scaled(workspace: Workspace, scaler: Scaler) -> int:
+    """Bring `silver.scaled` to this scaler and to the features; returns how many rows were scaled."""
+    lake, number = workspace.lake, scaler.version.number
+    upstream = f"{snapshot_id(lake, FEATURES)} by {SCALER} {number}"
+    if is_in_sync_with(lake, SCALED, upstream):
+        return 0
+    engine = workspace.engine
+
+    def scaled(among: Rows | None) -> Rows:
+        scaling = Scaling(*scaler.arrays, number)
+        return engine.map(engine.rows(FEATURES, FEATURE, among=among), scaling, SCALED.schema)
+
+    version = ("scaler_version", number)
+    made, _ = sync_table(engine, lake, SCALED, FEATURES, scaled, same=["sha256"], version=version, follows=upstream)
+    crash_point("silver.scaled-written")
+    return made
