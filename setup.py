@@ -21,8 +21,9 @@ setup(
     ],
     package_dir={"lakehouse.conf": "conf", "lakehouse.bootstrap": "bootstrap"},
     package_data={
-        "fruits.app": ["*.html", "*.css", "*.js", "*.svg"],
-        "fruits.report": ["page.css", "page.js"],
+        "fruits.app": ["*.css", "*.js", "*.svg", "templates/*.html"],
+        "fruits.pages": ["plot.js", "templates/*.html"],
+        "fruits.report": ["page.css", "page.js", "templates/*.html"],
         "lakehouse.conf": ["*.yaml", "*.properties"],
         # What a cluster needs; job.py is a module, so it comes anyway. The laptop's own locks and checks stay out.
         "lakehouse.bootstrap": ["emr.sh", "requirements-emr*.lock", "infrastructure.yaml"],
@@ -59,6 +60,9 @@ setup(
         # The page of `fruits app`; MLflow brings both anyway.
         "fastapi>=0.165",
         "uvicorn>=0.54",
+        # HTML from templates in which text from data is escaped; MLflow brings both anyway.
+        "jinja2>=3.1",
+        "markupsafe>=3.0",  # names what is markup already
         # Settings and the command.
         "pydantic>=2.14",
         "pyyaml>=6.0",

@@ -3,7 +3,7 @@
 (() => {
   const $ = (id) => document.getElementById(id);
   const canvas = document.querySelector("canvas");
-  const COLOURS = 8, SHAPES = 5;
+  const symbols = plot.symbols(5, 8);  // 40 pairs of colour and shape; the cross is the photograph that is asked about
   let known = null;    // the map, as the server tells it
   let answer = null;   // the answer that is shown
   let brought = -1;    // the label that is brought out in the map
@@ -135,18 +135,6 @@
   }
 
   const number = (value) => value.toLocaleString("en");
-  // A label is told by colour and shape: 40 pairs.
-  const colourOf = (label) => `--c${label % COLOURS}`;
-  const shapeOf = (label) => (label + Math.floor(label / COLOURS)) % SHAPES;
-
-  function corners(shape, x, y, r) {
-    if (shape === 1) return [[-1, -1], [1, -1], [1, 1], [-1, 1]].map(([dx, dy]) => [x + dx * r * 0.9, y + dy * r * 0.9]);
-    const [count, turn, size] = { 0: [16, 0, 1], 2: [3, -90, 1.35], 3: [4, 0, 1.25], 4: [3, 90, 1.35] }[shape];
-    return Array.from({ length: count }, (_, n) => {
-      const angle = (turn + (360 * n) / count) * (Math.PI / 180);
-      return [x + size * r * Math.cos(angle), y + size * r * Math.sin(angle)];
-    });
-  }
 
   function key(name, label) {
     const button = document.createElement("button");
@@ -154,8 +142,8 @@
     const mark = document.createElementNS("http://www.w3.org/2000/svg", "polygon");
     svg.setAttribute("viewBox", "0 0 14 14");
     svg.setAttribute("aria-hidden", "true");
-    mark.setAttribute("points", corners(shapeOf(label), 7, 7, 5).join(" "));
-    mark.setAttribute("fill", `var(${colourOf(label)})`);
+    mark.setAttribute("points", symbols.shape(label).map(([x, y]) => [7 + 5 * x, 7 + 5 * y]).join(" "));
+    mark.setAttribute("fill", `var(--c${symbols.colour(label)})`);
     svg.append(mark);
     button.type = "button";
     button.append(svg, `${named(name)} (${number(known.counts[label])})`);
@@ -185,30 +173,25 @@
   function draw() {
     const size = canvas.clientWidth, tall = canvas.clientHeight;
     if (!known || !size) return;
-    const ratio = window.devicePixelRatio || 1;
-    canvas.width = Math.round(size * ratio);
-    canvas.height = Math.round(tall * ratio);
-    const context = canvas.getContext("2d");
-    context.scale(ratio, ratio);
-    const style = getComputedStyle(document.documentElement);
-    const colour = (name) => style.getPropertyValue(name).trim();
+    const context = plot.sharp(canvas, size, tall), colours = plot.colours();
     const marks = (answer ? [answer.at, ...answer.neighbours.map((one) => one.at)] : []).filter(Boolean);
     const toScreen = scaled(marks, size, tall);
-    axes(context, size, tall, toScreen, colour);
-    const radius = Math.max(2, Math.min(4.5, size / 130));
+    plot.grid(context, colours, {
+      width: size, height: tall, origin: toScreen(0, 0), scale: toScreen.scale,
+      foot: 6, clear: { left: 40, right: 60, top: 30, bottom: 24 },
+    });
+    const radius = plot.radius(size);
     const out = shownLabel();
-    const colours = known.labels.map((_, label) => colour(colourOf(label)));
     const order = known.label.map((_, n) => n);
     if (out >= 0) order.sort((one, other) => (known.label[one] === out) - (known.label[other] === out));
     for (const n of order) {
       const label = known.label[n];
       context.globalAlpha = out < 0 ? 0.75 : label === out ? 0.95 : 0.16;
-      context.fillStyle = colours[label];
-      trace(context, corners(shapeOf(label), ...toScreen(known.pc1[n], known.pc2[n]), radius));
-      context.fill();
+      context.fillStyle = colours.of[symbols.colour(label)];
+      plot.fill(context, symbols.shape(label), ...toScreen(known.pc1[n], known.pc2[n]), radius);
     }
     context.globalAlpha = 1;
-    mark(context, marks.map(([x, y]) => toScreen(x, y)), radius, colour("--ink"), colour("--ground"));
+    mark(context, marks.map(([x, y]) => toScreen(x, y)), radius, colours.ink, colours.ground);
   }
 
   function scaled(marks, size, tall) {
@@ -220,29 +203,6 @@
     const to = (x, y) => [size / 2 + 8 + (x - (left + right) / 2) * scale, tall / 2 - 8 - ((y || 0) - (low + high) / 2) * scale];
     to.scale = scale;
     return to;
-  }
-
-  function axes(context, size, tall, toScreen, colour) {
-    const [x, y] = toScreen(0, 0), step = niceStep(70 / toScreen.scale), gap = step * toScreen.scale;
-    context.font = "12px system-ui, sans-serif";
-    context.strokeStyle = colour("--rule");
-    context.fillStyle = colour("--faint");
-    context.textAlign = "center";
-    for (let n = Math.ceil(-x / gap); x + n * gap < size; n++) {
-      trace(context, [[x + n * gap, 0], [x + n * gap, tall]]);
-      context.stroke();
-      if (x + n * gap > 40 && x + n * gap < size - 60) context.fillText(tick(n * step, step), x + n * gap, tall - 6);
-    }
-    context.textAlign = "left";
-    for (let n = Math.ceil((y - tall) / gap); y - n * gap > 0; n++) {
-      trace(context, [[0, y - n * gap], [size, y - n * gap]]);
-      context.stroke();
-      if (y - n * gap > 30 && y - n * gap < tall - 24) context.fillText(tick(n * step, step), 6, y - n * gap - 4);
-    }
-    context.fillStyle = colour("--ink");
-    context.fillText("PC2 ↑", 6, 16);
-    context.textAlign = "right";
-    context.fillText("PC1 →", size - 6, tall - 6);
   }
 
   function mark(context, places, radius, ink, ground) {
@@ -262,19 +222,6 @@
       return ring;
     }));
     outlined([new Path2D(`M${x - arm} ${y - arm}L${x + arm} ${y + arm}M${x - arm} ${y + arm}L${x + arm} ${y - arm}`)]);
-  }
-
-  function trace(context, places) {
-    context.beginPath();
-    places.forEach(([x, y]) => context.lineTo(x, y));
-    if (places.length > 2) context.closePath();
-  }
-
-  const tick = (value, step) => value.toFixed(Math.max(0, Math.ceil(-Math.log10(step)))).replace("-", "−");
-
-  function niceStep(least) {
-    const power = 10 ** Math.floor(Math.log10(least));
-    return power * [1, 2, 5, 10].find((factor) => power * factor >= least);
   }
 
   // ---- who gives photographs --------------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from fruits.app.upload import MOST_BYTES, Gate, read_upload
 from fruits.app.words import refusal, spoken
 from fruits.console import ERR
 from fruits.identify.identifier import NotAPhotographError
+from fruits.pages.rendering import environment, plot_script
 from fruits.settings import Settings
 from lakehouse.errors import LakehouseError
 
@@ -26,8 +27,7 @@ UPLOADS = 8
 QUESTIONS = 64
 """Small pictures and maps that are waited for at once."""
 
-_FILES = {"/": "page.html", "/page.css": "page.css", "/page.js": "page.js", "/icon.svg": "icon.svg"}
-_KINDS = {"html": "text/html", "css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
+_FILES = {"page.css": "text/css", "page.js": "text/javascript", "icon.svg": "image/svg+xml"}
 T = TypeVar("T")
 
 
@@ -86,11 +86,12 @@ def make_app(known: KnownLake, settings: Settings, host: str) -> Guard:
     async def fail(_: Request, __: Exception) -> Response:  # uvicorn prints the traceback
         return JSONResponse({"error": "Internal server error; the server's log says why."}, 500)
 
-    for path, name in _FILES.items():
-        app.add_api_route(path, _page(name))
+    app.add_api_route("/", _sent(environment("fruits.app").get_template("page.html").render(), "text/html"))
+    app.add_api_route("/plot.js", _sent(plot_script(), "text/javascript"))
+    for name, kind in _FILES.items():
+        app.add_api_route(f"/{name}", _sent(files("fruits.app").joinpath(name).read_bytes(), kind))
     return Guard(app, own_host(host))
 
 
-def _page(name: str) -> Callable[[], Response]:
-    content, kind = files("fruits.app").joinpath(name).read_bytes(), _KINDS[name.rpartition(".")[2]]
+def _sent(content: str | bytes, kind: str) -> Callable[[], Response]:
     return lambda: Response(content, media_type=kind)

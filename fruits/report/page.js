@@ -1,6 +1,6 @@
 "use strict";
-// Draws the photographs as points, in a plane and in space, on canvas: without a library, for a few thousand points
-// need none, and what is not there cannot ask for a network or for a laxer content policy.
+// Draws the photographs as points, in a plane and in space, and shows the one that is pointed at. It stands alone with
+// plot.js: what is not there cannot ask for a network or for a laxer content policy.
 (() => {
   const points = JSON.parse(document.getElementById("points").textContent);
   if (!points || !points.label.length) {
@@ -11,38 +11,8 @@
   const at = [0, 1, 2].map((axis) => points.at[axis] || new Array(count).fill(0));
   const shown = points.labels.map(() => true);
   const spoken = document.getElementById("spoken");
-  const COLOURS = 8, SHAPES = 6;
-
-  // ---- colours and shapes -------------------------------------------------------------------------------------------
-
-  let colours = {};
-  function readColours() {
-    const style = getComputedStyle(document.documentElement);
-    const named = (name) => style.getPropertyValue(name).trim();
-    colours = { ink: named("--ink"), faint: named("--faint"), rule: named("--rule"), raised: named("--raised") };
-    colours.of = Array.from({ length: COLOURS }, (_, n) => named(`--c${n}`));
-  }
-  const colourOf = (label) => colours.of[label % COLOURS];
-  // A label is told by colour and shape: 24 pairs before the shapes move on by one.
-  const shapeOf = (label) => (label + Math.floor(label / 24)) % SHAPES;
-
-  function trace(context, shape, x, y, r) {
-    context.beginPath();
-    if (shape === 0) context.arc(x, y, r, 0, 2 * Math.PI);
-    else if (shape === 1) context.rect(x - r * 0.9, y - r * 0.9, r * 1.8, r * 1.8);
-    else if (shape === 5) {
-      const a = r * 0.4, b = r * 1.15;
-      [[-a, -b], [a, -b], [a, -a], [b, -a], [b, a], [a, a], [a, b], [-a, b], [-a, a], [-b, a], [-b, -a], [-a, -a]]
-        .forEach(([dx, dy]) => context.lineTo(x + dx, y + dy));
-    } else {
-      const [corners, turn, size] = { 2: [3, -90, 1.35], 3: [4, 0, 1.25], 4: [3, 90, 1.35] }[shape];
-      for (let n = 0; n < corners; n++) {
-        const angle = (turn + (360 * n) / corners) * (Math.PI / 180);
-        context.lineTo(x + size * r * Math.cos(angle), y + size * r * Math.sin(angle));
-      }
-    }
-    context.closePath();
-  }
+  const symbols = plot.symbols(6, 24);  // 24 pairs of colour and shape before the shapes move on by one
+  let colours = plot.colours();
 
   // ---- the two views: from coordinates to the screen ---------------------------------------------------------------
 
@@ -55,7 +25,7 @@
     return {
       axes: ["PC1", "PC2"], shift: [0, 0],
       project(x, y, z, size, zoom) {
-        const scale = (size / 2 - 34) / widest * zoom;
+        const scale = this.scale(size, zoom);
         return [size / 2 + 14 + this.shift[0] + (x - middle[0]) * scale,
           size / 2 - 10 + this.shift[1] - (y - middle[1]) * scale, 0];
       },
@@ -102,22 +72,17 @@
     function draw() {
       size = canvas.clientWidth;
       if (!size) return;
-      const ratio = window.devicePixelRatio || 1;
-      canvas.width = canvas.height = Math.round(size * ratio);
-      context.setTransform(ratio, 0, 0, ratio, 0, 0);
-      context.clearRect(0, 0, size, size);
-      context.font = "12px system-ui, sans-serif";
+      plot.sharp(canvas, size, size);
       placed = Array.from({ length: count }, (_, n) => view.project(at[0][n], at[1][n], at[2][n], size, zoom));
       order = placed.map((_, n) => n).filter((n) => shown[points.label[n]]);
       if (!flat) order.sort((one, other) => placed[one][2] - placed[other][2]);
       if (flat) drawGrid(); else drawBox();
-      const radius = Math.max(2, Math.min(4.5, size / 130)) * Math.min(1.6, Math.sqrt(zoom)) * (count > 1500 ? 0.85 : 1.15);
+      const radius = plot.radius(size) * Math.min(1.6, Math.sqrt(zoom)) * (count > 1500 ? 0.85 : 1.15);
       for (const n of order) {
         const [x, y, depth] = placed[n];
         context.globalAlpha = flat ? 0.75 : 0.45 + 0.4 * (depth + 1) / 2;
-        context.fillStyle = colourOf(points.label[n]);
-        trace(context, shapeOf(points.label[n]), x, y, flat ? radius : radius * (1 + 0.35 * depth));
-        context.fill();
+        context.fillStyle = colours.of[symbols.colour(points.label[n])];
+        plot.fill(context, symbols.shape(points.label[n]), x, y, flat ? radius : radius * (1 + 0.35 * depth));
       }
       context.globalAlpha = 1;
       if (chosen >= 0) {
@@ -130,29 +95,11 @@
     }
 
     function drawGrid() {
-      const scale = view.scale(size, zoom);
-      const step = niceStep(70 / scale);
-      context.strokeStyle = colours.rule;
-      context.fillStyle = colours.faint;
-      context.lineWidth = 1;
-      const [left] = view.project(0, 0, 0, size, zoom);
-      const [, top] = view.project(0, 0, 0, size, zoom);
-      context.textAlign = "center";
-      for (let n = Math.ceil(-left / scale / step); n * step * scale + left < size; n++) {
-        const x = left + n * step * scale;
-        line(x, 0, x, size);
-        if (x > 40) context.fillText(number(n * step, step), x, size - 22);
-      }
-      context.textAlign = "left";
-      for (let n = Math.ceil((top - size) / scale / step); top - n * step * scale > 0; n++) {
-        const y = top - n * step * scale;
-        line(0, y, size, y);
-        if (y < size - 36 && y > 24) context.fillText(number(n * step, step), 6, y - 4);
-      }
-      context.fillStyle = colours.ink;
-      context.fillText("PC2 ↑", 6, 16);
-      context.textAlign = "right";
-      context.fillText("PC1 →", size - 6, size - 6);
+      const [left, top] = view.project(0, 0, 0, size, zoom);
+      plot.grid(context, colours, {
+        width: size, height: size, origin: [left, top], scale: view.scale(size, zoom),
+        foot: 22, clear: { left: 40, right: 0, top: 24, bottom: 36 },
+      });
     }
 
     function drawBox() {
@@ -166,20 +113,13 @@
           from.splice(axis, 0, -1);
           to.splice(axis, 0, 1);
           const [start, end] = [corner(from), corner(to)];
-          line(start[0], start[1], end[0], end[1]);
+          plot.line(context, start[0], start[1], end[0], end[1]);
           if (a === -1 && b === -1) {
             context.fillStyle = colours.ink;
             context.fillText(`${view.axes[axis]} +`, Math.max(20, Math.min(size - 20, end[0])), Math.max(12, Math.min(size - 6, end[1])));
           }
         }
       }
-    }
-
-    function line(x1, y1, x2, y2) {
-      context.beginPath();
-      context.moveTo(x1, y1);
-      context.lineTo(x2, y2);
-      context.stroke();
     }
 
     function nearest(x, y, reach) {
@@ -274,13 +214,6 @@
     return { redraw, draw, forget: () => choose(-1) };
   }
 
-  const number = (value, step) => value.toFixed(Math.max(0, Math.ceil(-Math.log10(step)))).replace("-", "−");
-
-  function niceStep(least) {
-    const power = 10 ** Math.floor(Math.log10(least));
-    return power * [1, 2, 5, 10].find((factor) => power * factor >= least);
-  }
-
   function describe(n) {
     const parts = [];
     if (points.picture[n]) {
@@ -308,7 +241,6 @@
   // ---- labels -----------------------------------------------------------------------------------------------------------
 
   const figures = [["plane", plane(), true], ["space", space(), false]];
-  readColours();
   const plots = figures.map(([id, view, flat]) => makePlot(document.getElementById(id), view, flat));
   const list = document.getElementById("labels");
   const counts = points.labels.map(() => 0);
@@ -321,7 +253,7 @@
     made.addEventListener("click", () => {
       shown.fill(value);
       list.querySelectorAll("input").forEach((box) => { box.checked = value; });
-      plots.forEach((plot) => plot.forget());
+      plots.forEach((one) => one.forget());
     });
     return made;
   }
@@ -332,7 +264,7 @@
     box.checked = true;
     box.addEventListener("change", () => {
       shown[label] = box.checked;
-      plots.forEach((plot) => plot.forget());
+      plots.forEach((one) => one.forget());
     });
     made.append(box, document.createElement("canvas"), `${name} (${counts[label].toLocaleString("en")})`);
     return made;
@@ -340,14 +272,10 @@
 
   function drawSwatches() {
     list.querySelectorAll("canvas").forEach((canvas, label) => {
-      const ratio = window.devicePixelRatio || 1;
-      canvas.width = canvas.height = 14 * ratio;
       canvas.setAttribute("aria-hidden", "true");
-      const context = canvas.getContext("2d");
-      context.scale(ratio, ratio);
-      context.fillStyle = colourOf(label);
-      trace(context, shapeOf(label), 7, 7, 5);
-      context.fill();
+      const context = plot.sharp(canvas, 14, 14);
+      context.fillStyle = colours.of[symbols.colour(label)];
+      plot.fill(context, symbols.shape(label), 7, 7, 5);
     });
   }
 
@@ -357,9 +285,9 @@
   list.parentElement.hidden = false;
 
   function repaint() {
-    readColours();
+    colours = plot.colours();
     drawSwatches();
-    plots.forEach((plot) => plot.draw());
+    plots.forEach((one) => one.draw());
   }
 
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", repaint);

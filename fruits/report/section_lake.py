@@ -1,74 +1,65 @@
-"""What is in the lake, how it grew, and what was held back."""
+"""What is in the lake, and how it grew."""
 
+from dataclasses import dataclass
+from datetime import datetime
 from itertools import accumulate
 
 from fruits.report import charts
 from fruits.report.contents import Report
-from fruits.report.held import HeldFile
-from fruits.report.markup import Html, element, join, table
-from fruits.report.parts import LABELS_LISTED, file_name, image, key, label_name, no_picture, with_code, words_of
+from fruits.report.holdings import Holdings
+from fruits.report.parts import LABELS_LISTED
 
 BATCHES_LISTED = 50
 
 
-def counts(report: Report) -> Html:
-    """Photographs by label and split, and by batch."""
+@dataclass(frozen=True)
+class LabelCounts:
+    """A label's photographs in each split, and its bar."""
+
+    label: str | None
+    parts: list[int]
+    bar: list[tuple[float, float]]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A batch: what it brought, what there is since, and its bar."""
+
+    number: int
+    at: datetime
+    new: int
+    total: int
+    bar: list[tuple[float, float]]
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Photographs by label and split, and by batch; `labels` is the number of all labels, of which some are listed."""
+
+    splits: list[str | None]
+    labels: int
+    listed: list[LabelCounts]
+    batches: list[Batch]
+
+
+def counts(report: Report) -> Counts | None:
+    """Photographs by label and split, and by batch; None where there are none."""
     holdings = report.holdings
     if holdings is None:
-        return words_of("There are no photographs yet: `fruits run --images FOLDER` takes them up.")
-    splits, labels = holdings.splits, sorted(holdings.labels, key=lambda label: -holdings.of_label(label))
-    listed = [label for label in holdings.labels if label in set(labels[:LABELS_LISTED])]
+        return None
+    largest = set(sorted(holdings.labels, key=lambda label: -holdings.of_label(label))[:LABELS_LISTED])
+    listed = [label for label in holdings.labels if label in largest]
     most = max(map(holdings.of_label, listed))
     rows = []
     for label in listed:
-        parts = [holdings.counts.get((label, split), 0) for split in splits]
-        rows.append([label_name(label), *(f"{part:,}" for part in parts), f"{sum(parts):,}", charts.bar(parts, most)])
-    columns = ["label", *(key(n, split or "(no split)") for n, split in enumerate(splits)), "all", "share"]
-    caption = "Photographs by label and split"
-    if len(listed) < len(labels):
-        caption += f"; the {len(listed)} labels with the most, of {len(labels):,}"
-    return join(table(caption, columns, rows), _growth(report))
+        parts = [holdings.counts.get((label, split), 0) for split in holdings.splits]
+        rows.append(LabelCounts(label, parts, charts.spans(parts, most)))
+    return Counts(holdings.splits, len(holdings.labels), rows, _growth(holdings))
 
 
-def _growth(report: Report) -> Html:
-    assert report.holdings is not None
-    batches = report.holdings.batches
-    totals = list(accumulate(count for _, _, count in batches))
-    rows = [
-        [
-            str(number),
-            f"{at:%Y-%m-%d %H:%M}",
-            f"{count:,}",
-            f"{total:,}",
-            charts.bar([total - count, count], totals[-1]),
-        ]
-        for (number, at, count), total in zip(batches, totals, strict=True)
+def _growth(holdings: Holdings) -> list[Batch]:
+    totals = list(accumulate(new for _, _, new in holdings.batches))
+    return [
+        Batch(number, at, new, total, charts.spans([total - new, new], totals[-1]))
+        for (number, at, new), total in zip(holdings.batches, totals, strict=True)
     ][-BATCHES_LISTED:]
-    caption = "Growth by batch: photographs by the batch that brought what they are now"
-    return table(caption, ["batch", "at (UTC)", key(1, "new"), key(0, "all"), "growth"], rows)
-
-
-def held_back(report: Report) -> Html:
-    """What was held back, by reason, and the newest of it."""
-    held = report.held
-    if held is None:
-        return words_of("Nothing is held back.")
-    reasons = [[reason, f"{count:,}", with_code(advice)] for reason, count, advice in held.reasons]
-    note = f"The newest {len(held.files)} of {held.count:,}; `fruits quarantine --all` lists them all."
-    return join(
-        table("Files that are no photographs, by reason", ["reason", "files", "what to do"], reasons),
-        element("h3", "The newest"),
-        words_of(note) if held.count > len(held.files) else None or Html(""),
-        element("ul", *map(_held_file, held.files), class_="cards"),
-    )
-
-
-def _held_file(file: HeldFile) -> Html:
-    seen = image(file.picture, f"what can be seen of {file_name(file.path)}") if file.picture else no_picture()
-    return element(
-        "li",
-        seen,
-        element("span", file.reason, class_="tag"),
-        element("span", file_name(file.path), class_="name"),
-        element("small", f"{label_name(file.label)}, {file.length:,} bytes. {file.detail}"),
-    )

@@ -6,6 +6,9 @@ from typing import Any
 
 import pytest
 
+MARKUP = ("<b>&\"'", "</script><b>", "{{ 7*7 }}", "{% raw %}", "`ls`", "\u202eeht")
+"""Names that would be something else than text: to HTML, to the page's script, to a template, to a reader's eye."""
+
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:

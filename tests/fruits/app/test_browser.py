@@ -10,6 +10,7 @@ import pytest
 from fruits.app.known import KnownLake
 from tests.bronze.corpus import png_bomb
 from tests.fruits.app.conftest import KINDS, App
+from tests.fruits.conftest import MARKUP
 
 SIZES = {"phone": (390, 844), "desk": (1280, 900)}
 WIDER = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
@@ -182,6 +183,25 @@ def test_stranger_is_told_in_a_friendly_way(
     assert answered(page) == "None that I know"
     assert "not clearly nearer to one kind" in page.inner_text("#sure")
     assert page.locator("#legend button[aria-pressed=true]").count() == 0
+
+
+@pytest.mark.parametrize("first", range(0, len(MARKUP), 3))
+def test_names_are_text(
+    opened: Callable[..., Any], app: App, fruit: bytes, monkeypatch: pytest.MonkeyPatch, first: int
+) -> None:
+    """Labels and names of files that are markup: in the answer, on the cards and beside the map, and no element."""
+    names = MARKUP[first : first + 3]
+    drawn, told = app.known.map(), app.known.identify(fruit)
+    neighbours = [{**told["neighbours"][0], "label": name, "name": name} for name in names]
+    monkeypatch.setattr(KnownLake, "map", lambda _: {**drawn, "labels": names})
+    monkeypatch.setattr(KnownLake, "identify", lambda *_: {**told, "label": names[0], "neighbours": neighbours})
+    page = opened()
+    page.set_input_files("#file", file(fruit))
+    assert answered(page) == names[0]
+    assert page.locator("#neighbours strong").all_text_contents() == [*names]
+    assert page.eval_on_selector_all("#neighbours li", "items => items.map((item) => item.title)") == [*names]
+    assert page.locator("#legend button").all_text_contents() == [f"{name} (8)" for name in names]
+    assert page.locator("b, code").count() == 0
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

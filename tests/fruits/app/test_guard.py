@@ -40,6 +40,7 @@ FOREIGN = {
         ("GET", "/", 200),
         ("GET", "/page.css", 200),
         ("GET", "/page.js", 200),
+        ("GET", "/plot.js", 200),
         ("GET", "/icon.svg", 200),
         ("GET", "/map", 200),
         ("GET", "/nothing", 404),

@@ -2,9 +2,12 @@
 
 import json
 import re
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from html import unescape
+from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +27,7 @@ from fruits.report.neighbours import compare
 from fruits.report.page import make_page
 from fruits.report.sample import Sample, draw_sample, find_ends
 from fruits.report.thumbnails import read_thumbnails
-from fruits.settings import Settings
+from fruits.settings import Settings, load_settings
 from gold.compare import principal_angles, under_scale
 from gold.job import PCA
 from gold.likeness import find_centroids
@@ -37,9 +40,10 @@ from lakehouse.tables.delta import Lake
 from lakehouse.tables.table import Table
 from silver.scaler import SCALER
 from tests.conftest import photograph
+from tests.fruits.conftest import MARKUP
 
 THEN = datetime(2026, 1, 2, 3, 4, tzinfo=UTC)
-NASTY = "<script>alert('x')</script>&\"b\"</style>"
+NASTY = "<script>alert('x')</script>&\"b\"</style>{{ 7*7 }}"
 LIMITS = Limits(("JPEG", "PNG"), 1 << 20, 1 << 20)
 
 
@@ -216,6 +220,60 @@ def test_names_are_text(lake: Lake, settings: Settings) -> None:
     assert page.count("</style>") == 1
     assert page.count("<script") == page.count("</script>") == 2
     assert NASTY in points_of(page)["labels"]
+
+
+class Read(HTMLParser):
+    """A page as a browser reads it: its elements, and the texts by what they are in, or by `@` and the attribute."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.elements: list[str] = []
+        self.texts: list[tuple[str, str]] = []
+        self.feed(page)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Take an element and its attributes."""
+        self.elements.append(tag)
+        self.texts += [(f"@{name}", value or "") for name, value in attrs]
+
+    def handle_data(self, data: str) -> None:
+        """Take a text."""
+        self.texts.append((self.elements[-1] if self.elements else "", data))
+
+    def places(self, text: str) -> set[str]:
+        """Where a text stands."""
+        return {place for place, found in self.texts if text in found}
+
+
+def read_named(lake: str, names: Sequence[str]) -> Read:
+    """The report on a lake in which all that can have a name has these."""
+    at = Lake(load_settings(lake=lake).lake)
+    delta.create(at, TABLES)
+    add_images(at, [(name, name, f"{n}{name}.png") for name in names for n in range(3)])
+    add_images(at, [(name, name, f"copy {name}.png") for name in names], batch=1)
+    add_version(at)
+    held = {"length": 3, "modification_time": THEN, "reason": "truncated", "batch": 1, "quarantined_at": THEN}
+    write(at, QUARANTINE, [{**held, "path": f"file:///gone/{n}", "label": n, "detail": n} for n in names])
+    report = gather(load_settings(lake=lake), NullProgress())
+    (version,) = report.versions
+    versions = [replace(version, reason=name, unknown=name) for name in names]
+    return Read(make_page(replace(report, lake=f"file:///{' '.join(names)}", versions=versions)))
+
+
+def test_names_are_text_in_every_place(tmp_path: Path) -> None:
+    """Labels, splits, files, details and reasons that are markup: in tables, cards, sentences and attributes.
+
+    A character that would turn the text round is shown as its code. The page has the elements that it has when the
+    names are harmless, and no other.
+    """
+    read = read_named(str(tmp_path / "markup"), MARKUP)
+    for name in MARKUP:
+        shown = name.replace("\u202e", "\\u202e")
+        assert {"th", "td", "small", "span", "p", "title", "@title", "@alt"} - read.places(shown) == set(), name
+    assert not any("\u202e" in text for _, text in read.texts)
+    harmless = read_named(str(tmp_path / "harmless"), [f"name {n}" for n in range(len(MARKUP))])
+    assert Counter(read.elements) == Counter(harmless.elements)
 
 
 def test_policy_allows_what_is_there_and_nothing_else(lake: Lake, settings: Settings) -> None:

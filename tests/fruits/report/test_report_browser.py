@@ -109,6 +109,19 @@ def test_pointing_at_a_photograph_shows_it(opened: Callable[..., Any], plot: str
     assert tip.is_hidden()
 
 
+def test_label_that_is_markup_is_text(opened: Callable[..., Any]) -> None:
+    """Beside its tick, at the pointer, and as it is read out."""
+    page = opened()
+    assert page.get_by_role("checkbox", name=f"{NASTY} (12)").is_checked()
+    for label in ("Apple", "Kiwi"):
+        page.get_by_role("checkbox", name=f"{label} (12)").uncheck()
+    comes_true(page, "document.querySelector('#plane canvas').drawn() === 12")
+    page.locator("#plane canvas").focus()
+    page.keyboard.press("n")
+    assert page.locator("#plane .tip strong").text_content() == NASTY
+    assert str(page.locator("#spoken").text_content()).startswith(NASTY)
+
+
 def test_tapping_a_photograph_shows_it(opened: Callable[..., Any]) -> None:
     """A finger has no hover."""
     page = opened("phone", is_mobile=True, has_touch=True)

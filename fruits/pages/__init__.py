@@ -1,0 +1,1 @@
+"""What the pages of `fruits report` and `fruits app` share: how templates are filled, their frame, and `plot.js`."""
