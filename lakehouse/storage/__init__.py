@@ -4,7 +4,7 @@ A path in the lakehouse's tables is a URI made of a scheme and the name *as it i
 file `/fruits/a b%20#.jpg`, as `s3://bucket/key` is for S3. Nothing is percent-encoded, so no name has two spellings.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
 from lakehouse.storage.base import FileStatus, ObjectStorage, Storage
@@ -93,19 +93,26 @@ def spark_options(uri: str) -> dict[str, str]:
 
 def object_storage(uri: str) -> ObjectStorage | None:
     """The storage of a URI where that has no file system; None where it is on a disk."""
-    return None if on_disk(uri) else _object_storage()
+    return None if on_disk(uri) else _OBJECT_STORAGES[uri.partition("://")[0]]()
 
 
 def _storage(uri: str) -> Storage:
-    # Imported when needed: on a disk boto3 is not.
-    if not on_disk(uri):
-        return _object_storage()
+    return object_storage(uri) or _local_storage()
+
+
+# Imported when needed: on a disk boto3 is not.
+
+
+def _local_storage() -> Storage:
     from lakehouse.storage.local import LocalStorage
 
     return LocalStorage()
 
 
-def _object_storage() -> ObjectStorage:
+def _s3_storage() -> ObjectStorage:
     from lakehouse.storage.s3 import S3Storage
 
     return S3Storage()
+
+
+_OBJECT_STORAGES: dict[str, Callable[[], ObjectStorage]] = {"s3": _s3_storage}

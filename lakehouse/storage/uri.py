@@ -7,6 +7,8 @@ import os
 from pathlib import Path
 
 FILE, S3 = "file://", "s3://"
+OBJECT_STORES = {"s3": S3, "s3a": S3, "s3n": S3}  # three clients of Hadoop's, one store
+"""Schemes whose URIs name a bucket and a key, and how such a URI is written here."""
 
 
 def absolute_uri(name: str) -> str:
@@ -18,19 +20,20 @@ def absolute_uri(name: str) -> str:
     if not name.strip():
         raise ValueError("a folder's name is needed.")
     scheme, separator, rest = name.partition("://")
-    if separator and scheme in ("s3", "s3a", "s3n"):  # three clients of Hadoop's, one store
+    if separator and scheme in OBJECT_STORES:
         if not rest.strip("/"):
-            raise ValueError("a bucket's name is needed: s3://bucket/folder.")
-        return S3 + rest.rstrip("/")
+            raise ValueError(f"a bucket's name is needed: {scheme}://bucket/folder.")
+        return OBJECT_STORES[scheme] + rest.rstrip("/")
     if separator and scheme != "file":
-        raise ValueError(f"the scheme {scheme}:// is not supported; name a folder, a file:// or an s3:// URI.")
+        known = ", ".join(f"{one}://" for one in ("file", *OBJECT_STORES))
+        raise ValueError(f"the scheme {scheme}:// is not supported; name a folder or a URI with one of {known}.")
     path = Path(rest if separator else name).expanduser()
     return FILE + os.path.abspath(path)
 
 
 def on_disk(uri: str) -> bool:
     """Whether a URI, or a path, names something that this machine's programs can open by a path."""
-    return not uri.startswith(S3)
+    return not uri.startswith(tuple(OBJECT_STORES.values()))
 
 
 def native_name(uri: str) -> str:
