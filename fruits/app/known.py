@@ -28,10 +28,10 @@ PIXELS = 192
 
 _KEPT = 512  # small pictures in memory
 _UNSEEN = {"sha256": None, "at": None}  # of a photograph that is being erased
-_REST = 2.0  # seconds between two looks at the tables' versions; on S3 a look takes 0.1 s
+_POLL_SECONDS = 2.0  # seconds between two looks at the tables' versions; on S3 a look takes 0.1 s
 
 
-class KnownLake:
+class LakeView:
     """A lake as it is now: what identifies is opened anew when the projections have changed."""
 
     def __init__(self, settings: Settings) -> None:
@@ -54,7 +54,7 @@ class KnownLake:
         Raises:
             NotAPhotographError: the bytes are no photograph that can be used.
         """
-        self._keep_up()
+        self._refresh()
         answer = self._identifier.identify(content)
         rows = self._rows([neighbour.path for neighbour in answer.neighbours])
         neighbours = [
@@ -77,7 +77,7 @@ class KnownLake:
 
     def map(self) -> dict[str, Any]:
         """Where the photographs lie among the first two components, as JSON: at most MOST_POINTS, spread evenly."""
-        self._keep_up()
+        self._refresh()
         if self._map is None:
             self._map = self._draw()
         return {"map": self._versions[0], "pca_version": self._identifier.pca_version, **self._map}
@@ -97,7 +97,7 @@ class KnownLake:
 
     def picture(self, sha256: str) -> bytes | None:
         """A small WebP of the photograph in `bronze.images` that has this SHA-256; None where there is none."""
-        self._keep_up()
+        self._refresh()
         if sha256 not in self._pictures:
             query = "SELECT content FROM bronze.images WHERE sha256 = ? LIMIT 1"
             found = self._connection.execute(query, [sha256]).fetchone()
@@ -114,9 +114,9 @@ class KnownLake:
         found = self._connection.execute(query, [list(paths)]).fetchall()
         return {path: {"sha256": sha256, "at": [pc1, pc2]} for path, sha256, pc1, pc2 in found}
 
-    def _keep_up(self) -> None:
+    def _refresh(self) -> None:
         """Open anew what other rows have come for: also so that what was erased is shown no more."""
-        if time.monotonic() - self._looked < _REST:
+        if time.monotonic() - self._looked < _POLL_SECONDS:
             return
         newest = self._newest()
         if newest[0] != self._versions[0]:

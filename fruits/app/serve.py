@@ -6,7 +6,7 @@ from contextlib import suppress
 import uvicorn
 
 from fruits.app.guard import is_loopback
-from fruits.app.known import KnownLake
+from fruits.app.known import LakeView
 from fruits.app.server import make_app
 from fruits.console import ERR, OUT
 from fruits.settings import Settings
@@ -26,7 +26,7 @@ def serve_app(settings: Settings, host: str, port: int) -> None:
         LakehouseError: there is no lake, or it has no champion.
     """
     with listen(host, port) as listening:
-        known = KnownLake(settings)
+        known = LakeView(settings)
         announce(listening, host)
         with suppress(KeyboardInterrupt):  # which uvicorn raises again when it has ended
             make_server(known, settings, host).run(sockets=[listening])
@@ -57,7 +57,7 @@ def announce(listening: socket.socket, host: str) -> None:
     )
 
 
-def make_server(known: KnownLake, settings: Settings, host: str) -> uvicorn.Server:
+def make_server(known: LakeView, settings: Settings, host: str) -> uvicorn.Server:
     """The server: quiet, and with the parser that is always there."""
     return uvicorn.Server(
         uvicorn.Config(

@@ -12,9 +12,9 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
 
 from fruits.app.guard import Guard, own_host
-from fruits.app.known import KnownLake
+from fruits.app.known import LakeView
+from fruits.app.messages import refusal, spoken
 from fruits.app.upload import MOST_BYTES, Gate, read_upload
-from fruits.app.words import refusal, spoken
 from fruits.console import ERR
 from fruits.identify.identifier import NotAPhotographError
 from fruits.pages.rendering import environment, plot_script
@@ -31,12 +31,12 @@ _FILES = {"page.css": "text/css", "page.js": "text/javascript", "icon.svg": "ima
 T = TypeVar("T")
 
 
-def make_app(known: KnownLake, settings: Settings, host: str) -> Guard:
+def make_app(known: LakeView, settings: Settings, host: str) -> Guard:
     """The application over a lake, for the host that it listens on."""
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
     uploads, questions = Gate(UPLOADS), Gate(QUESTIONS)
     most = min(MOST_BYTES, settings.max_bytes)
-    # One thread for all that touches the lake, as KnownLake asks; the loop stays free to refuse.
+    # One thread for all that touches the lake, as LakeView asks; the loop stays free to refuse.
     thread = ThreadPoolExecutor(1, "lake")
 
     async def asked(question: Callable[[], T]) -> T:

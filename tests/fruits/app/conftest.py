@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from fruits.app.known import KnownLake
+from fruits.app.known import LakeView
 from fruits.app.serve import listen, make_server
 from fruits.demo.draw import draw_photographs
 from fruits.operations.run import run_layers
@@ -39,7 +39,7 @@ class Answer:
 class App:
     """An app that is being served."""
 
-    known: KnownLake
+    known: LakeView
     port: int
 
     @property
@@ -78,7 +78,7 @@ def fruit(served_settings: Settings) -> bytes:
 @pytest.fixture(scope="session")
 def app(served_settings: Settings) -> Iterator[App]:
     """The app on that lake."""
-    known = KnownLake(served_settings)
+    known = LakeView(served_settings)
     with listen(HOST, 0) as listening:
         server = make_server(known, served_settings, HOST)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})

@@ -12,8 +12,8 @@ from PIL import Image
 import fruits.app.known
 from bronze.reasons import Reason
 from bronze.tables import IMAGES
-from fruits.app.known import MOST_POINTS, PIXELS, KnownLake
-from fruits.app.words import REFUSALS, refusal
+from fruits.app.known import MOST_POINTS, PIXELS, LakeView
+from fruits.app.messages import REFUSALS, refusal
 from fruits.operations.run import run_layers
 from fruits.settings import Settings
 from gold.tables import PROJECTIONS
@@ -55,7 +55,7 @@ def test_map_of_many_photographs_is_drawn_in_part(
 ) -> None:
     """Where there are more photographs than can be told apart, some are drawn, from first to last; all are counted."""
     monkeypatch.setattr(fruits.app.known, "MOST_POINTS", 12)
-    whole, part = app.ask("GET", "/map").json, KnownLake(served_settings).map()
+    whole, part = app.ask("GET", "/map").json, LakeView(served_settings).map()
     assert (part["counts"], len(part["label"]), len(part["pc1"])) == ([8] * 3, 12, 12)
     assert (part["pc1"][0], part["pc1"][-1]) == (whole["pc1"][0], whole["pc1"][-1])
 
@@ -124,9 +124,9 @@ def test_erased_photograph_is_shown_no_more(
     served_settings: Settings, fruit: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """When rows have gone from the lake, what was answered from them is forgotten: neighbour, point and picture."""
-    monkeypatch.setattr(fruits.app.known, "_REST", 0.0)
+    monkeypatch.setattr(fruits.app.known, "_POLL_SECONDS", 0.0)
     settings = copied(served_settings, tmp_path)
-    lake, known = Lake(settings.lake), KnownLake(settings)
+    lake, known = Lake(settings.lake), LakeView(settings)
     sha256 = hashlib.sha256(fruit).hexdigest()
     assert known.identify(fruit)["neighbours"][0]["sha256"] == sha256
     assert known.picture(sha256) is not None
@@ -145,9 +145,9 @@ def test_new_champion_answers_from_then_on(
     served_settings: Settings, fruit: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A version of the PCA that is fitted while the app runs is the one that answers next, on its own map."""
-    monkeypatch.setattr(fruits.app.known, "_REST", 0.0)
+    monkeypatch.setattr(fruits.app.known, "_POLL_SECONDS", 0.0)
     settings = copied(served_settings, tmp_path)
-    known = KnownLake(settings)
+    known = LakeView(settings)
     before = known.map()
     run_layers(settings.model_copy(update={"refit": "always", "threshold": 0.5}), ["gold"])
     answer, after = known.identify(fruit), known.map()

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from fruits.app.known import KnownLake
+from fruits.app.known import LakeView
 from tests.bronze.corpus import png_bomb
 from tests.fruits.app.conftest import KINDS, App
 from tests.fruits.conftest import MARKUP
@@ -177,7 +177,7 @@ def test_stranger_is_told_in_a_friendly_way(
 ) -> None:
     """A photograph that is like none: so it says, and no label is brought out in the map."""
     known = app.known.identify(fruit)
-    monkeypatch.setattr(KnownLake, "identify", lambda *_: {**known, "known": False, "label": None})
+    monkeypatch.setattr(LakeView, "identify", lambda *_: {**known, "known": False, "label": None})
     page = opened()
     page.set_input_files("#file", file(fruit))
     assert answered(page) == "None that I know"
@@ -193,8 +193,8 @@ def test_names_are_text(
     names = MARKUP[first : first + 3]
     drawn, told = app.known.map(), app.known.identify(fruit)
     neighbours = [{**told["neighbours"][0], "label": name, "name": name} for name in names]
-    monkeypatch.setattr(KnownLake, "map", lambda _: {**drawn, "labels": names})
-    monkeypatch.setattr(KnownLake, "identify", lambda *_: {**told, "label": names[0], "neighbours": neighbours})
+    monkeypatch.setattr(LakeView, "map", lambda _: {**drawn, "labels": names})
+    monkeypatch.setattr(LakeView, "identify", lambda *_: {**told, "label": names[0], "neighbours": neighbours})
     page = opened()
     page.set_input_files("#file", file(fruit))
     assert answered(page) == names[0]

@@ -17,7 +17,7 @@ from starlette.requests import Request
 
 import fruits.app.upload
 from fruits.app.guard import HEADERS, is_loopback, own_host
-from fruits.app.known import KnownLake
+from fruits.app.known import LakeView
 from fruits.app.server import UPLOADS
 from fruits.app.upload import MOST_BYTES, read_upload
 from fruits.settings import Settings
@@ -182,10 +182,10 @@ def test_what_goes_wrong_here_is_told_to_the_terminal_alone(
 ) -> None:
     """The page is told that it was not its doing, in JSON and under the same headers; places are named on stderr."""
 
-    def fail(_: KnownLake) -> None:
+    def fail(_: LakeView) -> None:
         raise error
 
-    monkeypatch.setattr(KnownLake, "map", fail)
+    monkeypatch.setattr(LakeView, "map", fail)
     answer = app.ask("GET", "/map")
     assert (answer.status, answer.json.keys()) == (status, {"error"})
     assert b"bucket" not in answer.body
