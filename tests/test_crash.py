@@ -1,10 +1,7 @@
 """A run that is killed (SIGKILL), wherever that is, and run again, by either engine: as if nothing had happened."""
 
-import os
 import shutil
 import signal
-import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +23,7 @@ from lakehouse.workspace import Workspace
 from silver.scaler import SCALER
 from tests.conftest import add_photographs, photograph
 from tests.points import crash_points
+from tests.warm_command import run_command
 from tests.world import World
 
 if TYPE_CHECKING:
@@ -50,13 +48,10 @@ class Killable(World):
 
     def run_killed(self, point: str, engine: str) -> None:
         """Run the command in a process of its own that dies at a point."""
-        command = [sys.executable, "-m", "fruits", "run", "--config", str(self.config), "--refit", "always"]
-        command += ["--engine", engine]
-        command += ["--images", str(self.photographs), "--lake", str(self.lake)]
-        done = subprocess.run(
-            command, env={**os.environ, VARIABLE: point}, capture_output=True, text=True, timeout=300, check=False
-        )
-        assert done.returncode == -signal.SIGKILL, done.stderr[-3000:]
+        arguments = ["run", "--config", str(self.config), "--refit", "always", "--engine", engine]
+        arguments += ["--images", str(self.photographs), "--lake", str(self.lake)]
+        log = self.config.with_name("log")
+        assert run_command(arguments, {VARIABLE: point}, log) == -signal.SIGKILL, log.read_text()[-3000:]
 
     def run(self, engine: str = "local") -> None:
         """Run all layers in this process."""

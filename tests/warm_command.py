@@ -1,0 +1,52 @@
+"""The command in a process of its own that need not import anything: forked from one that did that and nothing else.
+
+A run imports MLflow, scikit-learn and its engine, which takes longer than a run of a dozen photographs. Where a test is
+about what a killed run leaves, and starts dozens, this is the same command without that. `python -m fruits` itself is
+started by the tests of the command.
+"""
+
+import multiprocessing
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+PRELOADED = [
+    "fruits.cli",
+    "lakehouse.models.mlflow_records",
+    "lakehouse.engine.local.engine",
+    "gold.report",
+    "skops.io",
+]
+_forking = multiprocessing.get_context("forkserver")
+_forking.set_forkserver_preload(PRELOADED)
+
+
+def run_command(arguments: Sequence[str], variables: Mapping[str, str], log: Path, timeout: float = 300) -> int:
+    """Run `fruits` with these arguments and variables besides this process's; what it prints goes to a file.
+
+    Returns:
+        Its exit status; minus the signal's number where one ended it.
+    """
+    process = _forking.Process(target=_command, args=(list(arguments), {**os.environ, **variables}, log))
+    process.start()
+    process.join(timeout)
+    status = process.exitcode
+    if status is None:
+        process.kill()
+        process.join()
+        raise TimeoutError(f"fruits {' '.join(arguments)} ran for more than {timeout} s:\n{log.read_text()[-3000:]}")
+    return status
+
+
+def _command(arguments: list[str], environment: dict[str, str], log: Path) -> None:
+    # The server has the variables of when it was started.
+    os.environ.clear()
+    os.environ.update(environment)
+    output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    os.dup2(output, 1)
+    os.dup2(output, 2)
+    sys.argv = ["fruits", *arguments]
+    from fruits.cli import main
+
+    main()
