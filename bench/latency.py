@@ -13,7 +13,9 @@ import tempfile
 import time
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import suppress
-from multiprocessing import Process, get_context
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
+from multiprocessing.context import SpawnProcess
 from pathlib import Path
 
 from lakehouse.storage import read_file, write_file
@@ -53,7 +55,7 @@ def main() -> int:
 
 def _upload(server: S3Server, folder: Path) -> list[str]:
     os.environ.update(environment(server.port))
-    from boto3.session import Session  # type: ignore[import-untyped]
+    from boto3.session import Session
 
     Session().client("s3").create_bucket(Bucket="fruits")
     files = sorted(path for path in folder.rglob("*") if path.is_file())
@@ -88,15 +90,16 @@ def _bronze(lake: Path, expected: int) -> float:
     return expected / float(summary["seconds"]["bronze"])
 
 
-def _start_proxy(target: int) -> tuple[int, Process]:
+def _start_proxy(target: int) -> tuple[int, SpawnProcess]:
     context = get_context("spawn")
     ours, its = context.Pipe()
     process = context.Process(target=_serve, args=(target, its), daemon=True)
     process.start()
-    return ours.recv(), process  # type: ignore[return-value]
+    port: int = ours.recv()
+    return port, process
 
 
-def _serve(target: int, ready) -> None:  # type: ignore[no-untyped-def]
+def _serve(target: int, ready: Connection) -> None:
     async def main() -> None:
         async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             upstream, out = await asyncio.open_connection("127.0.0.1", target)

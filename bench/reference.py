@@ -23,13 +23,14 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-import pandas as pd  # type: ignore[import-untyped]
+import pandas as pd
 from PIL import Image
 from pyspark import Broadcast
 from pyspark.ml.feature import PCA, StandardScaler
 from pyspark.ml.linalg import Vectors, VectorUDT
 from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql.functions import col, element_at, pandas_udf, split, udf  # type: ignore[attr-defined]
+from pyspark.sql.functions import col, element_at, split, udf
+from pyspark.sql.pandas.functions import pandas_udf
 from pyspark.sql.types import ArrayType, FloatType
 
 from bench.stages import Stages
@@ -116,7 +117,7 @@ def featurize_udf(weights: Broadcast[list[np.ndarray[Any, Any]]]) -> Any:
             predicted = model.predict(np.stack(content.map(preprocess)), verbose=0)
             yield pd.Series([features.flatten() for features in predicted])
 
-    return pandas_udf(featurize, ArrayType(FloatType()))
+    return pandas_udf(featurize, ArrayType(FloatType()))  # type: ignore[call-overload]  # its stubs ask for the kind
 
 
 def fit_pca(scaled: DataFrame, k: int) -> Any:

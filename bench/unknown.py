@@ -22,7 +22,7 @@ from gold.pca import components_needed, fit_pca, fit_spectrum
 from lakehouse.arrow import as_matrix
 from lakehouse.tables import delta
 from lakehouse.tables.delta import Lake
-from silver.encoders.mobilenet import converted_model, load_predict
+from silver.encoders.mobilenet import converted_model, load_model
 from silver.moments import Moments
 from silver.scale import fit_scaler
 from silver.tables import FEATURES
@@ -125,7 +125,7 @@ def main() -> int:
     photographs = read_photographs(Lake(settings.lake))
     names = sorted(set(photographs.labels[photographs.training]))
     outcomes = {name: ask_about(photographs, name) for name in names}
-    predict = load_predict(converted_model(settings.weights, Lake(settings.lake).uri_of("models"))[1])
+    predict = load_model(converted_model(settings.weights, Lake(settings.lake).uri_of("models"))[1])
     for name, images in drawings():
         features = predict([memoryview(_png(image)) for image in images])
         outcomes[name] = ask_about(photographs, None, features)

@@ -1,11 +1,11 @@
 """Read candidates and judge them: a photograph, or a reason why it is none."""
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import TypedDict
 
 import pyarrow as pa
 
@@ -15,7 +15,16 @@ from bronze.tables import IMAGES, QUARANTINE
 from lakehouse.engine.port import Batches, Given
 from lakehouse.storage import read_file
 
-CANDIDATE = ("path", "label", "split", "length", "modification_time")
+
+class _Candidate(TypedDict):
+    path: str
+    label: str | None
+    split: str | None
+    length: int
+    modification_time: datetime
+
+
+CANDIDATE = tuple(_Candidate.__annotations__)
 """The columns of a candidate: all that is known of a file before it is read."""
 _BYTES_A_BATCH = 32 << 20
 
@@ -39,7 +48,7 @@ class Reader:
     batch: int
     now: datetime
 
-    def judged(self, candidates: Given) -> Iterator[list[dict[str, Any]]]:
+    def judged(self, candidates: Given) -> Iterator[list[dict[str, object]]]:
         """Candidates as rows of both bronze tables, some at a time; `reason` is None for a photograph."""
         known = {"batch": self.batch, "ingested_at": self.now, "quarantined_at": self.now}
         with ThreadPoolExecutor(self.threads) as pool:
@@ -86,9 +95,9 @@ def killing(files: pa.Table, batch: int, now: datetime) -> pa.Table:
     return pa.Table.from_pylist([{**row, **held} for row in files.to_pylist()], schema=QUARANTINE.schema)
 
 
-def _bounded(rows: list[dict[str, Any]], max_bytes: int) -> Iterator[list[dict[str, Any]]]:
+def _bounded(rows: list[_Candidate], max_bytes: int) -> Iterator[list[_Candidate]]:
     """Cut rows into runs of at most _BYTES_A_BATCH of content (a file over the limit is not read)."""
-    run: list[dict[str, Any]] = []
+    run: list[_Candidate] = []
     size = 0
     for row in rows:
         length = row["length"] if row["length"] <= max_bytes else 0
@@ -101,7 +110,7 @@ def _bounded(rows: list[dict[str, Any]], max_bytes: int) -> Iterator[list[dict[s
         yield run
 
 
-def _read(row: Mapping[str, Any], limits: Limits) -> bytes | Problem:
+def _read(row: _Candidate, limits: Limits) -> bytes | Problem:
     if row["length"] > limits.max_bytes:
         return limits.refusal(Reason.TOO_LARGE, f"{row['length']} bytes;")
     try:
@@ -113,7 +122,7 @@ def _read(row: Mapping[str, Any], limits: Limits) -> bytes | Problem:
     return content
 
 
-def _judge(found: bytes | Problem, limits: Limits) -> dict[str, Any]:
+def _judge(found: bytes | Problem, limits: Limits) -> dict[str, object]:
     verdict = found if isinstance(found, Problem) else inspect(found, limits)
     if isinstance(verdict, Problem):
         return {"reason": verdict.reason, "detail": verdict.detail}
@@ -121,7 +130,7 @@ def _judge(found: bytes | Problem, limits: Limits) -> dict[str, Any]:
     return {"reason": None, **_photograph(verdict, found)}
 
 
-def _photograph(photograph: Photograph, content: bytes) -> dict[str, Any]:
+def _photograph(photograph: Photograph, content: bytes) -> dict[str, object]:
     return {
         "format": photograph.format,
         "width": photograph.width,

@@ -76,9 +76,10 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]], title:
     OUT.print(table)
 
 
-def print_summary(summary: Mapping[str, Mapping[str, object]]) -> None:
+def print_summary(summary: Mapping[str, object]) -> None:
     """Print a run's summary: a line a layer, with what is not zero."""
     for layer, figures in summary.items():
+        assert isinstance(figures, Mapping)
         parts = [f"{_shown(value)} {key.replace('_', ' ')}" for key, value in figures.items() if value not in (0, None)]
         OUT.print(f"{layer:<8}{', '.join(parts) or 'nothing'}", soft_wrap=True)
 

@@ -15,7 +15,7 @@ class Settings(GoldSettings, BronzeSettings):
     """What a run is told; see `conf/local.yaml` for the meaning and the default of each key."""
 
 
-def load_settings(file: str | Path | None = None, **options: object) -> Settings:
+def load_settings(file: str | Path | None = None, /, **options: object) -> Settings:
     """Read the settings: the file over the shipped defaults, the environment over it, options over both.
 
     Args:

@@ -7,7 +7,6 @@ a photograph needs neither MLflow nor scikit-learn, whose imports take longer th
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -15,6 +14,7 @@ import pyarrow as pa
 from gold.nearest import Calibration, Float32, Float64, Labelled, calibrate, directions, measure, measure_among_others
 from gold.tables import CALIBRATIONS
 from lakehouse.arrow import as_matrix, pc
+from lakehouse.tables.table import Row
 
 _BYTES = np.dtype("<f8")
 
@@ -76,7 +76,7 @@ def find_calibration(rows: pa.Table) -> tuple[Calibration | None, dict[str, floa
 
 def to_row(version: int, projector: Projector, calibration: Calibration | None, sampled: int) -> pa.Table:
     """The row of a version for `gold.calibrations`."""
-    row: dict[str, Any] = {
+    row: dict[str, object] = {
         "pca_version": version,
         "photographs": sampled,
         "kept": calibration and calibration.known_ratio_p98,
@@ -89,7 +89,7 @@ def to_row(version: int, projector: Projector, calibration: Calibration | None, 
     return pa.Table.from_pylist([row], schema=CALIBRATIONS.schema)
 
 
-def from_row(row: Mapping[str, Any]) -> tuple[Projector, Calibration | None]:
+def from_row(row: Row) -> tuple[Projector, Calibration | None]:
     """What `to_row` has put into a row."""
     mean, scale, center, axes = (np.frombuffer(row[name], _BYTES) for name in ("mean", "scale", "center", "axes"))
     projector = Projector(mean, scale, center, axes.reshape(-1, len(mean)))

@@ -8,7 +8,6 @@ one of something else is about as far from several. The ratio of the two distanc
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -161,7 +160,7 @@ def measure_among_others(known: Labelled, calibration: Calibration | None) -> di
     return _measured(distances, distances.argmin(axis=1) == known.own, calibration)
 
 
-def _measured(distances: Float64, right: Any, calibration: Calibration | None) -> dict[str, float]:
+def _measured(distances: Float64, right: NDArray[np.bool], calibration: Calibration | None) -> dict[str, float]:
     found = {"accuracy": float(np.mean(right))}
     if calibration is not None:
         found["unknown"] = float(np.mean(ratios(distances) > calibration.threshold))

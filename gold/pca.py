@@ -1,11 +1,14 @@
 """Principal components from moments: the whole spectrum in one decomposition, without a row being read."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from silver.moments import Float64, Moments
+
+if TYPE_CHECKING:
+    from sklearn.decomposition import PCA
 
 
 @dataclass(frozen=True)
@@ -64,7 +67,7 @@ def components_needed(spectrum: Spectrum, threshold: float) -> int:
     return int(np.argmax(reached)) + 1
 
 
-def fit_pca(spectrum: Spectrum, components: int) -> Any:
+def fit_pca(spectrum: Spectrum, components: int) -> "PCA":
     """A fitted `sklearn.decomposition.PCA` of the first k components, its attributes set as its own fit would."""
     from sklearn.decomposition import PCA
 

@@ -1,7 +1,6 @@
 """The rows that a version of the PCA leaves in `gold.explained_variance` and `gold.models`."""
 
 from datetime import UTC, datetime
-from typing import Any
 
 import pyarrow as pa
 
@@ -28,7 +27,7 @@ def spectrum_rows(version: Version, spectrum: Spectrum) -> pa.Table:
 def model_row(version: Version, spectrum: Spectrum, scaler: Scaler) -> pa.Table:
     """The row of a version, fitted now."""
     tags = version.tags
-    row: dict[str, Any] = {
+    row: dict[str, object] = {
         "pca_version": version.number,
         "scaler_version": scaler.version.number,
         "run_id": version.run_id,

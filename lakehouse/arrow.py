@@ -70,7 +70,7 @@ def as_matrix(column: pa.Array) -> NDArray[np.float32]:
     return values.reshape(len(column), -1)
 
 
-def as_column(matrix: NDArray[np.floating[Any]]) -> pa.Array:
+def as_column(matrix: NDArray[np.floating]) -> pa.Array:
     """A matrix (rows, length) as a column of float32 lists."""
     rows, length = matrix.shape
     offsets = np.arange(rows + 1, dtype=np.int32) * length

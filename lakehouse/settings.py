@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
@@ -82,7 +82,9 @@ def load(
     Raises:
         SettingsError: a key, type or value is wrong; the message names the key, its source, and what is allowed.
     """
-    values = {key: (value, f"the shipped {default_file}") for key, value in shipped(default_file).items()}
+    values: dict[str, tuple[object, str]] = {
+        key: (value, f"the shipped {default_file}") for key, value in shipped(default_file).items()
+    }
     path = Path(file) if file is not None else Path(default_file)
     if file is not None or path.is_file():
         _lay_over(values, {key: (value, str(path)) for key, value in _read_yaml(path).items()})
@@ -95,7 +97,7 @@ def load(
         raise SettingsError(_explain(error, {key: source for key, (_, source) in values.items()}, model)) from error
 
 
-def _lay_over(values: dict[str, tuple[Any, str]], upper: Mapping[str, tuple[object, str]]) -> None:
+def _lay_over(values: dict[str, tuple[object, str]], upper: Mapping[str, tuple[object, str]]) -> None:
     for key, (value, source) in upper.items():
         lower, _ = values.get(key, (None, ""))
         if isinstance(lower, Mapping) and isinstance(value, Mapping):
@@ -105,10 +107,11 @@ def _lay_over(values: dict[str, tuple[Any, str]], upper: Mapping[str, tuple[obje
             values[key] = value, source
 
 
-def shipped(file: str) -> dict[str, Any]:
+def shipped(file: str) -> dict[str, object]:
     """What a file of `conf/` holds that is shipped with the package."""
     name = file.rpartition("/")[2]
-    content: dict[str, Any] = _parse(files("lakehouse.conf").joinpath(name).read_text(encoding="utf-8"))
+    content = _parse(files("lakehouse.conf").joinpath(name).read_text(encoding="utf-8"))
+    assert isinstance(content, dict), f"{name} is shipped with keys"
     return content
 
 
@@ -117,7 +120,7 @@ def to_yaml(settings: Mapping[str, object]) -> str:
     return yaml.safe_dump(dict(settings), allow_unicode=True, sort_keys=True)
 
 
-def _read_yaml(path: Path) -> dict[str, Any]:
+def _read_yaml(path: Path) -> dict[str, object]:
     try:
         content = _parse(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -131,7 +134,7 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     return {str(key): value for key, value in content.items()}
 
 
-def _parse(text: str) -> Any:
+def _parse(text: str) -> object:
     # As `safe_load`, by libyaml where that is there: a tenth of the time.
     return yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
 

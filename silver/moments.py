@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 from lakehouse.arrow import as_matrix
 from lakehouse.engine.port import Batches, Given
 
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
 Float64 = NDArray[np.float64]
-Buffer = Any
-"""Whatever gives its bytes: bytes, or Arrow's buffers."""
 _ROWS_A_BLOCK = 4096  # bounds the float64 copy of a block: 4096 × 1280 × 8 bytes = 42 MB
 _PARTIAL = pa.schema([("count", pa.int64()), ("mean", pa.binary()), ("scatter", pa.binary())])
 
@@ -55,8 +56,8 @@ class Moments:
     @classmethod
     def from_bytes(cls, count: int, mean: Buffer, scatter: Buffer) -> Moments:
         """From the columns of `silver.moments`: float64, little-endian, rows of the matrix after one another."""
-        average = np.frombuffer(mean, "<f8")
-        return cls(count, average, np.frombuffer(scatter, "<f8").reshape(len(average), len(average)))
+        average = np.frombuffer(memoryview(mean), "<f8")
+        return cls(count, average, np.frombuffer(memoryview(scatter), "<f8").reshape(len(average), len(average)))
 
     def to_bytes(self) -> tuple[int, bytes, bytes]:
         """The columns `count`, `mean` and `scatter` of `silver.moments`."""

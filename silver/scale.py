@@ -1,7 +1,7 @@
 """The standard scaler: fitted from moments, applied to features, asked whether it still fits."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -11,12 +11,15 @@ from lakehouse.engine.port import Batches, Given
 from silver.moments import Float64, Moments
 from silver.tables import SCALED
 
+if TYPE_CHECKING:
+    from sklearn.preprocessing import StandardScaler
+
 FEATURE = ("path", "sha256", "batch", "features")
 """The columns of `silver.features` that are scaled, or go along."""
 _ROUNDING = 10 * np.finfo(np.float64).eps
 
 
-def fit_scaler(moments: Moments) -> Any:
+def fit_scaler(moments: Moments) -> "StandardScaler":
     """A fitted `sklearn.preprocessing.StandardScaler` from moments of at least two rows.
 
     Its `scale_` is the sample standard deviation (n − 1), as Spark ML's, where scikit-learn's own fit divides by n. A

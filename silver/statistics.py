@@ -3,13 +3,13 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
 
 import pyarrow as pa
 
 from lakehouse.engine.port import HistoryLostError, Rows
 from lakehouse.tables import delta
 from lakehouse.tables.delta import Lake
+from lakehouse.tables.table import Row
 from lakehouse.workspace import Workspace
 from silver.moments import CombinedMoments, Moments, PartialMoments, merge_moments
 from silver.tables import FEATURES, MOMENTS
@@ -55,7 +55,7 @@ def read_moments(lake: Lake) -> FeatureStatistics | None:
     return FeatureStatistics(read, **covered, table_id=str(delta.existing(lake, FEATURES).metadata().id))
 
 
-def _row_of_moments(lake: Lake, version: int, columns: Sequence[str]) -> dict[str, Any] | None:
+def _row_of_moments(lake: Lake, version: int, columns: Sequence[str]) -> Row | None:
     tables = delta.read_columns(lake, MOMENTS, columns, version)
     return next((row for table in tables for row in table.to_pylist()), None)
 

@@ -37,7 +37,7 @@ BESIDE_SPARK = "tests/test_acceptance.py"  # one of its tests is of Spark, and i
 LONGEST = ("tests/test_crash.py", "tests/test_emr_job.py", "tests/lakehouse/lease/")
 
 
-class OneSession(LoadScopeScheduling):  # type: ignore[misc]
+class OneSession(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
     """The tests of a file to one process, which has the file's fixtures; those of Spark to one, which has the session.
 
     By the tests' names, because that is all that the process knows which shares them out. (xdist's own groups do not

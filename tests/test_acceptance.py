@@ -33,6 +33,7 @@ from gold.tables import EXPLAINED_VARIANCE, PROJECTIONS
 from lakehouse.models.registry import Registry
 from lakehouse.tables import delta
 from lakehouse.tables.delta import Lake
+from lakehouse.tables.table import Table
 from silver.encoders.mobilenet import keras_weights
 from silver.moments import Moments
 from silver.scaler import SCALER
@@ -75,11 +76,12 @@ class Place:
         versions = {table.name: delta.existing(self.lake, table).version() for table in TABLES}
         return {**versions, **{name: len(self.registry().versions(name)) for name in (SCALER, PCA_NAME)}}
 
-    def rows(self, table: delta.Table, *columns: str) -> list[dict[str, Any]]:
+    def rows(self, table: Table, *columns: str) -> list[dict[str, Any]]:
         """Columns of a table."""
-        return delta.existing(self.lake, table).to_pyarrow_table(columns=[*columns]).to_pylist()
+        found: list[dict[str, Any]] = delta.existing(self.lake, table).to_pyarrow_table(columns=[*columns]).to_pylist()
+        return found
 
-    def matrix(self, table: delta.Table, column: str) -> Float64:
+    def matrix(self, table: Table, column: str) -> Float64:
         """A column of vectors as a matrix, its rows in the order of paths."""
         rows = sorted(self.rows(table, "path", column), key=lambda row: row["path"])
         return np.array([row[column] for row in rows], dtype=np.float64)
@@ -159,7 +161,8 @@ def turned(path: Path) -> bytes:
 def signs_aside(components: Float64) -> Float64:
     """Each component with its largest loading positive."""
     largest = components[np.arange(len(components)), np.abs(components).argmax(axis=1)]
-    return components * np.sign(largest)[:, np.newaxis]
+    upright: Float64 = components * np.sign(largest)[:, np.newaxis]
+    return upright
 
 
 def test_first_run_takes_all_photographs_through_all_layers(first: Outcome) -> None:
@@ -244,7 +247,7 @@ def test_fit_is_scikit_learns(first: Outcome) -> None:
 def test_fit_is_spark_mls(first: Outcome, spark: SparkSession) -> None:
     """Scaler, explained variance and components equal Spark ML's StandardScaler(withMean, withStd) and PCA."""
     frame = spark.createDataFrame([(row.tolist(),) for row in first.features], "features array<double>")
-    vectors = frame.select(array_to_vector("features").alias("features")).cache()
+    vectors = frame.select(array_to_vector(frame["features"]).alias("features")).cache()
     scaler = spark_ml.StandardScaler(inputCol="features", outputCol="scaled", withMean=True, withStd=True).fit(vectors)
     np.testing.assert_allclose(first.scaler.mean_, scaler.mean.toArray(), atol=1e-6)
     np.testing.assert_allclose(first.scaler.scale_, scaler.std.toArray(), atol=1e-6)
@@ -273,7 +276,7 @@ def test_photographs_of_a_label_that_is_not_known_are_unknown(first: Outcome, la
 
 
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
-def test_readers_without_java_read_every_table(third: Outcome, table: delta.Table) -> None:
+def test_readers_without_java_read_every_table(third: Outcome, table: Table) -> None:
     """DuckDB and delta-rs agree on every table, and none is empty."""
     columns, rows = answer(third.place.lake, f"SELECT * FROM {table.name}")
     assert columns == table.schema.names

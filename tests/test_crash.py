@@ -17,6 +17,7 @@ from fruits.settings import Settings, load_settings
 from gold.job import PCA
 from lakehouse import failpoint
 from lakehouse.failpoint import VARIABLE
+from lakehouse.models.registry import Registry
 from lakehouse.tables import delta
 from lakehouse.tables.table import Table
 from lakehouse.workspace import Workspace
@@ -75,7 +76,7 @@ class Killable(World):
             name: [(one.number, one.tags.get("components")) for one in registry.versions(name)]
             for name in (SCALER, PCA)
         }
-        champions = {name: registry.champion(name).number for name in models}  # type: ignore[union-attr]
+        champions = {name: _champion(registry, name) for name in models}
         tables = {table.name: _rows(workspace, table) for table in TABLES}
         return {**tables, "models": models, "champions": champions}
 
@@ -86,6 +87,12 @@ class StruckError(BaseException):
 
 def _strike() -> None:
     raise StruckError
+
+
+def _champion(registry: Registry, name: str) -> int:
+    champion = registry.champion(name)
+    assert champion is not None, name
+    return champion.number
 
 
 def _rows(workspace: Workspace, table: Table) -> list[Mapping[str, Any]]:
@@ -139,7 +146,7 @@ def world(tmp_path_factory: pytest.TempPathFactory, tracking_store: Path) -> Kil
 @pytest.fixture(scope="module")
 def undisturbed(world: Killable) -> dict[str, Mapping[str, Any]]:
     """What uninterrupted runs make of a lake, by where they begin."""
-    outcomes = {}
+    outcomes: dict[str, Mapping[str, Any]] = {}
     for beginning in ("photographs", "changed"):
         world.go_back(beginning)
         world.run()

@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import boto3  # type: ignore[import-untyped]
+import boto3
 import pyspark
 import pytest
 
 import silver.job
+from fruits.catalog import TABLES, Layer
 from fruits.emr.code import code_files, upload
 from fruits.emr.request import spark_submit
 from fruits.emr.settings import load_emr_settings, on_cluster
@@ -32,7 +33,7 @@ from tests.bootstrap.conftest import EMR, PATH, python311  # noqa: F401 - a fixt
 from tests.conftest import add_photographs
 from tests.lakehouse.conftest import s3_server  # noqa: F401 - a fixture
 from tests.lakehouse.s3server import S3Server, environment
-from tests.test_crash import PASSING, TABLES, assert_same
+from tests.test_crash import PASSING, assert_same
 
 REAL = os.environ.get("FRUITS_TEST_IMAGES")
 A_LABEL = 10
@@ -52,7 +53,7 @@ class Node:
     prefix: Path
     work: Path
 
-    def run(self, layer: str) -> dict[str, Any]:
+    def run(self, layer: Layer) -> dict[str, Any]:
         """Run the step of a layer; returns what it prints."""
         home = Path(pyspark.__file__).parent
         command = spark_submit(layer, str(self.prefix), platform())

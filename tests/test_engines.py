@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from PIL import Image
 
+from fruits.catalog import TABLES
 from fruits.demo.draw import draw_photographs
 from fruits.operations.rollback import roll_back
 from fruits.operations.run import run_layers
@@ -17,7 +18,7 @@ from fruits.settings import Settings, load_settings
 from lakehouse.tables import delta
 from lakehouse.tables.delta import Lake
 from silver.encoders.mobilenet import keras_weights
-from tests.test_crash import PASSING, TABLES, assert_same
+from tests.test_crash import PASSING, assert_same
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

@@ -28,7 +28,7 @@ import silver.tables
 from fruits.operations.forget import forget
 from fruits.operations.rollback import roll_back, unpin
 from fruits.operations.run import LAYERS, run_pipeline
-from fruits.settings import load_settings
+from fruits.settings import Settings, load_settings
 from gold.job import PCA
 from lakehouse import failpoint
 from lakehouse.tables import delta
@@ -161,14 +161,14 @@ class Lakehouse(RuleBasedStateMachine):
     def roll_back(self, data: Any) -> None:
         """Go back to any version there is."""
         self.pinned = data.draw(st.integers(1, self.versions))
-        roll_back(self._workspace().settings, self.pinned)
+        roll_back(self._workspace().section(Settings), self.pinned)
         self._assert_one_version()
 
     @precondition(lambda self: self.pinned is not None)
     @rule()
     def unpin(self) -> None:
         """Let the next run decide again."""
-        assert unpin(self._workspace().settings) == self.pinned
+        assert unpin(self._workspace().section(Settings)) == self.pinned
         self.pinned = None
 
     @precondition(lambda self: self.images or self.quarantine)
@@ -178,7 +178,7 @@ class Lakehouse(RuleBasedStateMachine):
         erased = {data.draw(st.sampled_from(sorted(set(self.images) | self.quarantine)))}
         while copies := self._copies(erased) - erased:
             erased |= copies
-        forget(self._workspace().settings, [str(self._path(name)) for name in erased])
+        forget(self._workspace().section(Settings), [str(self._path(name)) for name in erased])
         contents = {content for name in erased for content in self.held.pop(name, ())}
         self.images = {name: content for name, content in self.images.items() if name not in erased}
         self.quarantine -= erased
@@ -261,8 +261,8 @@ class Lakehouse(RuleBasedStateMachine):
             self.images = {name: content for name, content in self.images.items() if name in self.files}
         workspace = self._workspace(**changes)
         summary = run_pipeline(workspace, LAYERS, lambda: STUB)["bronze"]
-        outcomes = ("ingested", "unchanged", "quarantined", "skipped")
-        assert summary["discovered"] == sum(summary[outcome] for outcome in outcomes) == len(self.files)
+        accounted = summary["ingested"] + summary["unchanged"] + summary["quarantined"] + summary["skipped"]
+        assert summary["discovered"] == accounted == len(self.files)
         self._assert_one_version()
 
     def _copies(self, names: set[tuple[str, int]]) -> set[tuple[str, int]]:
@@ -303,13 +303,13 @@ class Lakehouse(RuleBasedStateMachine):
         raise CrashError
 
 
-LIMITS = {
-    "deadline": None,
-    "suppress_health_check": list(HealthCheck),
-    "phases": [Phase.explicit, Phase.generate],  # a step takes seconds: what fails is printed, not shrunk
-    "print_blob": True,
-    "database": None,
-}
+LIMITS = settings(
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+    phases=[Phase.explicit, Phase.generate],  # a step takes seconds: what fails is printed, not shrunk
+    print_blob=True,
+    database=None,
+)
 
 
 @pytest.fixture
@@ -321,27 +321,23 @@ def machine(tracking_store: Path) -> type[Lakehouse]:
 
 def test_lake_holds_what_a_plain_model_says(machine: type[Lakehouse]) -> None:
     """A few dozen steps, the same ones each time."""
-    limits = settings(**LIMITS, max_examples=EXAMPLES, stateful_step_count=STEPS, derandomize=True)  # type: ignore[arg-type]
+    limits = settings(LIMITS, max_examples=EXAMPLES, stateful_step_count=STEPS, derandomize=True)
     run_state_machine_as_test(machine, settings=limits)
 
 
 @pytest.mark.soak
 def test_lake_holds_what_a_plain_model_says_for_hundreds_of_steps(machine: type[Lakehouse]) -> None:
     """A thousand, others each time."""
-    limits = settings(**LIMITS, max_examples=25, stateful_step_count=40)  # type: ignore[arg-type]
+    limits = settings(LIMITS, max_examples=25, stateful_step_count=40)
     run_state_machine_as_test(machine, settings=limits)
 
 
 @pytest.mark.soak
 @pytest.mark.parametrize("engines", [("spark",), ("spark", "local")])
 def test_lake_holds_what_a_plain_model_says_on_spark(
-    machine: type[Lakehouse], spark: "SparkSession", engines: tuple[str, ...]
+    machine: type[Lakehouse], spark: "SparkSession", engines: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """On Spark, and on both in turn: a hundred steps each."""
-
-    class Elsewhere(machine):  # type: ignore[misc, valid-type]
-        pass
-
-    Elsewhere.engines = engines
-    limits = settings(**LIMITS, max_examples=4, stateful_step_count=25)  # type: ignore[arg-type]
-    run_state_machine_as_test(Elsewhere, settings=limits)
+    monkeypatch.setattr(machine, "engines", engines)
+    limits = settings(LIMITS, max_examples=4, stateful_step_count=25)
+    run_state_machine_as_test(machine, settings=limits)

@@ -6,9 +6,10 @@ Nothing here is called by two threads at once: LiteRT, DuckDB and Pillow's guard
 import time
 from collections import OrderedDict
 from collections.abc import Sequence
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bronze.photograph import decode
 from bronze.tables import IMAGES
@@ -27,8 +28,50 @@ PIXELS = 192
 """The longer side of a small picture: twice what is shown, for sharp screens; 4 kB as WebP."""
 
 _KEPT = 512  # small pictures in memory
-_UNSEEN = {"sha256": None, "at": None}  # of a photograph that is being erased
 _POLL_SECONDS = 2.0  # seconds between two looks at the tables' versions; on S3 a look takes 0.1 s
+
+
+class _Seen(TypedDict):
+    sha256: str | None
+    at: list[float | None] | None
+
+
+_UNSEEN: _Seen = {"sha256": None, "at": None}  # of a photograph that is being erased
+
+
+class Neighbour(_Seen):
+    """A photograph of the lake that is like the one asked about."""
+
+    label: str | None
+    distance: float
+    name: str
+
+
+class Told(TypedDict):
+    """What a photograph is, and on which map it is `at`."""
+
+    label: str | None
+    known: bool
+    confidence: float
+    at: list[float]
+    neighbours: list[Neighbour]
+    map: int
+
+
+class _Drawn(TypedDict):
+    photographs: int
+    labels: list[str]
+    counts: list[int]
+    label: list[int]
+    pc1: list[float]
+    pc2: list[float]
+
+
+class Map(_Drawn):
+    """Where the photographs lie; `label` counts among `labels`."""
+
+    map: int
+    pca_version: int
 
 
 class LakeView:
@@ -43,12 +86,12 @@ class LakeView:
         self._settings, self._lake = settings, Lake(settings.lake)
         self._pictures: OrderedDict[str, bytes] = OrderedDict()
         self._identifier = Identifier.open(settings)
-        self._map: dict[str, Any] | None = None
+        self._map: _Drawn | None = None
         self._versions = self._newest()
         self._connection = connect(self._lake)
         self._looked = time.monotonic()
 
-    def identify(self, content: bytes) -> dict[str, Any]:
+    def identify(self, content: bytes) -> Told:
         """What a photograph is and what is like it, as JSON.
 
         Raises:
@@ -57,7 +100,7 @@ class LakeView:
         self._refresh()
         answer = self._identifier.identify(content)
         rows = self._rows([neighbour.path for neighbour in answer.neighbours])
-        neighbours = [
+        neighbours: list[Neighbour] = [
             {
                 "label": neighbour.label,
                 "distance": neighbour.distance,
@@ -75,14 +118,14 @@ class LakeView:
             "map": self._versions[0],
         }
 
-    def map(self) -> dict[str, Any]:
+    def map(self) -> Map:
         """Where the photographs lie among the first two components, as JSON: at most MOST_POINTS, spread evenly."""
         self._refresh()
         if self._map is None:
             self._map = self._draw()
         return {"map": self._versions[0], "pca_version": self._identifier.pca_version, **self._map}
 
-    def _draw(self) -> dict[str, Any]:
+    def _draw(self) -> _Drawn:
         pc1, pc2, labels = self._identifier.map_points
         names, of, counts = np.unique([label or "" for label in labels], return_inverse=True, return_counts=True)
         drawn = np.linspace(0, len(labels) - 1, min(len(labels), MOST_POINTS)).astype(int)
@@ -109,7 +152,7 @@ class LakeView:
         self._pictures.move_to_end(sha256)
         return self._pictures[sha256]
 
-    def _rows(self, paths: Sequence[str]) -> dict[str, dict[str, Any]]:
+    def _rows(self, paths: Sequence[str]) -> dict[str, _Seen]:
         query = "SELECT path, sha256, pc1, pc2 FROM gold.projections WHERE path IN (SELECT unnest(?))"
         found = self._connection.execute(query, [list(paths)]).fetchall()
         return {path: {"sha256": sha256, "at": [pc1, pc2]} for path, sha256, pc1, pc2 in found}
@@ -136,6 +179,6 @@ def small(content: bytes) -> bytes:
     return shrink(decode(content), PIXELS, quality=80)
 
 
-def _rounded(values: np.ndarray[Any, Any]) -> list[float]:
+def _rounded(values: NDArray[np.floating]) -> list[float]:
     """Three decimals, so that a map is 60 kB; nothing where there is no second component."""
     return [round(float(value), 3) for value in np.nan_to_num(values)]

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Literal, overload
 
+from fruits.emr.boto import CloudFormation, ElasticMapReduce, ServerlessEmr
 from fruits.emr.settings import EmrSettings
 from lakehouse.errors import LakehouseError
 from lakehouse.storage import aws
@@ -24,9 +25,21 @@ class AwsError(LakehouseError):
     """AWS refused something, or is out of reach."""
 
 
+@overload
+def client(service: Literal["emr"], region: str) -> ElasticMapReduce: ...
+
+
+@overload
+def client(service: Literal["emr-serverless"], region: str) -> ServerlessEmr: ...
+
+
+@overload
+def client(service: Literal["cloudformation"], region: str) -> CloudFormation: ...
+
+
 def client(service: str, region: str) -> Any:
     """A boto3 client, which asks again where AWS asks for patience."""
-    from botocore.config import Config  # type: ignore[import-untyped]
+    from botocore.config import Config
 
     retries = {"mode": "standard", "total_max_attempts": 8}
     return aws.session().client(service, region_name=region, config=Config(retries=retries))
@@ -35,7 +48,7 @@ def client(service: str, region: str) -> Any:
 @contextmanager
 def telling(what: str) -> Iterator[None]:
     """Turn boto3's errors in the block into one that says what did not work, why, and what to do."""
-    from botocore.exceptions import BotoCoreError, ClientError  # type: ignore[import-untyped]
+    from botocore.exceptions import BotoCoreError, ClientError
 
     try:
         yield

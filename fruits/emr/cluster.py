@@ -3,9 +3,9 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from fruits.emr.aws import AwsError, client, telling
+from fruits.emr.boto import Cluster, Status, Step
 from fruits.emr.log import Log
 from fruits.emr.request import Request
 from fruits.emr.settings import EmrSettings
@@ -105,13 +105,13 @@ class Clusters:
             found = [one for page in pages for one in page["Clusters"] if one["Name"] == "fruits"]
             return [self._running(one) for one in found]
 
-    def _running(self, found: dict[str, Any]) -> Running:
+    def _running(self, found: Cluster) -> Running:
         created = found["Status"]["Timeline"]["CreationDateTime"]
         steps = [step for step in reversed(self._listed(found["Id"])) if step["Status"]["State"] not in _OVER]
         names = [f"{step['Name']} {step['Status']['State'].lower()}" for step in steps]
         return Running(found["Id"], found["Status"]["State"], (time.time() - created.timestamp()) / 3600, names)
 
-    def _listed(self, cluster: str) -> list[dict[str, Any]]:
+    def _listed(self, cluster: str) -> list[Step]:
         pages = self._client.get_paginator("list_steps").paginate(ClusterId=cluster)
         return [step for page in pages for step in page["Steps"]]
 
@@ -120,7 +120,7 @@ class Clusters:
             told[name] = state
             self._say(f"{name}: {state.lower().replace('_', ' ')}")
 
-    def _raise_for(self, cluster: str, status: dict[str, Any], steps: Sequence[dict[str, Any]]) -> None:
+    def _raise_for(self, cluster: str, status: Status, steps: Sequence[Step]) -> None:
         failed = [step for step in steps if step["Status"]["State"] != "COMPLETED"]
         if not failed and steps:
             return

@@ -1,15 +1,42 @@
 """`fruits emr plan`: what would be made and run, and what that would cost. Asks AWS nothing."""
 
-from typing import Any
+from typing import TypedDict, final
 
 from fruits.catalog import Layer
 from fruits.console import OUT, print_table
 from fruits.emr.price import Estimate, of_cluster, of_serverless
-from fruits.emr.request import create_application, run_job_flow, start_job_run, steps
+from fruits.emr.request import Request, create_application, run_job_flow, start_job_run, steps
 from fruits.emr.settings import EmrSettings
 
 
-def plan(emr: EmrSettings, photographs: int, *, serverless: bool) -> dict[str, Any]:
+class Estimated(TypedDict):
+    """What a run takes, in hours and USD; numbers are None where a type has no price."""
+
+    photographs: int
+    hours: float | None
+    price: float | None
+    hourly_price: float | None
+    prices_as_of: str
+    prices_region: str
+
+
+@final
+class ClusterPlan(Estimated):
+    """The requests that make a cluster and its steps, and the estimate."""
+
+    run_job_flow: Request
+    steps: list[Request]
+
+
+@final
+class ServerlessPlan(Estimated):
+    """The requests that make an application and run its jobs, and the estimate."""
+
+    create_application: Request
+    job_runs: list[Request]
+
+
+def plan(emr: EmrSettings, photographs: int, *, serverless: bool) -> ClusterPlan | ServerlessPlan:
     """The requests as boto3 takes them, and the estimate.
 
     Args:
@@ -25,13 +52,14 @@ def plan(emr: EmrSettings, photographs: int, *, serverless: bool) -> dict[str, A
     code = f"s3://{emr.bucket}/code/<digest>"
     if serverless:
         jobs = [start_job_run(emr, "<application>", code, layer) for layer in Layer]
-        made = {"create_application": create_application(emr), "job_runs": jobs}
-        return {**made, **_estimated(of_serverless(emr, photographs), photographs)}
-    made = {"run_job_flow": run_job_flow(emr, code, standing=False), "steps": steps("TERMINATE_CLUSTER")}
-    return {**made, **_estimated(of_cluster(emr, photographs), photographs)}
+        estimate = _estimated(of_serverless(emr, photographs), photographs)
+        return {"create_application": create_application(emr), "job_runs": jobs, **estimate}
+    estimate = _estimated(of_cluster(emr, photographs), photographs)
+    made = run_job_flow(emr, code, standing=False)
+    return {"run_job_flow": made, "steps": steps("TERMINATE_CLUSTER"), **estimate}
 
 
-def print_plan(emr: EmrSettings, found: dict[str, Any]) -> None:
+def print_plan(emr: EmrSettings, found: ClusterPlan | ServerlessPlan) -> None:
     """Print a plan for people."""
     if "run_job_flow" in found:
         _print_cluster(emr, found["run_job_flow"])
@@ -51,7 +79,7 @@ def print_plan(emr: EmrSettings, found: dict[str, Any]) -> None:
     OUT.print(_format_found(found), soft_wrap=True)
 
 
-def _print_cluster(emr: EmrSettings, request: dict[str, Any]) -> None:
+def _print_cluster(emr: EmrSettings, request: Request) -> None:
     OUT.print(f"A cluster of EMR ({emr.release}, {emr.region}), which ends when its steps are done:")
     groups = request["Instances"]["InstanceGroups"]
     print_table(
@@ -76,7 +104,7 @@ def _print_cluster(emr: EmrSettings, request: dict[str, Any]) -> None:
         OUT.print(f"  {name:<15} {value}", soft_wrap=True)
 
 
-def _estimated(estimate: Estimate, photographs: int) -> dict[str, Any]:
+def _estimated(estimate: Estimate, photographs: int) -> Estimated:
     return {
         "photographs": photographs,
         "hours": estimate.hours,
@@ -87,8 +115,8 @@ def _estimated(estimate: Estimate, photographs: int) -> dict[str, Any]:
     }
 
 
-def _format_found(found: dict[str, Any]) -> str:
-    if found["price"] is None:
+def _format_found(found: Estimated) -> str:
+    if found["hours"] is None or found["price"] is None:
         return "What it costs is not known: an instance type has no price in conf/prices.yaml."
     return (
         f"For {found['photographs']:,} new photographs about {60 * found['hours']:.0f} minutes at "

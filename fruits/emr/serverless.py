@@ -3,10 +3,10 @@
 import time
 import uuid
 from collections.abc import Callable
-from typing import Any
 
 from fruits.catalog import Layer
 from fruits.emr.aws import client, telling
+from fruits.emr.boto import Job
 from fruits.emr.cluster import StepFailedError
 from fruits.emr.log import Log
 from fruits.emr.request import create_application, start_job_run
@@ -68,10 +68,9 @@ class Application:
             self._client.delete_application(applicationId=self.id)
         self._say(f"Application {self.id} is removed.")
 
-    def _look(self, job: str) -> dict[str, Any]:
+    def _look(self, job: str) -> Job:
         with telling(f"The job {job} cannot be seen"):
-            found: dict[str, Any] = self._client.get_job_run(applicationId=self.id, jobRunId=job)["jobRun"]
-        return found
+            return self._client.get_job_run(applicationId=self.id, jobRunId=job)["jobRun"]
 
     def _state(self) -> str:
         return str(self._client.get_application(applicationId=self.id)["application"]["state"])

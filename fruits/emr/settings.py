@@ -128,7 +128,9 @@ def on_cluster(settings: Settings, emr: EmrSettings) -> str:
     if settings.images is None:
         settings.source  # noqa: B018 - says that no folder was named
     # The file is laid over the shipped one on the cluster: what shall not count there is null.
-    spark: dict[str, object] = dict.fromkeys(shipped(SHIPPED)["spark"])
+    shipped_spark = shipped(SHIPPED)["spark"]
+    assert isinstance(shipped_spark, dict)
+    spark: dict[str, object] = dict.fromkeys(shipped_spark)
     spark |= {key: value for key, value in settings.spark.items() if not key.startswith(_LOCAL)}
     changed = {"packages": [], "s3_packages": [], "spark": spark, "region": emr.region, "register_tables": emr.glue}
     return to_yaml({**settings.model_dump(mode="json", exclude=_LAPTOP), **changed, "engine": "spark"})

@@ -1,7 +1,7 @@
 """`fruits identify`: what a photograph is, how sure that is, and which photographs are like it."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TypedDict, final
 
 from fruits.console import print_table
 from fruits.identify.identifier import Answer, Identifier, NotAPhotographError
@@ -10,8 +10,37 @@ from lakehouse.errors import StorageError
 from lakehouse.storage import read_file
 from lakehouse.storage.uri import absolute_uri
 
-Found = dict[str, Any]
 _SHOWN = 3  # neighbours in the table
+
+
+class Neighbour(TypedDict):
+    """A photograph of the lake that is like the one asked about; the distance is from 0 to 2."""
+
+    path: str
+    label: str | None
+    distance: float
+
+
+@final
+class Told(TypedDict):
+    """What a photograph is."""
+
+    photo: str
+    label: str | None
+    known: bool
+    confidence: float
+    neighbours: list[Neighbour]
+
+
+@final
+class Unread(TypedDict):
+    """Why a photograph could not be read."""
+
+    photo: str
+    error: str
+
+
+Found = Told | Unread
 
 
 def identify(settings: Settings, photos: Sequence[str]) -> Iterator[Found]:
@@ -46,7 +75,7 @@ def identify(settings: Settings, photos: Sequence[str]) -> Iterator[Found]:
 
 def print_found(found: Sequence[Found]) -> None:
     """Print answers for people."""
-    rows = []
+    rows: list[tuple[str, str | None, str, str]] = []
     for one in found:
         if "error" in one:
             rows.append((one["photo"], "not read", "", one["error"]))
@@ -56,15 +85,15 @@ def print_found(found: Sequence[Found]) -> None:
     print_table(("photo", "label", "sure", "nearest"), rows)
 
 
-def _nearest(neighbours: Sequence[Found]) -> str:
+def _nearest(neighbours: Sequence[Neighbour]) -> str:
     words = [
         f"{one['label'] or 'no label'} {one['path'].rpartition('/')[2]} ({one['distance']:.2f})" for one in neighbours
     ]
     return ", ".join(words[:_SHOWN])
 
 
-def _to_found(photo: str, answer: Answer) -> Found:
-    neighbours = [
+def _to_found(photo: str, answer: Answer) -> Told:
+    neighbours: list[Neighbour] = [
         {"path": one.path, "label": one.label, "distance": round(one.distance, 6)} for one in answer.neighbours
     ]
     return {

@@ -1,8 +1,5 @@
 """`fruits rollback`: an older PCA, with the scaler that it was fitted under, made champion again, and kept so."""
 
-from collections.abc import Mapping
-from typing import Any
-
 import gold.job
 from fruits.operations.run import pinned_scaler
 from fruits.operations.writing import exclusive_workspace
@@ -15,7 +12,14 @@ from silver.scaler import SCALER, rescale
 from silver.statistics import FeatureStatistics, read_moments
 
 
-def roll_back(settings: Settings, number: int) -> Mapping[str, Any]:
+class RolledBack(gold.job.Summary):
+    """What gold did, and how many images were scaled anew, by which scaler."""
+
+    scaler_version: int | None
+    scaled: int
+
+
+def roll_back(settings: Settings, number: int) -> RolledBack:
     """Make a version champion, rescale and reproject every image, and stay with it until it is released.
 
     A run that dies on the way is finished by the same call, or by the next `fruits run`: the pin comes first.

@@ -1,8 +1,8 @@
 """`fruits run`, `fruits bronze`, `fruits silver`, `fruits gold`: the jobs."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import TypedDict
 
 import bronze.job
 import gold.job
@@ -18,7 +18,15 @@ from silver.encoders import encoder_module
 from silver.encoders.base import Encoder
 
 LAYERS = tuple(Layer)
-Summary = dict[str, Mapping[str, Any]]
+
+
+class Summary(TypedDict, total=False):
+    """What each layer says that has run, and the seconds that each took."""
+
+    bronze: bronze.job.Summary
+    silver: silver.job.Summary
+    gold: gold.job.Summary
+    seconds: dict[str, float]
 
 
 def run_layers(settings: Settings, layers: Sequence[Layer] = LAYERS) -> Summary:
@@ -68,13 +76,13 @@ def run_pipeline(workspace: Workspace, layers: Sequence[Layer], encoder: Callabl
         begun, start = time.perf_counter(), engine.start_seconds
         match layer:
             case Layer.BRONZE:
-                summary[layer] = bronze.job.run(workspace)
+                summary["bronze"] = bronze.job.run(workspace)
             case Layer.SILVER:
-                summary[layer] = silver.job.run(workspace, encoder(), pinned_scaler(workspace))
+                summary["silver"] = silver.job.run(workspace, encoder(), pinned_scaler(workspace))
                 engine.close()  # gold needs no workers, and all the memory
             case Layer.GOLD:
                 pinned_scaler(workspace)
-                summary[layer] = gold.job.run(workspace)
+                summary["gold"] = gold.job.run(workspace)
         if workspace.settings.register_tables:
             engine.register(BY_LAYER[layer])
         seconds[layer] = time.perf_counter() - begun - (engine.start_seconds - start)

@@ -1,7 +1,7 @@
 """`fruits models --compare A B`: two versions of the PCA side by side, and the angles between them."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TypedDict
 
 from fruits.console import OUT, print_table
 from fruits.query.models import models_of
@@ -11,6 +11,7 @@ from gold.compare import principal_angles, under_scale
 from gold.job import PCA
 from lakehouse.errors import LakehouseError, SettingsError
 from lakehouse.models.registry import Arrays, Registry
+from lakehouse.tables.table import Row
 from lakehouse.workspace import Workspace
 from silver.scaler import SCALER
 
@@ -29,7 +30,24 @@ _SHOWN = {
 }
 
 
-def compare(settings: Settings, first: int, second: int) -> dict[str, Any]:
+class Angles(TypedDict):
+    """Principal angles in degrees, and the scaler in whose space they are."""
+
+    scaler_version: int
+    largest: float
+    mean: float
+    degrees: list[float]
+
+
+class Comparison(TypedDict):
+    """Two versions, how many components both have, and their angles."""
+
+    versions: list[Row]
+    common_components: int
+    angles: Angles | None
+
+
+def compare(settings: Settings, first: int, second: int) -> Comparison:
     """Two versions, what the first k components of each explain where both have as many, and their angles.
 
     Angles are between what the two measure, in the space that the second's scaler makes of the features (degrees, 0 is
@@ -58,7 +76,7 @@ def compare(settings: Settings, first: int, second: int) -> dict[str, Any]:
     return {"versions": versions, "common_components": common, "angles": angles}
 
 
-def show_comparison(found: dict[str, Any]) -> None:
+def show_comparison(found: Comparison) -> None:
     """Print a comparison for the eye."""
     versions, angles = found["versions"], found["angles"]
     titles = ["", *(f"version {version['pca_version']}" for version in versions)]
@@ -76,7 +94,7 @@ def show_comparison(found: dict[str, Any]) -> None:
         )
 
 
-def _angles(registry: Registry, versions: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def _angles(registry: Registry, versions: Sequence[Row]) -> Angles:
     ours, theirs = (_arrays(registry, PCA, version["pca_version"])["components"] for version in versions)
     scale, other = (_arrays(registry, SCALER, version["scaler_version"])["scale"] for version in versions)
     degrees = principal_angles(under_scale(ours, scale, other), theirs).tolist()

@@ -1,10 +1,9 @@
 """`fruits models`: the versions of the models."""
 
-from typing import Any
-
 from fruits.query.sql import answer
 from fruits.settings import Settings
 from gold.job import PCA
+from lakehouse.tables.table import Row
 from lakehouse.workspace import Workspace
 
 _QUERY = """
@@ -14,12 +13,12 @@ _QUERY = """
 """
 
 
-def list_models(settings: Settings) -> list[dict[str, Any]]:
+def list_models(settings: Settings) -> list[Row]:
     """The versions in `gold.models`, the oldest first, each with whether it is champion, and pinned."""
     return models_of(Workspace(settings))
 
 
-def models_of(workspace: Workspace) -> list[dict[str, Any]]:
+def models_of(workspace: Workspace) -> list[Row]:
     """The same, of an open workspace."""
     workspace.open_registry()
     columns, rows = answer(workspace.lake, _QUERY)

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from bronze.reasons import Reason, advice_on
 from fruits.console import ERR, OUT, print_json, print_table
@@ -10,6 +9,7 @@ from fruits.query.answers import SqlFormat, print_answer
 from fruits.query.sql import answer
 from lakehouse.errors import SettingsError
 from lakehouse.tables.delta import Lake
+from lakehouse.tables.table import Row
 
 SHOWN = 50
 """Files that are listed unless all are asked for: a lake may hold back a hundred thousand."""
@@ -62,7 +62,7 @@ def show_quarantine(lake: Lake, reason: str | None, shape: SqlFormat, *, everyth
         _print_tables(found)
 
 
-def _reasons(found: HeldBack) -> list[dict[str, Any]]:
+def _reasons(found: HeldBack) -> list[dict[str, object]]:
     return [{"reason": reason, "files": files, "advice": advice_on(reason)} for reason, files in found.counts.items()]
 
 
@@ -78,7 +78,7 @@ def _print_tables(found: HeldBack) -> None:
         )
 
 
-def _line(file: dict[str, Any]) -> str:
+def _line(file: Row) -> str:
     line = (
         f"{file['since']:%Y-%m-%d %H:%M}  {file['reason']:<18} {file['length']:>13,}  {file['path']}  {file['detail']}"
     )

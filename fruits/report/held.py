@@ -1,7 +1,6 @@
 """What was held back, with a picture where there is one to be seen."""
 
 from dataclasses import dataclass
-from typing import Any
 
 from bronze.photograph import Limits, salvage
 from bronze.reasons import Reason, advice_on
@@ -11,6 +10,7 @@ from fruits.settings import Settings
 from lakehouse.errors import LakehouseError
 from lakehouse.storage import read_file
 from lakehouse.tables.delta import Lake
+from lakehouse.tables.table import Row
 
 SHOWN = 12
 _PARTLY_VISIBLE = {reason for reason in Reason if reason.partly_visible}
@@ -49,7 +49,7 @@ def read_held(lake: Lake, settings: Settings) -> Held:
     return Held([(reason, count, advice_on(reason)) for reason, count in found.counts.items()], files)
 
 
-def _file(row: dict[str, Any], limits: Limits) -> HeldFile:
+def _file(row: Row, limits: Limits) -> HeldFile:
     picture = _picture(row["path"], limits) if row["reason"] in _PARTLY_VISIBLE else None
     return HeldFile(row["path"], row["label"], row["reason"], row["detail"], row["length"], picture)
 

@@ -23,6 +23,18 @@ BatchFunction = Callable[[Given], Batches]
 """Pure and picklable: an instance of a class at the top of a module, or a function there. It may be called in another
 process, several times at once, and again for the same rows. It keeps no batch after it has asked for the next."""
 
+
+class PartialFunction(Protocol):
+    """A BatchFunction that says which schema its batches have."""
+
+    @property
+    def schema(self) -> pa.Schema:
+        """The schema of its batches."""
+
+    def __call__(self, rows: Given, /) -> Batches:
+        """As any BatchFunction."""
+
+
 Value = str | int | float | bool | None
 VALUE = re.compile(r"(?<!:):(\w+)")
 """How a text of SQL names a value: `:name`, but not in a cast, `::type`."""
@@ -149,7 +161,7 @@ class Engine(Protocol):
     def arrow(self, rows: Rows) -> pa.Table:
         """All rows, in this process: for those that are few."""
 
-    def fold(self, rows: Rows, partial: BatchFunction, combine: BatchFunction) -> list[pa.RecordBatch]:
+    def fold(self, rows: Rows, partial: PartialFunction, combine: BatchFunction) -> list[pa.RecordBatch]:
         """A few partial results over all rows, in no order; none where there are no rows.
 
         `partial` makes at most one row of the batches that it is given, and `combine` one row of several of these;

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from functools import cached_property
-from typing import Any
 
 from lakehouse.errors import LeaseHeldError, StorageError
 from lakehouse.lease.base import (
@@ -24,6 +23,7 @@ from lakehouse.lease.base import (
     shown,
 )
 from lakehouse.storage import aws
+from lakehouse.storage.boto import Answer, Client, Operation
 
 _COARSENESS = timedelta(seconds=2)
 """How far a server's `Date` may be behind its clock: whole seconds, and some servers make it once a second."""
@@ -155,11 +155,11 @@ class S3Lease(Lease):
     def _read(self) -> _Seen:
         for attempt in range(1, TRIES + 1):
             try:
-                answer = self._call("get_object")
+                answer, content = self._call("get_object")
             except _UnmetError:
                 return _Seen(None, None, self._server[0])
             with suppress(ValueError):
-                holder = parse(answer["Body"])
+                holder = parse(content)
                 # A lease that came from a disk with all its lake has no end.
                 if holder is None or holder.expires is not None:
                     return _Seen(answer["ETag"], holder, self._server[0])
@@ -170,16 +170,17 @@ class S3Lease(Lease):
 
     def _put(self, body: bytes, etag: str | None) -> str:
         condition = {"IfNoneMatch": "*"} if etag is None else {"IfMatch": etag}
-        return str(self._call("put_object", Body=body, ContentType="application/json", **condition)["ETag"])
+        answer, _ = self._call("put_object", Body=body, ContentType="application/json", **condition)
+        return str(answer["ETag"])
 
-    def _call(self, operation: str, **arguments: Any) -> dict[str, Any]:
-        from botocore.exceptions import BotoCoreError, ClientError  # type: ignore[import-untyped]
+    def _call(self, operation: Operation, **arguments: object) -> tuple[Answer, bytes]:
+        """What the server answers, and the beginning of the object where it was asked for."""
+        from botocore.exceptions import BotoCoreError, ClientError
 
         asked = _now()
         try:
-            answer: dict[str, Any] = getattr(self._client, operation)(Bucket=self._bucket, Key=self._key, **arguments)
-            if "Body" in answer:
-                answer["Body"] = answer["Body"].read(LIMIT)
+            answer: Answer = getattr(self._client, operation)(Bucket=self._bucket, Key=self._key, **arguments)
+            content = answer["Body"].read(LIMIT) if "Body" in answer else b""
         except ClientError as error:
             # 404: nothing there; 409: another request for it was under way; 412: it was another state.
             if aws.status_of(error) not in (404, 409, 412) or aws.code_of(error) == "NoSuchBucket":
@@ -189,16 +190,16 @@ class S3Lease(Lease):
         except (BotoCoreError, ValueError) as error:  # ValueError: of an endpoint that is no URL
             raise self._failed(error) from error
         self._note_time(answer, asked)
-        return answer
+        return answer, content
 
-    def _note_time(self, answer: dict[str, Any], asked: float) -> None:
+    def _note_time(self, answer: Answer, asked: float) -> None:
         date = answer["ResponseMetadata"]["HTTPHeaders"].get("date")
         if date is None:
             raise StorageError(f"The server of {self.lake} sends no Date, and a lease needs its clock: use another.")
         self._server = parsedate_to_datetime(date), asked
 
     @cached_property
-    def _client(self) -> Any:
+    def _client(self) -> Client:
         # Short, so that a renewal can be tried more than once. A repeated conditional write whose first try was done
         # without our hearing of it is refused, and who is refused looks whether it was by its own.
         seconds = min(max(self._ttl / 24, 0.5), 5.0)

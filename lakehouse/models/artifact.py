@@ -26,13 +26,13 @@ _LEARNED = {"mean": "mean_", "scale": "scale_", "components": "components_"}
 _OF_THE_DOWNLOAD = "registered_model_meta"  # MLflow adds it to the copy when it downloads
 
 
-def arrays_of(model: Any) -> dict[str, NDArray[np.float64]]:
+def arrays_of(model: object) -> dict[str, NDArray[np.float64]]:
     """What a fitted scaler (mean, scale) or PCA (mean, components) has learned, float64, bit for bit."""
     found = {name: getattr(model, attribute, None) for name, attribute in _LEARNED.items()}
     return {name: np.ascontiguousarray(value, np.float64) for name, value in found.items() if value is not None}
 
 
-def write_arrays(model: Any, folder: Path) -> None:
+def write_arrays(model: object, folder: Path) -> None:
     """Add the arrays of a fitted model to its artifact."""
     learned: Any = arrays_of(model)  # NumPy's types take a name for one of its own arguments
     with (folder / ARRAYS).open("wb") as file:

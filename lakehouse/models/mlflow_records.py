@@ -189,7 +189,7 @@ def _all(search: Any, *arguments: str) -> Iterator[Any]:
         yield from page
 
 
-def _numbers(aliases: Mapping[str, Any]) -> dict[str, int]:
+def _numbers(aliases: Mapping[str, int | str]) -> dict[str, int]:
     return {str(alias): int(number) for alias, number in aliases.items()}
 
 

@@ -11,7 +11,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 from lakehouse.models.records import Model, Version
 from lakehouse.storage import object_storage, read_file, write_file
@@ -22,6 +22,22 @@ LAYOUT = 1
 ABSENT = "absent"
 """The fingerprint where there is no database: nothing is registered."""
 _COUNTER = slice(24, 28)  # in SQLite's header: the file change counter, one up with each transaction
+
+
+class _KeptVersion(TypedDict):
+    """A version as it stands in the file."""
+
+    number: int
+    run_id: str
+    tags: dict[str, str]
+    location: str
+
+
+class _KeptModel(TypedDict):
+    """A model as it stands in the file."""
+
+    aliases: dict[str, int]
+    versions: list[_KeptVersion]
 
 
 @dataclass(frozen=True)
@@ -81,8 +97,8 @@ def _of_file(path: Path) -> str | None:
     return f"{status.st_size}-{status.st_mtime_ns}-{int.from_bytes(header[_COUNTER], 'big')}"
 
 
-def _to_json(folder: str, model: Model) -> dict[str, Any]:
-    versions = [
+def _to_json(folder: str, model: Model) -> _KeptModel:
+    versions: list[_KeptVersion] = [
         {
             "number": version.number,
             "run_id": version.run_id,
@@ -94,7 +110,7 @@ def _to_json(folder: str, model: Model) -> dict[str, Any]:
     return {"aliases": dict(model.aliases), "versions": versions}
 
 
-def _from_json(folder: str, name: str, found: Any) -> Model:
+def _from_json(folder: str, name: str, found: _KeptModel) -> Model:
     versions = [
         Version(name, int(one["number"]), str(one["run_id"]), {str(key): str(one["tags"][key]) for key in one["tags"]})
         for one in found["versions"]

@@ -7,12 +7,13 @@ knows fewer of these places, so it is told what boto3 found, each time anew, for
 import os
 from functools import cache
 from threading import Lock
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lakehouse.errors import StorageError
+from lakehouse.storage.boto import Client, Credentials, Session
 
 if TYPE_CHECKING:
-    from obstore.store import S3Store
+    from obstore.store import S3Config, S3Store
 
 _ADVICE = {
     "AccessDenied": "The credentials must be valid, and allow s3:GetObject, s3:PutObject, s3:DeleteObject and "
@@ -33,19 +34,19 @@ _GLOBAL_ENDPOINT = "https://s3.amazonaws.com"
 _lock = Lock()
 
 
-def failed(error: Exception, what: str) -> StorageError:
+def failed(error: BaseException, what: str) -> StorageError:
     """The error to raise for one of boto3's: what does not work, why, and what to do."""
     status, code = status_of(error), code_of(error)
     advice = _ADVICE.get(code, _ADVICE["AccessDenied" if status == 403 else "HTTPClientError"])
     return StorageError(f"{what}: {str(error).rstrip('.')}. {advice}")
 
 
-def status_of(error: Exception) -> int:
+def status_of(error: BaseException) -> int:
     """The HTTP status of an answer that boto3 raised; 0 where there was no answer."""
     return int(getattr(error, "response", {}).get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
 
 
-def code_of(error: Exception) -> str:
+def code_of(error: BaseException) -> str:
     """What the server, or else boto3, calls an error."""
     return str(getattr(error, "response", {}).get("Error", {}).get("Code", type(error).__name__))
 
@@ -73,23 +74,25 @@ def check_region(uri: str) -> None:
         )
 
 
-def session() -> Any:
+def session() -> Session:
     """A boto3 session; `AWS_REGION`, which boto3 alone of AWS's libraries passes over, counts."""
-    from boto3.session import Session  # type: ignore[import-untyped]
+    from boto3 import session
 
-    return Session(region_name=os.environ.get("AWS_REGION"))
+    made: Session = session.Session(region_name=os.environ.get("AWS_REGION"))
+    return made
 
 
-def client(**limits: object) -> Any:
+def client(**limits: object) -> Client:
     """An S3 client; `limits` are botocore's for connections, timeouts and retries."""
-    from botocore.config import Config  # type: ignore[import-untyped]
+    from botocore.config import Config
 
     # Not every S3 server knows those checksums that are optional.
     settings: dict[str, object] = {"request_checksum_calculation": "when_required", **limits}
-    return session().client("s3", config=Config(**settings))
+    made: Client = session().client("s3", config=Config(**settings))
+    return made
 
 
-def shared_client() -> Any:
+def shared_client() -> Client:
     """The client for data: patient where S3 asks for it (503 SlowDown), with a connection a reader.
 
     One for each process, for a forked child must not use its parent's connections, and for what AWS_* say.
@@ -109,7 +112,7 @@ def _surroundings() -> tuple[int, frozenset[tuple[str, str]]]:
 
 
 @cache
-def _shared(process: int, told: frozenset[tuple[str, str]]) -> Any:  # noqa: ARG001 - one each: see `shared_client`
+def _shared(process: int, told: frozenset[tuple[str, str]]) -> Client:  # noqa: ARG001 - one each: see `shared_client`
     return client(max_pool_connections=256, retries={"mode": "standard", "total_max_attempts": 8})
 
 
@@ -119,13 +122,16 @@ def _store(bucket: str, process: int, told: frozenset[tuple[str, str]]) -> "S3St
     from obstore.store import S3Store
 
     endpoint = _endpoint(process, told)
-    # S3Store refuses None, so what is not known is left out.
-    known = {"endpoint": endpoint, "region": _shared(process, told).meta.region_name}
+    known: S3Config = {}  # what is not known is left out, for S3Store refuses None
+    if endpoint:
+        known["endpoint"] = endpoint
+    if region := _shared(process, told).meta.region_name:
+        known["region"] = region
     return S3Store(
         bucket,
+        config=known,
         credential_provider=Boto3CredentialProvider(session()),
         client_options={"allow_http": bool(endpoint and endpoint.startswith("http://"))},
-        **{key: value for key, value in known.items() if value},
     )
 
 
@@ -140,11 +146,11 @@ def _endpoint(process: int, told: frozenset[tuple[str, str]]) -> str | None:
     return None if address in (own.meta.endpoint_url, _GLOBAL_ENDPOINT) else address
 
 
-def _found() -> tuple[Any, str | None, str | None]:
-    """Credentials (frozen, or None), region and endpoint, as boto3 finds them."""
-    credentials = session().get_credentials()
-    region = shared_client().meta.region_name
-    return credentials and credentials.get_frozen_credentials(), region, _endpoint(*_surroundings())
+def _found() -> tuple[Credentials | None, str | None, str | None]:
+    """Credentials, region and endpoint, as boto3 finds them."""
+    found = session().get_credentials()
+    credentials = None if found is None else found.get_frozen_credentials()
+    return credentials, shared_client().meta.region_name, _endpoint(*_surroundings())
 
 
 def delta_options() -> dict[str, str]:

@@ -3,13 +3,14 @@
 import io
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, BinaryIO, cast
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 from obstore.exceptions import BaseError, GenericError
 
 from lakehouse.errors import StorageError
 from lakehouse.storage import aws
 from lakehouse.storage.base import FileStatus
+from lakehouse.storage.boto import Answer, Operation, Page
 from lakehouse.storage.s3_file import S3Reader, S3Writer
 from lakehouse.storage.uri import S3
 
@@ -110,8 +111,8 @@ class S3Storage:
         return None if answer is None else str(answer["ETag"])
 
 
-def _pages(uri: str, *, recursive: bool) -> Iterator[dict[str, Any]]:
-    from botocore.exceptions import BotoCoreError, ClientError  # type: ignore[import-untyped]
+def _pages(uri: str, *, recursive: bool) -> Iterator[Page]:
+    from botocore.exceptions import BotoCoreError, ClientError
 
     bucket, key = aws.split(uri)
     prefix = f"{key}/" if key else ""
@@ -122,13 +123,13 @@ def _pages(uri: str, *, recursive: bool) -> Iterator[dict[str, Any]]:
         raise aws.failed(error, f"The folder {uri} cannot be listed") from error
 
 
-def _asked(uri: str, operation: str, **arguments: object) -> dict[str, Any]:
+def _asked(uri: str, operation: Operation, **arguments: object) -> Answer:
     """S3's answer; OSError where it is about this object, StorageError where it may be about all."""
     from botocore.exceptions import BotoCoreError, ClientError
 
     bucket, key = aws.split(uri)
     try:
-        answer: dict[str, Any] = getattr(aws.shared_client(), operation)(Bucket=bucket, Key=key, **arguments)
+        answer: Answer = getattr(aws.shared_client(), operation)(Bucket=bucket, Key=key, **arguments)
     except (BotoCoreError, ClientError, ValueError) as error:
         if aws.status_of(error) == 404 and aws.code_of(error) != "NoSuchBucket":
             raise FileNotFoundError(2, "there is no such object", uri) from error
@@ -138,13 +139,13 @@ def _asked(uri: str, operation: str, **arguments: object) -> dict[str, Any]:
     return answer
 
 
-def _asked_for(uri: str, operation: str, **arguments: object) -> dict[str, Any] | None:
+def _asked_for(uri: str, operation: Operation, **arguments: object) -> Answer | None:
     """S3's answer; None where the object is not there, or not the one that was demanded."""
     from botocore.exceptions import BotoCoreError, ClientError
 
     bucket, key = aws.split(uri)
     try:
-        answer: dict[str, Any] = getattr(aws.shared_client(), operation)(Bucket=bucket, Key=key, **arguments)
+        answer: Answer = getattr(aws.shared_client(), operation)(Bucket=bucket, Key=key, **arguments)
     except (BotoCoreError, ClientError, ValueError) as error:
         if aws.status_of(error) in (404, 409, 412) and aws.code_of(error) != "NoSuchBucket":
             return None
@@ -152,11 +153,11 @@ def _asked_for(uri: str, operation: str, **arguments: object) -> dict[str, Any] 
     return answer
 
 
-def _change(uri: str, operation: str, **arguments: object) -> None:
+def _change(uri: str, operation: Operation, **arguments: object) -> None:
     try:
         _asked(uri, operation, **arguments)
     except PermissionError as error:
-        raise aws.failed(error.__cause__ or error, f"{uri} cannot be written") from error  # type: ignore[arg-type]
+        raise aws.failed(error.__cause__ or error, f"{uri} cannot be written") from error
 
 
 def _quick(uri: str) -> tuple["S3Store", str]:
@@ -176,7 +177,7 @@ def _quickly(uri: str, limit: int) -> bytes:
     return bytes(found.bytes())
 
 
-def _whole(uri: str, limit: int, ask: Callable[[str, str], dict[str, Any] | None]) -> tuple[bytes, str] | None:
+def _whole(uri: str, limit: int, ask: Callable[[str, Operation], Answer | None]) -> tuple[bytes, str] | None:
     """An object's first bytes and its ETag, asked for again where the answer breaks off; None where `ask` says so."""
     for _ in range(_TRIES):
         answer = ask(uri, "get_object")
@@ -188,7 +189,7 @@ def _whole(uri: str, limit: int, ask: Callable[[str, str], dict[str, Any] | None
     raise StorageError(f"{uri} is out of reach: the answer broke off {_TRIES} times. Check the network, and try again.")
 
 
-def _part(answer: dict[str, Any], limit: int) -> tuple[bytes, int]:
+def _part(answer: Answer, limit: int) -> tuple[bytes, int]:
     """What came of an object's first bytes before the answer ended or broke off, and how long the object is."""
     from botocore.exceptions import HTTPClientError, IncompleteReadError, ResponseStreamingError
 

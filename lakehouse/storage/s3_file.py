@@ -14,6 +14,7 @@ from obstore.exceptions import BaseError
 if TYPE_CHECKING:
     from obstore import Bytes, WritableFile
     from obstore.store import S3Store
+    from typing_extensions import Buffer
 
 
 class S3Reader(io.RawIOBase):
@@ -77,12 +78,13 @@ class S3Writer(io.RawIOBase):
         """Bytes written so far."""
         return self._written
 
-    def write(self, content: "bytes | memoryview") -> int:  # type: ignore[override]
+    def write(self, content: "Buffer") -> int:
         """Write some bytes; returns how many."""
         with _as_os_error(self._key):
             self._file.write(content)
-        self._written += len(content)
-        return len(content)
+        length = memoryview(content).nbytes
+        self._written += length
+        return length
 
     def close(self) -> None:
         """Make the object; a second time does nothing."""

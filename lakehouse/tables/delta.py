@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
 from urllib.parse import unquote
 
 import pyarrow as pa
@@ -23,7 +22,7 @@ from lakehouse.guard import no_check
 from lakehouse.storage import check_reachable, delta_options, open_file
 from lakehouse.storage.uri import native_name
 from lakehouse.tables.staged import StagedFiles, conformed
-from lakehouse.tables.table import LAYOUT, DataFile, Table
+from lakehouse.tables.table import LAYOUT, DataFile, Row, Table
 
 USER_METADATA = "userMetadata"
 """Where Spark's Delta lets a commit say something; `metadata` finds it there too."""
@@ -187,7 +186,7 @@ def mark_transaction(lake: Lake, table: Table, application: str, number: int) ->
     commit(lake, table, transaction=(application, number))
 
 
-def metadata(lake: Lake, table: Table) -> Mapping[str, Any]:
+def metadata(lake: Lake, table: Table) -> Mapping[str, object]:
     """What the newest commit's entry in the table's history says, the marks among it."""
     commit = existing(lake, table).history(1)[0]
     try:
@@ -230,12 +229,10 @@ def read_columns(lake: Lake, table: Table, columns: Sequence[str], version: int 
             yield pa.Table.from_batches(conformed(batches, schema), schema)
 
 
-def rows_where(
-    lake: Lake, table: Table, column: str, values: Sequence[object], columns: Sequence[str]
-) -> list[dict[str, Any]]:
+def rows_where(lake: Lake, table: Table, column: str, values: Sequence[object], columns: Sequence[str]) -> list[Row]:
     """Some columns of the few current rows that have one of these values in a column."""
     wanted = pa.array(values, table.schema.field(column).type)  # Arrow would make no values ones of type null
-    found: list[dict[str, Any]] = []
+    found: list[Row] = []
     for rows in read_columns(lake, table, list(dict.fromkeys([*columns, column]))):
         found += rows.filter(pc.is_in(rows.column(column), wanted)).select(list(columns)).to_pylist()
     return found

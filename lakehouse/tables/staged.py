@@ -5,7 +5,7 @@ import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from datetime import datetime, timedelta
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -15,7 +15,7 @@ from lakehouse.arrow import pc
 from lakehouse.errors import StorageError
 from lakehouse.storage import create_file, remove_file
 from lakehouse.storage.uri import absolute_uri
-from lakehouse.tables.table import Table
+from lakehouse.tables.table import Ordered, Table
 
 GROUP_BYTES = 32 << 20
 """Bytes of a row group, at the most, unless one batch alone has more."""
@@ -119,8 +119,8 @@ class _Statistics:
     def __init__(self, table: Table) -> None:
         self._columns = table.statistics
         self._rows = 0
-        self._least: dict[str, Any] = {}
-        self._most: dict[str, Any] = {}
+        self._least: dict[str, Ordered] = {}
+        self._most: dict[str, Ordered] = {}
         self._nulls = dict.fromkeys(table.statistics, 0)
 
     def add(self, rows: pa.Table) -> None:
@@ -128,10 +128,11 @@ class _Statistics:
         for name in self._columns:
             column = rows.column(name)
             self._nulls[name] += column.null_count
-            found: Mapping[str, Any] = pc.min_max(column).as_py()
-            if found["min"] is not None:
-                self._least[name] = min(self._least.get(name, found["min"]), found["min"])
-                self._most[name] = max(self._most.get(name, found["max"]), found["max"])
+            found: Mapping[str, Ordered | None] = pc.min_max(column).as_py()
+            least, most = found["min"], found["max"]
+            if least is not None and most is not None:
+                self._least[name] = min(self._least.get(name, least), least)
+                self._most[name] = max(self._most.get(name, most), most)
 
     def as_json(self) -> str:
         """As Delta's protocol has it: time stamps in milliseconds, which bound the microseconds that are there."""
@@ -141,7 +142,7 @@ class _Statistics:
         return json.dumps(stated)
 
 
-def _stated(value: Any, up: timedelta) -> Any:
+def _stated(value: object, up: timedelta) -> object:
     if not isinstance(value, datetime):
         return value
     return (value + up).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -2,15 +2,27 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import pyarrow as pa
 
+Row = dict[str, Any]
+"""A row by its columns; which types its values have, its table's schema says."""
 LAYOUT = "1"
 INSTANT = pa.timestamp("us", "UTC")
 """A column of instants."""
 VECTOR = pa.list_(pa.field("element", pa.float32()))
 """A column of vectors; Delta and Parquet call what a list holds `element`."""
+
+
+class Ordered(Protocol):
+    """A value of a column whose values are compared with each other."""
+
+    def __lt__(self, other: Any, /) -> bool: ...
+
+    def __le__(self, other: Any, /) -> bool: ...
+
+    def __ge__(self, other: Any, /) -> bool: ...
 
 
 @dataclass(frozen=True)
@@ -54,5 +66,5 @@ class DataFile:
     name: str
     size: int
     rows: int | None
-    minimum: Mapping[str, Any] = field(default_factory=dict)
-    maximum: Mapping[str, Any] = field(default_factory=dict)
+    minimum: Mapping[str, Ordered] = field(default_factory=dict)
+    maximum: Mapping[str, Ordered] = field(default_factory=dict)

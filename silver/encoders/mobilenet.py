@@ -15,7 +15,8 @@ from contextlib import contextmanager
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +27,9 @@ from lakehouse.storage import exists, list_files, read_file, write_file
 from lakehouse.storage.uri import FILE, absolute_uri, local_path, on_disk
 from lakehouse.user_folders import cache_folder
 from silver.encoders.base import UNTRAINED, Encoder, Predict, WeightsNotFoundError
+
+Given = ParamSpec("Given")
+Made = TypeVar("Made")
 
 DIMENSION = 1280
 SIZE = 224  # pixels a side
@@ -161,10 +165,10 @@ def _fetched(uri: str) -> Path:
     return path
 
 
-def _in_other_process(function: Callable[..., Any], *arguments: object) -> Any:
+def _in_other_process(function: Callable[Given, Made], *arguments: Given.args, **named: Given.kwargs) -> Made:
     # TensorFlow stays out of the process that drives Spark, and works beside it on another core.
     with ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=_be_quiet) as pool:
-        return pool.submit(function, *arguments).result()
+        return pool.submit(function, *arguments, **named).result()
 
 
 @contextmanager
@@ -238,9 +242,10 @@ def _draw_weights(network: Any) -> None:
                 variable.assign(generator.normal(0.0, deviation, shape).astype(np.float32))
 
 
-def _keras() -> Any:
+def _keras() -> ModuleType:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
     import keras
 
-    return keras
+    library: ModuleType = keras
+    return library

@@ -40,7 +40,7 @@ class Node:
 
     def bootstrap(self, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
         """Run `emr.sh`, by default on the code here."""
-        command = [EMR, *(arguments or [self.code]), "--prefix", self.prefix]
+        command: list[str | Path] = [EMR, *(arguments or [self.code]), "--prefix", self.prefix]
         variables = {"PATH": PATH, "FRUITS_INSTANCE_INFO": str(self.folder / "instance.json"), **self.environment}
         return subprocess.run(
             command, env={**os.environ, **variables}, cwd=ROOT, capture_output=True, text=True, timeout=540, check=False
@@ -48,7 +48,7 @@ class Node:
 
     def python(self, source: str, **variables: str) -> str:
         """What a program prints that the installed Python runs."""
-        command = [self.prefix / "bin" / "python", "-c", source]
+        command: list[str | Path] = [self.prefix / "bin" / "python", "-c", source]
         environment = {"PATH": os.defpath, **variables}
         done = subprocess.run(command, env=environment, cwd="/", capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
@@ -83,7 +83,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
             shutil.copy(path, source)
         elif (path / "__init__.py").is_file():
             shutil.copytree(path, source / path.name, ignore=shutil.ignore_patterns("__pycache__"))
-    options = ["--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir", folder]
+    options = ["--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir", str(folder)]
     subprocess.run([sys.executable, "-m", "pip", "wheel", *options, source], check=True)
     (built,) = folder.glob("*.whl")
     return built

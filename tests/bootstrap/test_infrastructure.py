@@ -9,7 +9,7 @@ import ast
 from collections.abc import Iterator
 from typing import Any
 
-import boto3  # type: ignore[import-untyped]
+import boto3
 import pytest
 from cfnlint.api import ManualArgs, lint_file
 from cfnlint.decode.cfn_yaml import load

@@ -13,12 +13,12 @@ from PIL import Image
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 HEIF_BRANDS = (b"heic", b"heix", b"mif1", b"msf1", b"hevc", b"avif")
-UPRIGHT = np.kron(  # six blocks of eight, each of its own colour: no turn or mirror image looks like another
-    np.array(
-        [[[200, 30, 30], [30, 200, 30], [30, 30, 200]], [[240, 240, 240], [40, 40, 40], [220, 200, 20]]], np.uint8
-    ),
-    np.ones((8, 8, 1), np.uint8),
+_COLOURS: NDArray[np.uint8] = np.array(
+    [[[200, 30, 30], [30, 200, 30], [30, 30, 200]], [[240, 240, 240], [40, 40, 40], [220, 200, 20]]], np.uint8
 )
+UPRIGHT = _COLOURS.repeat(8, axis=0).repeat(8, axis=1)
+"""Six blocks of eight, each of its own colour: no turn or mirror image looks like another."""
+
 TURNS: dict[int, Callable[[NDArray[np.uint8]], NDArray[np.uint8]]] = {  # how an upright picture is stored
     1: lambda upright: upright,
     2: lambda upright: upright[:, ::-1],
@@ -34,7 +34,7 @@ TURNS: dict[int, Callable[[NDArray[np.uint8]], NDArray[np.uint8]]] = {  # how an
 # ---- parts ----------------------------------------------------------------------------------------------------------
 
 
-def encoded(picture: NDArray[np.uint8] | Image.Image, encoding: str, **options: object) -> bytes:
+def encoded(picture: NDArray[np.uint8 | np.uint16] | Image.Image, encoding: str, **options: object) -> bytes:
     """A picture as a file."""
     image = picture if isinstance(picture, Image.Image) else Image.fromarray(picture)
     content = io.BytesIO()

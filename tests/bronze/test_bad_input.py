@@ -13,7 +13,7 @@ import bronze.job
 import silver.job
 from bronze.reasons import Reason
 from bronze.tables import IMAGES, QUARANTINE
-from fruits.settings import load_settings
+from fruits.settings import Settings, load_settings
 from lakehouse.engine.local.engine import FEW
 from lakehouse.tables import delta
 from lakehouse.tables.table import Table
@@ -60,7 +60,7 @@ def lake(folder: Path, tracking_store: Path, **settings: object) -> Workspace:
 
 def folder_of(workspace: Workspace) -> Path:
     """Where a workspace's photographs lie."""
-    return Path(workspace.settings.source.removeprefix("file://"))
+    return Path(workspace.section(Settings).source.removeprefix("file://"))
 
 
 def write_corpus(folder: Path) -> tuple[set[str], dict[str, str]]:
@@ -94,7 +94,7 @@ def write_unread(folder: Path) -> dict[str, str]:
 def rows(workspace: Workspace, table: Table) -> dict[str, dict[str, Any]]:
     """A table's rows by the file's name below the folder of photographs; each file has one."""
     found = delta.existing(workspace.lake, table).to_pyarrow_table().to_pylist()
-    named = {row["path"].removeprefix(f"{workspace.settings.source}/"): row for row in found}
+    named = {row["path"].removeprefix(f"{workspace.section(Settings).source}/"): row for row in found}
     assert len(named) == len(found)
     return named
 

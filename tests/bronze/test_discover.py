@@ -3,9 +3,10 @@
 import os
 import pickle
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import NamedTuple
 
 import pyarrow as pa
 import pytest
@@ -198,30 +199,41 @@ def test_survey_tells_any_change(engine: Engine, photographs: Path) -> None:
 
 
 Known = tuple[int, datetime] | None
-CASES: list[tuple[str, tuple[int, datetime, str | None] | None, Known, Known, str]] = [
-    # name, the file (length, time, rule), the row in images, the row in quarantine, change
-    ("new", (5, NOW, None), None, None, "new"),
-    ("new and passed over", (5, NOW, "skip: *"), None, None, "skipped"),
-    ("held", (5, NOW, None), (5, NOW), None, "unchanged"),
-    ("held and passed over now", (5, NOW, "skip: *"), (5, NOW), None, "skipped"),
-    ("later", (5, NOW, None), (5, THEN), None, "changed"),
-    ("earlier", (5, THEN, None), (5, NOW), None, "changed"),
-    ("longer", (6, NOW, None), (5, NOW), None, "changed"),
-    ("gone", None, (5, NOW), None, "gone"),
-    ("broken still", (5, NOW, None), None, (5, NOW), "unchanged"),
-    ("broken, another content", (6, NOW, None), None, (5, NOW), "changed"),
-    ("broken, gone", None, None, (5, NOW), "gone"),
-    ("replaced by a broken one", (6, NOW, None), (5, THEN), (6, NOW), "unchanged"),
-    ("restored after that", (5, THEN, None), (5, THEN), (6, NOW), "changed"),
-    ("replaced once more", (7, NOW, None), (5, THEN), (6, NOW), "changed"),
-    ("gone after that", None, (5, THEN), (6, NOW), "gone"),
-    ("could not be reached", (5, NOW, None), None, (5, NOW), "changed"),
-    ("too large", (5, NOW, None), None, (5, NOW), "unchanged"),
-    ("too large before", (5, NOW, None), None, (5, NOW), "changed"),
-    ("of no format that is taken", (5, NOW, None), None, (5, NOW), "unchanged"),
-    ("of a format that was not taken", (5, NOW, None), None, (5, NOW), "changed"),
-    ("empty", (0, NOW, None), None, None, "new"),
-    ("empty still", (0, NOW, None), None, (0, NOW), "unchanged"),
+
+
+class Case(NamedTuple):
+    """A path, as it is found and as the tables know it."""
+
+    name: str
+    file: tuple[int, datetime, str | None] | None  # length, time, rule
+    image: Known  # the row in `bronze.images`
+    held: Known  # the row in `bronze.quarantine`
+    change: str
+
+
+CASES = [
+    Case("new", (5, NOW, None), None, None, "new"),
+    Case("new and passed over", (5, NOW, "skip: *"), None, None, "skipped"),
+    Case("held", (5, NOW, None), (5, NOW), None, "unchanged"),
+    Case("held and passed over now", (5, NOW, "skip: *"), (5, NOW), None, "skipped"),
+    Case("later", (5, NOW, None), (5, THEN), None, "changed"),
+    Case("earlier", (5, THEN, None), (5, NOW), None, "changed"),
+    Case("longer", (6, NOW, None), (5, NOW), None, "changed"),
+    Case("gone", None, (5, NOW), None, "gone"),
+    Case("broken still", (5, NOW, None), None, (5, NOW), "unchanged"),
+    Case("broken, another content", (6, NOW, None), None, (5, NOW), "changed"),
+    Case("broken, gone", None, None, (5, NOW), "gone"),
+    Case("replaced by a broken one", (6, NOW, None), (5, THEN), (6, NOW), "unchanged"),
+    Case("restored after that", (5, THEN, None), (5, THEN), (6, NOW), "changed"),
+    Case("replaced once more", (7, NOW, None), (5, THEN), (6, NOW), "changed"),
+    Case("gone after that", None, (5, THEN), (6, NOW), "gone"),
+    Case("could not be reached", (5, NOW, None), None, (5, NOW), "changed"),
+    Case("too large", (5, NOW, None), None, (5, NOW), "unchanged"),
+    Case("too large before", (5, NOW, None), None, (5, NOW), "changed"),
+    Case("of no format that is taken", (5, NOW, None), None, (5, NOW), "unchanged"),
+    Case("of a format that was not taken", (5, NOW, None), None, (5, NOW), "changed"),
+    Case("empty", (0, NOW, None), None, None, "new"),
+    Case("empty still", (0, NOW, None), None, (0, NOW), "unchanged"),
 ]
 
 
@@ -241,14 +253,11 @@ def test_difference_of_files_says_what_must_be_read(opened: Opening, engine_name
     """
     engine, root = opened(engine_name), "file:///it's a_%"
 
-    def known(at: int) -> list[tuple[object, ...]]:
-        return [(case[0], *case[at]) for case in CASES if case[at] is not None]  # type: ignore[misc]
-
-    def rows(columns: list[tuple[str, pa.DataType]], found: list[tuple[object, ...]]) -> pa.Table:
+    def rows(columns: list[tuple[str, pa.DataType]], found: Sequence[tuple[object, ...]]) -> pa.Table:
         names = [name for name, _ in columns]
-        whole = [dict(zip(names, (f"{root}/{path}", *rest), strict=True)) for path, *rest in found]
-        elsewhere = [{**row, "path": row["path"].replace("a_%", "axy")} for row in whole]
-        return pa.Table.from_pylist([*whole, *elsewhere], pa.schema(columns))
+        roots = (root, root.replace("a_%", "axy"))
+        whole = [dict(zip(names, (f"{one}/{path}", *rest), strict=True)) for one in roots for path, *rest in found]
+        return pa.Table.from_pylist(whole, pa.schema(columns))
 
     files = [
         {"path": f"{root}/{name}", "label": "Kiwi", "length": file[0], "modification_time": file[1], "rule": file[2]}
@@ -256,11 +265,14 @@ def test_difference_of_files_says_what_must_be_read(opened: Opening, engine_name
         if file is not None
     ]
     columns = [("path", pa.string()), ("length", pa.int64()), ("modification_time", INSTANT)]
-    held = [(*row, *REASONS.get(str(row[0]), ("corrupt", "Bad."))) for row in known(3)]
+    images = [(case.name, *case.image) for case in CASES if case.image is not None]
+    held = [
+        (case.name, *case.held, *REASONS.get(case.name, ("corrupt", "Bad."))) for case in CASES if case.held is not None
+    ]
     found = difference_of_files(
         engine,
         engine.of(pa.Table.from_pylist(files, LISTING)),
-        engine.of(rows(columns, known(2))),
+        engine.of(rows(columns, images)),
         engine.of(rows([*columns, ("reason", pa.string()), ("detail", pa.string())], held)),
         root,
         CLAUSES,

@@ -158,7 +158,7 @@ def test_bomb_is_refused_by_its_header_without_decoding(bomb: str) -> None:
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert verdict == Problem("too_many_pixels", "2500000000 pixels; at most 100000000 are decoded.")
+    assert verdict == Problem(Reason.TOO_MANY_PIXELS, "2500000000 pixels; at most 100000000 are decoded.")
     assert peak < 10_000_000
     assert time.perf_counter() - begun < 2  # C's memory is not traced, but to fill 2.5 GB takes longer
 
@@ -191,7 +191,7 @@ def test_file_in_countless_parts_is_corrupt(encoding: str) -> None:
     content = encoded(UPRIGHT, encoding)
     assert reason(corpus.in_many_parts(content, 1000)) is None
     assert judge(corpus.in_many_parts(content, 1_000_000)) == Problem(
-        "corrupt", f"The {encoding} data is cut into more parts than a picture has."
+        Reason.CORRUPT, f"The {encoding} data is cut into more parts than a picture has."
     )
 
 
@@ -228,7 +228,8 @@ def test_as_many_pixels_as_are_allowed_are_taken() -> None:
     """The limit itself is within the limit."""
     content = encoded(noise(10, 7), "PNG")
     assert inspect(content, limits(max_pixels=70)) == Photograph("PNG", 10, 7)
-    assert inspect(content, limits(max_pixels=69)) == Problem("too_many_pixels", "70 pixels; at most 69 are decoded.")
+    refusal = Problem(Reason.TOO_MANY_PIXELS, "70 pixels; at most 69 are decoded.")
+    assert inspect(content, limits(max_pixels=69)) == refusal
 
 
 @pytest.mark.parametrize(
@@ -252,7 +253,7 @@ def test_formats_are_the_callers_to_choose() -> None:
     """The same content is taken or not, and the refusal names what is."""
     content = encoded(UPRIGHT, "WEBP", lossless=True)
     assert inspect(content, limits(["WEBP"])) == Photograph("WEBP", 24, 16)
-    refusal = Problem("unsupported_format", "WEBP is not among the formats JPEG, PNG.")
+    refusal = Problem(Reason.UNSUPPORTED_FORMAT, "WEBP is not among the formats JPEG, PNG.")
     assert inspect(content, limits(["PNG", "JPEG"])) == refusal
     assert inspect(encoded(UPRIGHT, "TIFF"), limits(["TIFF"])) == Photograph("TIFF", 24, 16)
 

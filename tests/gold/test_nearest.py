@@ -31,9 +31,9 @@ def around(center: list[float], count: int, spread: float, seed: int) -> Float32
 def known() -> Labelled:
     """Three labels, each around an axis, the rows in no order."""
     parts = [around(axis, 40, 0.1, seed) for seed, axis in enumerate(np.eye(4).tolist()[:3])]
-    labels = np.repeat(["Apple", "Kiwi", "Lemon"], 40)
+    labels = [label for label in ("Apple", "Kiwi", "Lemon") for _ in range(40)]
     order = np.random.default_rng(9).permutation(120)
-    return Labelled.of(np.concatenate(parts)[order], labels[order])
+    return Labelled.of(np.concatenate(parts)[order], [labels[row] for row in order])
 
 
 def test_directions_are_of_length_one_but_for_zero() -> None:

@@ -44,7 +44,8 @@ def with_variance(*variance: float) -> Spectrum:
 def signs_aside(components: Float64) -> Float64:
     """Each component with its largest loading positive."""
     largest = components[np.arange(len(components)), np.abs(components).argmax(axis=1)]
-    return components * np.sign(largest)[:, np.newaxis]
+    upright: Float64 = components * np.sign(largest)[:, np.newaxis]
+    return upright
 
 
 def test_spectrum_is_scikit_learns() -> None:

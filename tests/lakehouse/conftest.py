@@ -39,7 +39,7 @@ def s3(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> Any:
         monkeypatch.setenv(name, value)
     for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_REGION", "AWS_ENDPOINT_URL_S3"):
         monkeypatch.delenv(name, raising=False)
-    import boto3  # type: ignore[import-untyped]
+    import boto3
 
     monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)  # MLflow's, which keeps the credentials that it found first
     return boto3.Session().client("s3")

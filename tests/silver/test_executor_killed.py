@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from fruits.catalog import TABLES
 from fruits.operations.run import LAYERS, Summary, run_pipeline
 from fruits.settings import load_settings
 from lakehouse.engine.spark import jars
@@ -21,7 +22,7 @@ from lakehouse.workspace import Workspace
 from tests.conftest import NO_JAVA, add_photographs
 from tests.processes import command, descendants
 from tests.silver import executor_killed
-from tests.test_crash import PASSING, TABLES, assert_same
+from tests.test_crash import PASSING, assert_same
 
 PHOTOGRAPHS = 60
 EXECUTOR = "CoarseGrainedExecutorBackend"

@@ -1,6 +1,7 @@
 """Moments: exact sums, whatever the parts, their order, or what was added and taken away again."""
 
 import pickle
+from random import Random
 
 import numpy as np
 import pyarrow as pa
@@ -59,7 +60,7 @@ def test_order_of_rows_does_not_matter(seed: int, count: int, dimension: int) ->
 
 
 @given(seeds, dimensions, st.lists(sizes, min_size=1, max_size=6), st.randoms(use_true_random=False))
-def test_parts_and_their_order_do_not_matter(seed: int, dimension: int, counts: list[int], random) -> None:  # type: ignore[no-untyped-def]
+def test_parts_and_their_order_do_not_matter(seed: int, dimension: int, counts: list[int], random: Random) -> None:
     """Any number of parts, added in any order, are the moments of all rows."""
     everything = rows(seed, sum(counts), dimension)
     parts = np.split(everything, np.cumsum(counts)[:-1])

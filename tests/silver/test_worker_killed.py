@@ -11,6 +11,7 @@ import pytest
 import bronze.job
 import silver.job
 from bronze.tables import IMAGES, QUARANTINE
+from fruits.settings import Settings
 from lakehouse.engine.local.engine import FEW
 from lakehouse.engine.port import SHARE_ROWS, FunctionError, WorkerKilledError
 from lakehouse.errors import LakehouseError
@@ -104,8 +105,9 @@ def test_photograph_that_kills_each_worker_is_held_back_and_the_run_goes_on(told
         ("5.png", "100.png"), ("kills_the_reader", "Apple")
     )
     assert all(row["detail"].startswith("Each process that read it ended:") for row in quarantined.values())
-    folder = f"{told.settings.source}/Apple"
-    assert sorted(message for message in told.progress.messages if "ends each process" in message) == [  # type: ignore[attr-defined]
+    folder = f"{told.section(Settings).source}/Apple"
+    assert isinstance(told.progress, Told)
+    assert sorted(message for message in told.progress.messages if "ends each process" in message) == [
         f"{folder}/{name} ends each process that computes its features: it goes to quarantine."
         for name in ("100.png", "5.png")
     ]
@@ -186,7 +188,7 @@ def test_encoder_that_raises_ends_the_job_and_says_why(
     bronze.job.run(workspace)
     failing = Failing(tmp_path / "calls", raises=raises)
     said = failure(workspace, failing, FunctionError)
-    folder = f"{workspace.settings.source}/Apple"
+    folder = f"{workspace.section(Settings).source}/Apple"
     assert said.startswith(f"A task failed: ValueError: the features are not to be had The photograph is {folder}/")
     assert said.endswith(".png.")
     assert raises is None or said.endswith(f"{folder}/7.png.")

@@ -22,6 +22,7 @@ from lakehouse.engine.port import (
     Counts,
     FunctionError,
     Marks,
+    PartialFunction,
     Rows,
     Value,
     Work,
@@ -89,7 +90,7 @@ class LocalEngine:
         """See `Engine.arrow`."""
         return _own(rows).table()
 
-    def fold(self, rows: Rows, partial: BatchFunction, combine: BatchFunction) -> list[pa.RecordBatch]:  # noqa: ARG002
+    def fold(self, rows: Rows, partial: PartialFunction, combine: BatchFunction) -> list[pa.RecordBatch]:  # noqa: ARG002
         """See `Engine.fold`; here NumPy's own threads use all cores, and one partial result is the result."""
         return list(partial(self._unless_cancelled(_own(rows).batches())))
 

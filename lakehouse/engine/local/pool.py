@@ -63,11 +63,11 @@ class Pool:
                 for one in self._workers:
                     while len(one.shares) < _WAITING and (share := waiting.next()) is not None:
                         one.give(share)
-                busy = {one.connection: one for one in self._workers if one.shares}
+                busy = [one for one in self._workers if one.shares]
                 if not busy:
                     return
-                for connection in wait(list(busy), timeout=_LOOK):
-                    one = busy[connection]  # type: ignore[index]
+                ready = wait([one.connection for one in busy], timeout=_LOOK)
+                for one in (one for one in busy if one.connection in ready):
                     try:
                         yield one.take()
                         deaths = 0

@@ -4,7 +4,6 @@ from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -16,7 +15,7 @@ from lakehouse.engine.local.rows import LocalRows
 from lakehouse.engine.port import SHARE_BYTES, Batches
 from lakehouse.storage import open_file
 from lakehouse.tables.staged import conform
-from lakehouse.tables.table import DataFile
+from lakehouse.tables.table import DataFile, Ordered
 
 _BATCH_BYTES = 8 << 20
 _BATCH_ROWS = 65_536
@@ -133,11 +132,11 @@ class Wanted:
         return np.sort(as_numpy(joined.column("_at")))
 
 
-def _sorted(values: pa.Array) -> list[Any]:
+def _sorted(values: pa.Array) -> list[Ordered]:
     return sorted(values.to_pylist())
 
 
-def _overlaps(values: Sequence[Any], least: Any, most: Any) -> bool:
+def _overlaps(values: Sequence[Ordered], least: Ordered | None, most: Ordered | None) -> bool:
     """Whether one of some sorted values lies between two bounds; without bounds it may."""
     if not values:
         return False

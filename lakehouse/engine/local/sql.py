@@ -5,12 +5,16 @@ import tempfile
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
 from lakehouse.engine.local.rows import LocalRows
 from lakehouse.engine.port import VALUE, Batches, CancelledError, Value
 from lakehouse.errors import LakehouseError
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
 
 _ROWS_A_BATCH = 10_000
 
@@ -32,7 +36,7 @@ class Database:
             self._connection.interrupt()
 
     @cached_property
-    def _connection(self):  # type: ignore[no-untyped-def]
+    def _connection(self) -> "DuckDBPyConnection":
         import duckdb
 
         connection = duckdb.connect(
@@ -52,7 +56,7 @@ class Database:
         if "_connection" in self.__dict__:
             self.__dict__.pop("_connection").close()
 
-    def _cursor(self, rows: Mapping[str, object]):  # type: ignore[no-untyped-def]
+    def _cursor(self, rows: Mapping[str, object]) -> "DuckDBPyConnection":
         cursor = self._connection.cursor()  # names are a cursor's own
         cursor.execute("SET TimeZone = 'UTC'")
         for name, value in rows.items():

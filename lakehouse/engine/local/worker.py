@@ -10,7 +10,6 @@ from contextlib import suppress
 from multiprocessing.connection import Connection
 from queue import SimpleQueue
 from threading import Thread
-from typing import Any
 
 import pyarrow as pa
 
@@ -31,19 +30,19 @@ def main(descriptor: int) -> None:
 
 
 def _work(connection: Connection) -> None:
-    received: SimpleQueue[tuple[str, Any]] = SimpleQueue()
+    received: SimpleQueue[tuple[str, bytes]] = SimpleQueue()
     Thread(target=_receive, args=(connection, received), daemon=True).start()
+    packed = b""
     function: BatchFunction | None = None
     while True:
         kind, content = received.get()
         if kind == FUNCTION:
-            function = content  # unpickled when the first share needs it: an error belongs to that
+            packed, function = content, None  # unpickled when the first share needs it: an error belongs to that
             continue
         try:
-            if isinstance(function, bytes):
-                function = pickle.loads(function)
+            if function is None:
+                function = _function(packed)
             share = pickle.loads(content)
-            assert function is not None
             made = _as_bytes(list(function(share.batches())))
         except Exception as error:  # noqa: BLE001 - told to the other side, which raises it
             connection.send((FAILED, _portable(error)))
@@ -52,7 +51,12 @@ def _work(connection: Connection) -> None:
             connection.send_bytes(made)
 
 
-def _receive(connection: Connection, received: "SimpleQueue[tuple[str, Any]]") -> None:
+def _function(packed: bytes) -> BatchFunction:
+    function: BatchFunction = pickle.loads(packed)
+    return function
+
+
+def _receive(connection: Connection, received: "SimpleQueue[tuple[str, bytes]]") -> None:
     # In a thread of its own, so that who sends never waits for a share to end.
     while True:
         try:

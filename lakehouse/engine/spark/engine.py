@@ -25,6 +25,7 @@ from lakehouse.engine.port import (
     CancelledError,
     Counts,
     Marks,
+    PartialFunction,
     Rows,
     Value,
     Work,
@@ -127,10 +128,10 @@ class SparkEngine:
             found: pa.Table = own.frame.toArrow()
         return found
 
-    def fold(self, rows: Rows, partial: BatchFunction, combine: BatchFunction) -> list[pa.RecordBatch]:
+    def fold(self, rows: Rows, partial: PartialFunction, combine: BatchFunction) -> list[pa.RecordBatch]:
         """See `Engine.fold`."""
         own = _own(rows)
-        schema = _struct(partial.schema)  # type: ignore[attr-defined]
+        schema = _struct(partial.schema)
         partials = own.frame.mapInArrow(partial, schema)
         count = own.frame.rdd.getNumPartitions()
         while count > _PARTIALS:

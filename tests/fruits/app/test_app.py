@@ -14,6 +14,7 @@ from bronze.reasons import Reason
 from bronze.tables import IMAGES
 from fruits.app.known import MOST_POINTS, PIXELS, LakeView
 from fruits.app.messages import REFUSALS, refusal
+from fruits.catalog import Layer
 from fruits.operations.run import run_layers
 from fruits.settings import Settings
 from gold.tables import PROJECTIONS
@@ -22,11 +23,11 @@ from tests.bronze.corpus import broken, heif, noise, png_bomb, turned
 from tests.fruits.app.conftest import KINDS, App
 
 BROKEN = {
-    "empty": b"",
-    "not_an_image": b"a shopping list\n",
-    "unsupported_format": heif(b"heic"),
-    "too_many_pixels": png_bomb(10_001),
-    **{reason: next(iter(broken(0)[reason].values())) for reason in ("truncated", "corrupt")},
+    Reason.EMPTY: b"",
+    Reason.NOT_AN_IMAGE: b"a shopping list\n",
+    Reason.UNSUPPORTED_FORMAT: heif(b"heic"),
+    Reason.TOO_MANY_PIXELS: png_bomb(10_001),
+    **{reason: next(iter(broken(0)[reason].values())) for reason in (Reason.TRUNCATED, Reason.CORRUPT)},
 }
 
 
@@ -68,7 +69,7 @@ def test_camera_photograph_is_read_as_it_is_seen(app: App) -> None:
 
 
 @pytest.mark.parametrize("reason", BROKEN)
-def test_what_is_no_photograph_is_refused_for_the_reason_of_the_quarantine(app: App, reason: str) -> None:
+def test_what_is_no_photograph_is_refused_for_the_reason_of_the_quarantine(app: App, reason: Reason) -> None:
     """Each class of broken files is told apart, and said in words."""
     answer = app.ask("POST", "/identify", BROKEN[reason])
     assert (answer.status, answer.json["reason"]) == (REFUSALS[reason][0], reason)
@@ -149,7 +150,7 @@ def test_new_champion_answers_from_then_on(
     settings = copied(served_settings, tmp_path)
     known = LakeView(settings)
     before = known.map()
-    run_layers(settings.model_copy(update={"refit": "always", "threshold": 0.5}), ["gold"])
+    run_layers(settings.model_copy(update={"refit": "always", "threshold": 0.5}), [Layer.GOLD])
     answer, after = known.identify(fruit), known.map()
     assert (before["pca_version"], after["pca_version"]) == (1, 2)
     assert answer["map"] == after["map"] > before["map"]

@@ -7,16 +7,20 @@ its clusters and jobs from state to state.
 import gzip
 import os
 import threading
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import TypeVar
 
-import boto3  # type: ignore[import-untyped]
+import boto3
 import pytest
 from moto.backends import get_backend
+from moto.emr.models import ElasticMapReduceBackend
+from moto.emrserverless.models import EMRServerlessBackend
 from moto.server import ThreadedMotoServer
 
 from fruits.settings import Settings, load_settings
 from tests.bootstrap.conftest import ROOT
+
+Backend = TypeVar("Backend")
 
 REGION, ACCOUNT = "eu-west-3", "123456789012"
 STACK = "fruits"
@@ -63,20 +67,21 @@ def settings() -> Settings:
     return load_settings(images="s3://fruits/photographs", lake="s3://fruits/lake", weights="s3://fruits/weights.h5")
 
 
-def emr_backend() -> Any:
+def emr_backend() -> ElasticMapReduceBackend:
     """Moto's clusters."""
-    return _backend("emr", "clusters")
+    return _in_use(ElasticMapReduceBackend, get_backend("emr")[ACCOUNT], "clusters")
 
 
-def serverless_backend() -> Any:
+def serverless_backend() -> EMRServerlessBackend:
     """Moto's applications and jobs."""
-    return _backend("emr-serverless", "applications")
+    return _in_use(EMRServerlessBackend, get_backend("emr-serverless")[ACCOUNT], "applications")
 
 
-def _backend(service: str, kept: str) -> Any:
+def _in_use(kind: type[Backend], backends: Mapping[str, object], kept: str) -> Backend:
     """That of the region where something is kept: moto's server takes a region for the one that its URL would name."""
-    backends = get_backend(service)[ACCOUNT]
-    return next((one for one in [*backends.values()] if getattr(one, kept)), backends[REGION])
+    found = next((one for one in [*backends.values()] if getattr(one, kept)), None) or backends[REGION]
+    assert isinstance(found, kind)
+    return found
 
 
 @pytest.fixture
@@ -102,7 +107,7 @@ def complete_a_step() -> None:
     """The first step that is not over, of each cluster that lives, is completed."""
     for cluster in [*emr_backend().clusters.values()]:
         waiting = [step for step in cluster.steps if step.state in ("PENDING", "RUNNING")]
-        if waiting and not cluster.state.startswith("TERMINAT"):
+        if waiting and not str(cluster.state).startswith("TERMINAT"):
             waiting[0].state = "COMPLETED"
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
-import boto3  # type: ignore[import-untyped]
+import boto3
 import pytest
 from moto.ec2.models.route_tables import RouteTable
 
@@ -57,7 +57,7 @@ def accounts_work(
     def move() -> None:
         for cluster in [*emr_backend().clusters.values()]:
             if not written:
-                written.append(cluster.bootstrap_actions[0].script_path.split("/")[2])
+                written.append(str(cluster.bootstrap_actions[0].script_path).split("/")[2])
                 for file in lake.rglob("*"):
                     if file.is_file():
                         key = f"lake/{file.relative_to(lake)}"

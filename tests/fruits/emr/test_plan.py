@@ -4,15 +4,16 @@ import json
 from pathlib import Path
 from typing import Any
 
-import botocore.session  # type: ignore[import-untyped]
+import botocore.session
 import pytest
-from botocore.validate import ParamValidator  # type: ignore[import-untyped]
+from botocore.validate import ParamValidator
 from typer.testing import CliRunner
 
+from fruits.catalog import Layer
 from fruits.cli.emr import app
 from fruits.emr.plan import plan
 from fruits.emr.request import spark_submit
-from fruits.emr.settings import load_emr_settings, on_cluster
+from fruits.emr.settings import EmrSettings, load_emr_settings, on_cluster
 from fruits.settings import load_settings
 from lakehouse.errors import SettingsError
 
@@ -66,16 +67,25 @@ def test_serverless_plan_is_what_boto3_takes() -> None:
     assert found["price"] > 0
 
 
+def estimated(emr: EmrSettings, photographs: int) -> tuple[float, float, float]:
+    """The hours that a plan tells, the price, and the price an hour."""
+    found = plan(emr, photographs, serverless=False)
+    assert found["hours"] is not None
+    assert found["price"] is not None
+    assert found["hourly_price"] is not None
+    return found["hours"], found["price"], found["hourly_price"]
+
+
 def test_estimate_grows_with_the_photographs_and_shrinks_with_the_nodes() -> None:
     """By the measured rate: n photographs more take n / (rate × vcpus) seconds more."""
     emr = load_emr_settings()
-    few, many = (plan(emr, photographs, serverless=False) for photographs in (0, 1_000_000))
-    seconds = (many["hours"] - few["hours"]) * 3600
-    assert seconds == pytest.approx(1_000_000 / (emr.images_per_second_per_core * 2 * 4))
-    wide = plan(load_emr_settings(core_nodes=20), 1_000_000, serverless=False)
-    assert wide["hours"] < many["hours"] / 4
-    assert many["price"] == pytest.approx(many["hourly_price"] * many["hours"])
-    assert wide["hourly_price"] > 6 * many["hourly_price"]
+    few, _, _ = estimated(emr, 0)
+    many, price, hourly = estimated(emr, 1_000_000)
+    assert (many - few) * 3600 == pytest.approx(1_000_000 / (emr.images_per_second_per_core * 2 * 4))
+    wide, _, wide_hourly = estimated(load_emr_settings(core_nodes=20), 1_000_000)
+    assert wide < many / 4
+    assert price == pytest.approx(hourly * many)
+    assert wide_hourly > 6 * hourly
 
 
 def test_type_without_a_price_is_planned_without_one() -> None:
@@ -143,7 +153,7 @@ def test_settings_for_the_cluster_leave_the_laptop_behind(tmp_path: Path) -> Non
 
 def test_step_is_the_command_that_runs_anywhere() -> None:
     """The same words for a cluster and for any machine where the bootstrap action has been."""
-    assert spark_submit("gold", "/x", {"spark.master": "local"}) == [
+    assert spark_submit(Layer.GOLD, "/x", {"spark.master": "local"}) == [
         *("spark-submit", "--deploy-mode", "client", "--name", "fruits gold"),
         *("--conf", "spark.pyspark.python=/x/bin/python", "--conf", "spark.pyspark.driver.python=/x/bin/python"),
         *("--conf", "spark.master=local", "/x/job.py", "gold", "--config", "/x/settings.yaml", "--format", "json"),

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
-import boto3  # type: ignore[import-untyped]
+import boto3
 import pytest
 
 from fruits.emr.aws import AwsError
@@ -234,9 +234,10 @@ def test_serverless_runs_a_job_a_layer_and_removes_the_application(
     ((application, jobs),) = serverless_backend().job_runs.items()
     assert [job.name for job in jobs] == [f"fruits {layer}" for layer in LAYERS]
     assert {job.execution_role_arn for job in jobs} == {aws["JobRole"]}
+    assert jobs[1].job_driver is not None
     submit = jobs[1].job_driver["sparkSubmit"]
     assert submit["entryPointArguments"][:3] == ["silver", "--config", "./environment/settings.yaml"]
-    (environment,) = re.findall(r"spark\.archives=(\S+)#environment", submit["sparkSubmitParameters"])
+    (environment,) = re.findall(r"spark\.archives=(\S+)#environment", str(submit["sparkSubmitParameters"]))
     content = boto3.client("s3").get_object(Bucket=aws["Bucket"], Key=environment.split("/", 3)[3])["Body"].read()
     assert b"lake: s3://fruits/lake" in content
     assert serverless_backend().applications[application].state == "TERMINATED"

@@ -16,7 +16,7 @@ import pytest
 from bronze.tables import IMAGES, QUARANTINE
 from fruits.operations.forget import forget, format_forgotten
 from fruits.operations.run import LAYERS, run_pipeline
-from fruits.settings import load_settings
+from fruits.settings import Settings, load_settings
 from gold.tables import PROJECTIONS
 from lakehouse.errors import NotHeldError
 from lakehouse.failpoint import VARIABLE
@@ -151,7 +151,7 @@ def test_forgotten_photograph_is_in_no_file_of_the_lake(
     assert any("_change_data" in file for file in in_rows(world.lake, path)) == (engine == "spark")
     assert {file.split("/")[0] for file in in_bytes(world.lake)} >= {"bronze", "silver"}
     secret.unlink()
-    done = forget(workspace.settings, [str(secret)])
+    done = forget(workspace.section(Settings), [str(secret)])
     assert done.contents == 2
     assert {name: rows for name, rows in done.rows.items() if rows} == {
         table.name: 1 for table in (IMAGES, FEATURES, SCALED, PROJECTIONS)
@@ -160,7 +160,7 @@ def test_forgotten_photograph_is_in_no_file_of_the_lake(
     assert done.originals == []
     assert_forgotten(workspace, world, path)
     with pytest.raises(NotHeldError, match="does not hold"):
-        forget(workspace.settings, [str(secret)])
+        forget(workspace.section(Settings), [str(secret)])
     assert run_pipeline(workspace_of(world, engine), LAYERS, lambda: ENCODER)["gold"]["images"] == 10
     assert_forgotten(workspace, world, path)
 
@@ -175,7 +175,7 @@ def test_forgetting_killed_there_is_finished_by_the_same_call(
     command = [sys.executable, "-m", "fruits", "forget", str(secret), "--lake", str(world.lake)]
     done = subprocess.run(command, env={**os.environ, VARIABLE: point}, capture_output=True, timeout=300, check=False)
     assert done.returncode == -signal.SIGKILL, done.stderr[-2000:]
-    forget(workspace.settings, [str(secret)])
+    forget(workspace.section(Settings), [str(secret)])
     assert_forgotten(workspace, world, f"file://{secret}")
 
 
@@ -184,7 +184,7 @@ def test_photograph_in_quarantine_is_forgotten_and_an_original_is_named(workspac
     secret.write_bytes(SECRET[:100])
     run_pipeline(workspace, LAYERS, lambda: ENCODER)
     assert delta.count(workspace.lake, QUARANTINE) == 1
-    done = forget(workspace.settings, [str(secret)])
+    done = forget(workspace.section(Settings), [str(secret)])
     assert done.rows[QUARANTINE.name] == 1
     assert delta.count(workspace.lake, QUARANTINE) == 0
     assert done.originals == [f"file://{secret}"]
@@ -197,7 +197,7 @@ def test_file_that_never_was_a_photograph_is_forgotten(workspace: Workspace, wor
     broken.write_bytes(b"no photograph")
     run_pipeline(workspace, LAYERS, lambda: ENCODER)
     broken.unlink()
-    done = forget(workspace.settings, [str(broken)])
+    done = forget(workspace.section(Settings), [str(broken)])
     assert (done.contents, done.rows[QUARANTINE.name]) == (0, 1)
     assert delta.count(workspace.lake, QUARANTINE) == 0
 
@@ -211,11 +211,11 @@ def test_copy_under_another_name_and_a_stranger_are_refused_before_anything_chan
     run_pipeline(workspace, LAYERS, lambda: ENCODER)
     before = delta.existing(workspace.lake, IMAGES).version()
     with pytest.raises(NotHeldError, match=rf"The same bytes are held under file://{copy} too"):
-        forget(workspace.settings, [str(secret)])
+        forget(workspace.section(Settings), [str(secret)])
     with pytest.raises(NotHeldError, match=r"does not hold file:///nowhere/1\.png, nor did it"):
-        forget(workspace.settings, [str(secret), "/nowhere/1.png"])
+        forget(workspace.section(Settings), [str(secret), "/nowhere/1.png"])
     assert delta.existing(workspace.lake, IMAGES).version() == before
     for path in (secret, copy):
         path.unlink()
-    forget(workspace.settings, [str(secret), str(copy)])
+    forget(workspace.section(Settings), [str(secret), str(copy)])
     assert_forgotten(workspace, world, f"file://{secret}")

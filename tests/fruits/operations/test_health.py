@@ -9,6 +9,7 @@ from deltalake import DeltaTable
 
 from fruits.operations.health import CheckResult, examine_lake, repair
 from fruits.operations.run import LAYERS, run_pipeline
+from fruits.settings import Settings
 from gold.job import PCA
 from gold.tables import PROJECTIONS
 from lakehouse.errors import LeaseHeldError
@@ -30,16 +31,16 @@ def whole(workspace: Workspace, photographs: Path, encoder: Encoder) -> Workspac
 
 def wrong(workspace: Workspace) -> dict[str, CheckResult]:
     """What is not well, by its name."""
-    return {finding.name: finding for finding in examine_lake(workspace.settings) if not finding.ok}
+    return {finding.name: finding for finding in examine_lake(workspace.section(Settings)) if not finding.ok}
 
 
 def test_whole_lake_is_well_and_repair_does_nothing(whole: Workspace) -> None:
     """Nothing is written, and nobody said to write."""
-    findings = {finding.name: finding.found for finding in examine_lake(whole.settings)}
+    findings = {finding.name: finding.found for finding in examine_lake(whole.section(Settings))}
     assert findings["rows"] == "5 images, 5 with features, 5 scaled, 5 projected"
     assert findings["writer"] == "no active writer"
     before = delta.existing(whole.lake, PROJECTIONS).version()
-    assert repair(whole.settings) == []
+    assert repair(whole.section(Settings)) == []
     assert delta.existing(whole.lake, PROJECTIONS).version() == before
 
 
@@ -49,7 +50,7 @@ def test_missing_rows_are_found_and_brought_back(whole: Workspace) -> None:
         DeltaTable(whole.lake.path(table)).delete("path LIKE '%/0.png'")
     assert wrong(whole)["rows"].found == "5 images, 5 with features, 4 scaled, 4 projected"
     assert "--repair" in wrong(whole)["rows"].advice
-    assert repair(whole.settings) == [
+    assert repair(whole.section(Settings)) == [
         "Scaled 1 images by fruits-scaler version 1, and projected 1 onto fruits-pca version 1."
     ]
     assert wrong(whole) == {}
@@ -57,24 +58,24 @@ def test_missing_rows_are_found_and_brought_back(whole: Workspace) -> None:
 
 def test_champion_and_projections_that_disagree_are_brought_together(whole: Workspace, encoder: Encoder) -> None:
     """As after a run that died before the alias moved, and whose lake was then left to its readers."""
-    add_photographs(Path(whole.settings.source.removeprefix("file://")), "Kiwi", range(5, 9))
-    again = Workspace(whole.settings.model_copy(update={"refit": "always"}))
+    add_photographs(Path(whole.section(Settings).source.removeprefix("file://")), "Kiwi", range(5, 9))
+    again = Workspace(whole.section(Settings).model_copy(update={"refit": "always"}))
     assert run_pipeline(again, LAYERS, lambda: encoder)["gold"]["pca_version"] == 2
     first = whole.registry.version(PCA, 1)
     assert first is not None
     whole.registry.set_champion(first)
     assert "gold.projections holds [2]" in wrong(whole)["models"].found
-    repair(whole.settings)
+    repair(whole.section(Settings))
     assert wrong(whole) == {}
 
 
 def test_writer_is_named_and_never_robbed(whole: Workspace) -> None:
     """A live lease is shown, and repair is refused with its holder's name."""
-    with open_lease(whole.settings.lake):
-        (writer,) = [finding for finding in examine_lake(whole.settings) if finding.name == "writer"]
+    with open_lease(whole.section(Settings).lake):
+        (writer,) = [finding for finding in examine_lake(whole.section(Settings)) if finding.name == "writer"]
         assert "since" in writer.found
         with pytest.raises(LeaseHeldError, match="has one writer at a time"):
-            repair(whole.settings)
+            repair(whole.section(Settings))
 
 
 def test_lost_table_is_named(whole: Workspace) -> None:

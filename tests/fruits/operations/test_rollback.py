@@ -5,12 +5,11 @@ import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from fruits.operations.rollback import roll_back, unpin
-from fruits.operations.run import LAYERS, run_pipeline
+from fruits.operations.run import LAYERS, Summary, run_pipeline
 from fruits.query.models import list_models
 from fruits.settings import Settings, load_settings
 from gold.job import PCA
@@ -40,13 +39,13 @@ while reads < int(sys.argv[3]):
     time.sleep(0.03)  # so that several changes fall into the reads
 """
 
-Run = Callable[..., dict[str, Any]]
+Run = Callable[..., Summary]
 
 
-def take(workspace: Workspace, encoder: Encoder, **changes: object) -> dict[str, Any]:
+def take(workspace: Workspace, encoder: Encoder, **changes: object) -> Summary:
     """Take photographs through all layers under the workspace's settings, some of them changed."""
     changed = Workspace(workspace.settings.model_copy(update=changes), workspace.progress)
-    return run_pipeline(changed, LAYERS, lambda: encoder)  # type: ignore[return-value]
+    return run_pipeline(changed, LAYERS, lambda: encoder)
 
 
 @pytest.fixture(scope="module")
@@ -89,20 +88,20 @@ def column(settings: Settings, table: Table, name: str) -> set[int]:
 
 def test_rollback_brings_back_the_older_pca_and_its_scaler_for_every_image(workspace: Workspace) -> None:
     """All rows are rescaled and reprojected, the aliases follow, and the version says that it is pinned."""
-    summary = roll_back(workspace.settings, 1)
+    summary = roll_back(workspace.section(Settings), 1)
     figures = {key: summary[key] for key in ("scaler_version", "scaled", "projected", "images", "pca_version")}
     assert figures == {"scaler_version": 1, "scaled": 14, "projected": 14, "images": 14, "pca_version": 1}
-    assert column(workspace.settings, SCALED, "scaler_version") == {1}
-    assert column(workspace.settings, PROJECTIONS, "pca_version") == {1}
+    assert column(workspace.section(Settings), SCALED, "scaler_version") == {1}
+    assert column(workspace.section(Settings), PROJECTIONS, "pca_version") == {1}
     champions = [workspace.registry.champion(name) for name in (SCALER, PCA)]
     assert [one.number for one in champions if one] == [1, 1]
-    marks = [(row["pca_version"], row["champion"], row["pinned"]) for row in list_models(workspace.settings)]
+    marks = [(row["pca_version"], row["champion"], row["pinned"]) for row in list_models(workspace.section(Settings))]
     assert marks == [(1, True, True), (2, False, False)]
 
 
 def test_pinned_version_stays_until_it_is_released(workspace: Workspace, run: Run, photographs: Path) -> None:
     """`auto` projects what is new with it and only reports; released, the next run decides again."""
-    roll_back(workspace.settings, 1)
+    roll_back(workspace.section(Settings), 1)
     told: list[str] = []
 
     class Told(NullProgress):
@@ -119,14 +118,14 @@ def test_pinned_version_stays_until_it_is_released(workspace: Workspace, run: Ru
         f"{SCALER} version 1 is pinned",
         f"{PCA} version 1 is pinned",
     ]
-    assert unpin(workspace.settings) == 1
-    assert unpin(workspace.settings) is None
+    assert unpin(workspace.section(Settings)) == 1
+    assert unpin(workspace.section(Settings)) is None
     assert run(**strict)["gold"]["pca_version"] == 3
 
 
 def test_refit_always_releases_the_pin(workspace: Workspace, run: Run) -> None:
     """The models of these photographs stand in the registry: they are champions again, and not fitted twice."""
-    roll_back(workspace.settings, 1)
+    roll_back(workspace.section(Settings), 1)
     assert run(refit="always")["gold"]["pca_version"] == 2
     assert workspace.registry.pinned(PCA) is None
     assert [len(workspace.registry.versions(name)) for name in (SCALER, PCA)] == [2, 2]
@@ -135,15 +134,15 @@ def test_refit_always_releases_the_pin(workspace: Workspace, run: Run) -> None:
 def test_rollback_that_cannot_be_is_refused_before_anything_changes(workspace: Workspace) -> None:
     """A version that is not there, and one whose artifact is another than was registered."""
     with pytest.raises(SettingsError, match=r"no fruits-pca version 7\. Versions: 1, 2"):
-        roll_back(workspace.settings, 7)
+        roll_back(workspace.section(Settings), 7)
     scaler = workspace.registry.version(SCALER, 1)
     assert scaler is not None
     for file in Path(workspace.lake.folder("mlflow")).rglob("model.skops"):
         file.write_bytes(file.read_bytes() + b"\0")
     with pytest.raises(TamperedModelError, match="It was not loaded"):
-        roll_back(workspace.settings, 1)
+        roll_back(workspace.section(Settings), 1)
     assert workspace.registry.pinned(PCA) is None
-    assert column(workspace.settings, PROJECTIONS, "pca_version") == {2}
+    assert column(workspace.section(Settings), PROJECTIONS, "pca_version") == {2}
 
 
 def test_rollback_to_other_features_is_refused(workspace: Workspace, run: Run, encoder: Encoder) -> None:
@@ -151,7 +150,7 @@ def test_rollback_to_other_features_is_refused(workspace: Workspace, run: Run, e
     other = Encoder("stub-r2", encoder.dimension, encoder.load)
     run_pipeline(Workspace(workspace.settings), LAYERS, lambda: other)
     with pytest.raises(SettingsError, match="was fitted on the features stub-r1; the lake holds stub-r2"):
-        roll_back(workspace.settings, 1)
+        roll_back(workspace.section(Settings), 1)
 
 
 def test_readers_in_another_process_never_see_two_versions(workspace: Workspace, run: Run) -> None:
@@ -167,7 +166,7 @@ def test_readers_in_another_process_never_see_two_versions(workspace: Workspace,
     assert [reader.stdout.readline() for reader in readers if reader.stdout] == ["ready\n"] * 2
     changes = 0
     while any(reader.poll() is None for reader in readers):
-        roll_back(workspace.settings, 1 + changes % 2)
+        roll_back(workspace.section(Settings), 1 + changes % 2)
         changes += 1
     for reader in readers:
         lines = [line.split() for line in reader.communicate()[0].splitlines()]

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from bronze.tables import IMAGES
+from fruits.catalog import Layer
 from fruits.operations.run import LAYERS, run_layers, run_pipeline
 from fruits.operations.writing import exclusive_workspace
 from fruits.settings import Settings, load_settings
@@ -46,11 +47,11 @@ def test_second_run_is_refused_until_the_first_is_gone(workspace: Workspace, pho
     assert other.stdout is not None
     assert other.stdout.readline() == "held\n"
     with pytest.raises(LeaseHeldError, match=rf"{other.pid}.* has one writer at a time"):
-        run_layers(workspace.settings, ["bronze"])
+        run_layers(workspace.section(Settings), [Layer.BRONZE])
     assert delta.open_table(workspace.lake, IMAGES) is None
     os.kill(other.pid, signal.SIGKILL)
     other.wait()
-    assert run_layers(workspace.settings, ["bronze"])["bronze"]["ingested"] == 3
+    assert run_layers(workspace.section(Settings), [Layer.BRONZE])["bronze"]["ingested"] == 3
 
 
 def test_run_that_has_lost_its_lease_stops_before_its_next_commit(
@@ -58,12 +59,12 @@ def test_run_that_has_lost_its_lease_stops_before_its_next_commit(
 ) -> None:
     """Robbed between two layers: bronze's commits stand, silver makes none, and the next run goes on from there."""
     add_photographs(photographs, "Apple", range(5))
-    with exclusive_workspace(workspace.settings) as held:
-        run_pipeline(held, ["bronze"], lambda: encoder)
+    with exclusive_workspace(workspace.section(Settings)) as held:
+        run_pipeline(held, [Layer.BRONZE], lambda: encoder)
         before = delta.existing(held.lake, IMAGES).version()
         (Path(held.lake.folder("lease.json"))).unlink()
         with pytest.raises(LeaseLostError, match="run again"):
-            run_pipeline(held, ["silver", "gold"], lambda: encoder)
+            run_pipeline(held, [Layer.SILVER, Layer.GOLD], lambda: encoder)
     assert delta.existing(workspace.lake, IMAGES).version() == before
     assert delta.open_table(workspace.lake, PROJECTIONS) is None
     run_pipeline(workspace, LAYERS, lambda: encoder)
@@ -91,12 +92,12 @@ def test_engine_is_stopped_while_it_works_for_a_lost_lease(
     monkeypatch.setattr(
         "fruits.operations.writing.open_lease", lambda lake, on_lost: open_lease(lake, ttl=1.0, on_lost=on_lost)
     )
-    settings = workspace.settings.model_copy(update={"engine": engine_name, "processes": 2})
-    run_pipeline(workspace, ["bronze"], lambda: encoder)
+    settings = workspace.section(Settings).model_copy(update={"engine": engine_name, "processes": 2})
+    run_pipeline(workspace, [Layer.BRONZE], lambda: encoder)
     workspace.close()
     robbing = Encoder("slow-r1", 8, LoadRobbing(Path(workspace.lake.folder("lease.json"))))
     with pytest.raises(LeaseLostError, match="run again"), exclusive_workspace(settings) as held:
-        run_pipeline(held, ["silver"], lambda: robbing)
+        run_pipeline(held, [Layer.SILVER], lambda: robbing)
     assert local_workers(os.getpid()) == []
     assert delta.count(workspace.lake, FEATURES) == 0
 

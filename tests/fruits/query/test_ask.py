@@ -58,7 +58,7 @@ def commits(lake: Lake) -> list[datetime]:
 
 def counted(lake: Lake, as_of: str, query: str = COUNT) -> Any:
     """The number that a query answers with, of the tables as they were."""
-    found = Session(lake, parse_as_of(as_of)).ask(query)
+    found = Session(lake, parse_as_of(as_of)).execute(query)
     assert found is not None
     ((count,),) = found.rows()
     return count

@@ -58,11 +58,13 @@ def test_two_versions_stand_side_by_side(settings: Settings) -> None:
     for version in (one, two):
         assert 0 < version["cumulative_at_common"] <= version["explained_variance"]
     assert any(version["cumulative_at_common"] == version["explained_variance"] for version in (one, two))
-    degrees = found["angles"]["degrees"]
+    angles = found["angles"]
+    assert angles is not None
+    degrees = angles["degrees"]
     assert len(degrees) == common
     assert degrees == sorted(degrees)
-    assert 0 < found["angles"]["mean"] < found["angles"]["largest"] == degrees[-1] <= 90
-    assert found["angles"]["scaler_version"] == 2
+    assert 0 < angles["mean"] < angles["largest"] == degrees[-1] <= 90
+    assert angles["scaler_version"] == 2
 
 
 def test_features_of_another_version_have_no_angle(

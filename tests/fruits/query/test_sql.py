@@ -58,8 +58,8 @@ def test_every_table_can_be_asked(lake: Lake, table: Table) -> None:
 def test_rows_that_were_merged_are_rows_like_others(lake: Lake, engine_name: str) -> None:
     """With the change feed on, Spark's MERGE writes files with one more column, `_change_type`: it is none of ours."""
     engine = open_engine(load_settings(lake=lake.uri, engine=engine_name), lake, NullProgress())
-    for rows in ({1: 0.75, 2: 0.25}, {2: 0.5, 3: 0.5}):
-        fits = [{"pca_version": version, "threshold": threshold} for version, threshold in rows.items()]
+    for thresholds in ({1: 0.75, 2: 0.25}, {2: 0.5, 3: 0.5}):
+        fits = [{"pca_version": version, "threshold": threshold} for version, threshold in thresholds.items()]
         engine.merge(engine.of(pa.Table.from_pylist(fits, schema=MODELS.schema)), MODELS)
     engine.close()
     columns, rows = answer(lake, "SELECT * FROM gold.models ORDER BY pca_version")

@@ -77,7 +77,8 @@ def features() -> np.ndarray[Any, np.dtype[np.float32]]:
     clouds[TURNED] = 2
     rows = random.normal(0, 3, (4, 12))[clouds] + random.normal(0, 0.7, (40, 12))
     rows[OUTLIER] += random.normal(0, 6, 12)
-    return rows.astype(np.float32)
+    single: np.ndarray[Any, np.dtype[np.float32]] = rows.astype(np.float32)
+    return single
 
 
 def write_versions(lake: Lake, spectra: Sequence[Spectrum]) -> None:
@@ -192,7 +193,7 @@ def test_query_answers_the_same_in_duckdb_and_in_spark(lake: Lake, sparks: "Spar
 
 def test_version_is_the_same_in_duckdb_and_in_spark(lake: Lake, sparks: "SparkSession") -> None:
     """`--as-of 1` is Spark's `VERSION AS OF 1`: after the first of two fits."""
-    found = Session(lake, 1).ask("SELECT pca_version, images FROM gold.models")
+    found = Session(lake, 1).execute("SELECT pca_version, images FROM gold.models")
     assert found is not None
     theirs = sparks.sql("SELECT pca_version, images FROM gold.models VERSION AS OF 1").collect()
     assert list(found.rows()) == [tuple(row) for row in theirs] == [(1, 25)]

@@ -158,7 +158,7 @@ def test_points_are_the_projections(lake: Lake, settings: Settings) -> None:
     points = points_of(page)
     _, rows = answer(lake, "SELECT label, pc1, pc2, pc3 FROM gold.projections")
     drawn = [(points["labels"][label], *at) for label, *at in zip(points["label"], *points["at"], strict=True)]
-    assert sorted(drawn) == sorted((row[0], *(float(f"{v:.5g}") for v in row[1:])) for row in rows)  # type: ignore[str-format]
+    assert sorted(drawn) == sorted((row[0], *(float(f"{v:.5g}") for v in row[1:])) for row in rows)
     assert all(points["picture"])
     assert "All 46 photographs are drawn." in page
 
@@ -166,8 +166,8 @@ def test_points_are_the_projections(lake: Lake, settings: Settings) -> None:
 def test_distances_of_labels_are_those_of_their_means(lake: Lake, settings: Settings) -> None:
     """The heat map holds the distance between the average components of two labels."""
     _, rows = answer(lake, "SELECT label, components FROM gold.projections")
-    means = {label: np.mean([row[1] for row in rows if row[0] == label], axis=0) for label in ("Apple", "Kiwi")}
-    expected = float(np.linalg.norm(means["Apple"] - means["Kiwi"]))
+    apples, kiwis = (np.array([row[1] for row in rows if row[0] == label]) for label in ("Apple", "Kiwi"))
+    expected = float(np.linalg.norm(apples.mean(axis=0) - kiwis.mean(axis=0)))
     table = cells(page_of(settings), "Distance between the centroids")
     place = table[0].index("Kiwi")
     (apple,) = [row for row in table[1:] if row[0] == "Apple"]

@@ -491,7 +491,7 @@ def put_expired(s3: Any, bucket: str, seconds: float = 10) -> None:
 @pytest.mark.parametrize("exists", [True, False])
 def test_server_does_one_of_many_conditional_puts(s3: Any, bucket: str, exists: bool) -> None:
     """What the lease stands on: If-None-Match and If-Match are atomic."""
-    from botocore.exceptions import ClientError  # type: ignore[import-untyped]
+    from botocore.exceptions import ClientError
 
     done: list[int] = []
     barrier = threading.Barrier(8)
@@ -667,7 +667,7 @@ def own_server(s3_server: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     server = S3Server(tmp_path)
     server.start()
     monkeypatch.setenv("AWS_ENDPOINT_URL", environment(server.port)["AWS_ENDPOINT_URL"])
-    from boto3.session import Session  # type: ignore[import-untyped]
+    from boto3.session import Session
 
     Session().client("s3").create_bucket(Bucket="fruits")
     yield server

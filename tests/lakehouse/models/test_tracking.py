@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sklearn.preprocessing import StandardScaler  # type: ignore[import-untyped]
+from sklearn.preprocessing import StandardScaler
 
 from lakehouse.errors import LeaseLostError, StorageError
 from lakehouse.models.registry import Fit, Registry, make_database

@@ -99,7 +99,7 @@ def test_missing_bucket_is_named_with_what_to_do(s3: Any) -> None:
         if ask is storage.exists:
             continue  # a HEAD's answer has no words: 404 is all that S3 says
         with pytest.raises(StorageError, match=r"s3://no-such-bucket/p.* Create the bucket, or name another one"):
-            ask("s3://no-such-bucket/p")  # type: ignore[operator]
+            ask("s3://no-such-bucket/p")
     with pytest.raises(StorageError, match="Create the bucket"):
         storage.write_file("s3://no-such-bucket/p", b"")
 

@@ -1,6 +1,7 @@
 """Encoders by their names: another one is a module and a line, and needs nothing else to be changed."""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 
@@ -111,26 +112,26 @@ def encoding(name: str, predict: Predict) -> Encoding:
 def test_photograph_that_fails_in_a_batch_is_named() -> None:
     """An encoder gets many at once; the error is the first one's that has one on its own."""
 
-    def fails_at_b(contents: list[memoryview]) -> NDArray[np.float32]:
+    def fails_at_b(contents: Sequence[memoryview]) -> NDArray[np.float32]:
         if b"b" in contents:
             raise ValueError("no features")
         return np.zeros((len(contents), 2), np.float32)
 
     with pytest.raises(ValueError, match="no features") as raised:
-        list(encoding("fails-at-b", fails_at_b)(iter(images(b"a", b"b", b"c"))))  # type: ignore[arg-type]
+        list(encoding("fails-at-b", fails_at_b)(iter(images(b"a", b"b", b"c"))))
     assert raised.value.__notes__ == ["The photograph is 1.png."]
 
 
 def test_error_of_the_whole_batch_is_raised_as_it_is() -> None:
     """Where no photograph fails alone, as when a batch does not fit into a device's memory."""
 
-    def fails_at_many(contents: list[memoryview]) -> NDArray[np.float32]:
+    def fails_at_many(contents: Sequence[memoryview]) -> NDArray[np.float32]:
         if len(contents) > 1:
             raise MemoryError("too many")
         return np.zeros((1, 2), np.float32)
 
     with pytest.raises(MemoryError, match="too many"):
-        list(encoding("fails-at-many", fails_at_many)(iter(images(b"a", b"b"))))  # type: ignore[arg-type]
+        list(encoding("fails-at-many", fails_at_many)(iter(images(b"a", b"b"))))
 
 
 @pytest.mark.parametrize("shape", [(2, 3), (1, 2), (4,)])

@@ -107,7 +107,7 @@ def test_features_keep_their_scale(flatbuffer: bytes) -> None:
     """1280 finite float32 features that tell photographs apart, neither vanishing nor exploding."""
     predict = load_predict(flatbuffer)
     features = predict([memoryview(photograph(seed, size=(64, 64))) for seed in range(4)])
-    assert (features.shape, features.dtype) == ((4, 1280), np.float32)
+    assert (features.shape, features.dtype) == ((4, 1280), np.dtype("float32"))
     assert np.isfinite(features).all()
     assert 1e-3 < features.std() < 1e3
     assert features.std(axis=0).max() > 1e-3
@@ -150,7 +150,7 @@ def test_prepared_photograph_is_rgb_of_224_pixels(size: tuple[int, int], mode: s
     content = io.BytesIO()
     Image.new(mode, size).save(content, "JPEG")
     prepared = pixels(content.getvalue())
-    assert (prepared.shape, prepared.dtype) == ((224, 224, 3), np.uint8)
+    assert (prepared.shape, prepared.dtype) == ((224, 224, 3), np.dtype("uint8"))
 
 
 def test_photograph_is_resized_as_the_reference_does() -> None:

@@ -1,0 +1,98 @@
+"""What this package uses of boto3, which has no types: its session, its client for S3, and what that answers."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any, Literal, Protocol, Required, Self, TypedDict
+
+Operation = Literal["get_object", "head_object", "put_object", "delete_object"]
+"""What is asked of one object."""
+
+
+class Credentials(Protocol):
+    """Credentials as they are at one time."""
+
+    access_key: str
+    secret_key: str
+    token: str | None
+
+
+class Found(Protocol):
+    """Credentials as a session finds them, which may expire."""
+
+    def get_frozen_credentials(self) -> Credentials:
+        """As they are now."""
+
+
+class Session(Protocol):
+    """A session, which finds credentials and a region."""
+
+    region_name: str | None
+
+    def client(self, service: str, /, **settings: object) -> Any:
+        """A client, whose methods are what the service can be asked for."""
+
+    def get_credentials(self) -> Found | None:
+        """What was found; None where there are none."""
+
+
+class Body(Protocol):
+    """An object's bytes, which come while they are read."""
+
+    def read(self, amount: int | None = None, /) -> bytes:
+        """So many of them at the most; by default all."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *error: object) -> None: ...
+
+
+class Answer(TypedDict, total=False):
+    """What S3 says to an Operation; to most it says but a part of this."""
+
+    ResponseMetadata: Required[dict[Literal["HTTPHeaders"], dict[str, str]]]
+    Body: Body
+    ContentLength: int
+    ETag: str
+    LastModified: datetime
+
+
+class Object(TypedDict):
+    """An object in a listing."""
+
+    Key: str
+    Size: int
+    LastModified: datetime
+
+
+class Page(TypedDict, total=False):
+    """A part of a listing."""
+
+    CommonPrefixes: list[dict[Literal["Prefix"], str]]
+    Contents: list[Object]
+    KeyCount: int
+
+
+class Listing(Protocol):
+    """Asks for one page after the other."""
+
+    def paginate(self, **request: object) -> Iterable[Page]:
+        """The pages of a listing."""
+
+
+class Meta(Protocol):
+    """Where a client goes."""
+
+    endpoint_url: str
+    region_name: str | None
+
+
+class Client(Protocol):
+    """A client for S3. It has a method for each Operation, too, which are called by their names."""
+
+    meta: Meta
+
+    def head_bucket(self, **request: object) -> Answer:
+        """Whether a bucket is there, and where."""
+
+    def get_paginator(self, operation: Literal["list_objects_v2"], /) -> Listing:
+        """What lists objects."""
