@@ -1,1 +1,1 @@
-"""Bronze: the photographs as they are, and what could not be read."""
+"""Bronze: the photographs' bytes and labels, and the files in quarantine."""

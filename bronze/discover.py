@@ -1,4 +1,4 @@
-"""What is there: the files under a folder, with label and split, and how they differ from what the tables hold."""
+"""Discover files under a folder, with label and split, and compare them with the tables."""
 
 import hashlib
 import os

@@ -1,4 +1,4 @@
-"""Read candidates and judge them: a photograph, or a reason why it is none."""
+"""Read candidate files and validate them: a photograph's row, or a reason for quarantine."""
 
 import hashlib
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""The bronze job: what lies under the images folder and no table holds yet is read, judged and kept."""
+"""The bronze job: ingest new, replaced and moved photographs, and quarantine what cannot be read."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""Is it a photograph, in which format, of which size? Decided by content, never by name.
+"""Validate a photograph: its format and size, decided by content, never by name.
 
 A file may have been made to do harm. So no parser sees it but that of its own format, and that only if the format is
 taken; and while it is parsed Pillow's guards against pictures that are too large stand at our limit.

@@ -1,4 +1,4 @@
-"""Why a file is held back in `bronze.quarantine`, with what belongs to each reason."""
+"""The reasons for quarantine, with the advice that belongs to each."""
 
 from enum import StrEnum
 

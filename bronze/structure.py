@@ -1,4 +1,4 @@
-"""How the bytes of a picture are laid out, as far as Pillow does not ask: its signature, its parts, its end.
+"""Structure checks on an image file that Pillow leaves out: signature, chunks, end marker.
 
 Each walk takes time in proportion to the content, whatever that holds.
 """

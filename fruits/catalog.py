@@ -1,4 +1,4 @@
-"""All tables, put together from the layers' own lists; nobody else keeps a list of tables."""
+"""The one list of all tables, composed of each layer's own."""
 
 from enum import StrEnum
 

@@ -1,4 +1,4 @@
-"""What the command shows: results on stdout, progress and notes on stderr."""
+"""Console output: results on stdout, progress and notes on stderr."""
 
 import json
 import sys

@@ -1,4 +1,4 @@
-"""A picture made small, for a page."""
+"""Make thumbnails for pages."""
 
 import io
 

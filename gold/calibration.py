@@ -1,4 +1,4 @@
-"""What identifies photographs under a version of the PCA: its arrays, and what distances mean, kept in a table.
+"""Parameters that identify photographs under a PCA version: its arrays and the calibrated distances, as a table row.
 
 The arrays stand in the registry too, as scikit-learn's objects. Here they are numbers alone, so that whoever identifies
 a photograph needs neither MLflow nor scikit-learn, whose imports take longer than the answer.

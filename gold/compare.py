@@ -1,4 +1,4 @@
-"""How far apart two fits are: the angles between what their components measure."""
+"""Compare two fits by the principal angles between their components."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""The gold job: components that explain the threshold, every image projected onto them, a record of each version."""
+"""The gold job: fit the PCA where needed, project every image, and record each version."""
 
 import tempfile
 from importlib import import_module

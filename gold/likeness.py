@@ -1,4 +1,4 @@
-"""Which labels look alike: where each label's photographs lie among the components, and how far apart they are."""
+"""Similarity of labels: centroid and spread of each in component space, and the distances between them."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Which label a photograph is of, by the photographs nearest to it, and when it is of none that is known.
+"""Open-set nearest-neighbour classification: the nearest label, or none where the photograph is unlike all.
 
 Photographs are compared by the direction of their components: the chord between two directions, from 0 (the same) over
 √2 (nothing in common) to 2. A photograph of a known label is much nearer to its own label than to the second nearest;

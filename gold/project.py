@@ -1,4 +1,4 @@
-"""Scaled vectors onto principal components."""
+"""Project scaled vectors onto principal components."""
 
 from dataclasses import dataclass
 

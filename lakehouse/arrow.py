@@ -1,4 +1,4 @@
-"""Arrow's values as NumPy's, without a Python object for each number, and without pandas.
+"""Convert Arrow arrays to NumPy without a Python object per number, and without importing pandas.
 
 Pandas takes half a second to import, and is not used where nothing is fitted.
 """

@@ -1,4 +1,4 @@
-"""What is made while other work goes on."""
+"""A value computed in a background thread."""
 
 import threading
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""What is called before each write that others see, and raises where it must not be made, as when the lease is lost."""
+"""The check before each visible write: it raises where the write is not allowed, as when the lease is lost."""
 
 
 def no_check() -> None:

@@ -1,4 +1,4 @@
-"""How long work says how far it is: what a job tells, whoever shows it."""
+"""Progress reporting: the interface that jobs call, and one that shows nothing."""
 
 from collections.abc import Callable
 from typing import Protocol

@@ -1,4 +1,4 @@
-"""How a table is brought to its upstream: the difference between the two, and the memory that there was none.
+"""Incremental sync of a table with its upstream: compute the difference, apply it, and record when it was empty.
 
 "Every job is a difference between two tables" is this module; what the rows are made of is the layers'.
 """

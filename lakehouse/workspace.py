@@ -1,4 +1,4 @@
-"""What a job works with: settings, the lake, the engine, the model registry, and somebody to tell."""
+"""Execution context of a job: settings, lake, engine, model registry, progress."""
 
 from collections.abc import Callable
 from functools import cached_property

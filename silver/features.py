@@ -1,4 +1,4 @@
-"""`silver.features` follows `bronze.images`: what is new is computed, what only moved is copied, what is gone goes."""
+"""Sync `silver.features` with `bronze.images`: compute new rows, copy those of known content, delete removed ones."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""The silver job: images without features get them, moments follow, and all features stand on one scale."""
+"""The silver job: compute missing features, update their moments, and scale all of them by one scaler."""
 
 from typing import TypedDict
 

@@ -1,4 +1,4 @@
-"""The standard scaler: fitted from moments, applied to features, asked whether it still fits."""
+"""The standard scaler: fit from moments, apply to features, measure whether it still fits."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING

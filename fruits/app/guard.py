@@ -1,4 +1,4 @@
-"""Who may ask, and what every answer tells the browser: other sites must neither ask, nor read, nor frame the page."""
+"""Request checks and response headers: other sites must not send requests, read answers, or frame the page."""
 
 import socket
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""What the page can be told of a lake: what a photograph is, where all of them lie, and what they look like.
+"""The lake as the page sees it: identification, the map of projections, and thumbnails.
 
 Nothing here is called by two threads at once: LiteRT, DuckDB and Pillow's guards each serve one.
 """

@@ -1,4 +1,4 @@
-"""Why an upload is no photograph that can be used, in plain words."""
+"""Messages for uploads that cannot be identified, by reason."""
 
 from collections.abc import Collection
 

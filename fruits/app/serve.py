@@ -1,4 +1,4 @@
-"""Listening: on this machine alone unless another host is named."""
+"""Start the web server, on this machine alone unless another host is named."""
 
 import socket
 from contextlib import suppress

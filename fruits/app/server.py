@@ -1,4 +1,4 @@
-"""The application: a page and its three questions. Nothing is written anywhere, and no name of a file is taken."""
+"""The web application: one page and its three endpoints. It writes nothing, and takes no file names."""
 
 import asyncio
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""What is taken from the network: how much, how long, and how many at once."""
+"""Limits on uploads: size, duration, and number at once."""
 
 import asyncio
 from collections.abc import Iterator

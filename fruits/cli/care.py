@@ -18,7 +18,7 @@ def forget(
     config: Config = None,
     shape: Shape = Format.table,
 ) -> None:
-    """Erase photographs from every layer, history and models' artifacts included."""
+    """Erase photographs from every layer, table history and model artifacts included."""
     from fruits.operations.forget import forget as erase
     from fruits.operations.forget import format_forgotten
 
@@ -36,9 +36,9 @@ def doctor(
     engine: EngineOption = None,
     config: Config = None,
     shape: Shape = Format.table,
-    repair: Annotated[bool, typer.Option("--repair", help="Mend what can be mended without photographs.")] = False,
+    repair: Annotated[bool, typer.Option("--repair", help="Repair what can be repaired without photographs.")] = False,
 ) -> None:
-    """Say what is missing or inconsistent, and what to do."""
+    """Check the installation and the lake, and say how to fix what is wrong."""
     from fruits.operations import health
     from fruits.operations.doctor import examine
 

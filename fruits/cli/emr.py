@@ -8,7 +8,7 @@ import typer
 from fruits.console import OUT, Format, print_json, print_table
 from fruits.settings import load_settings
 
-app = typer.Typer(no_args_is_help=True, help="The same jobs on Amazon EMR.")
+app = typer.Typer(no_args_is_help=True, help="Run the same jobs on Amazon EMR.")
 
 Images = Annotated[str | None, typer.Option("--images", help="s3:// URI of the photographs.")]
 LakeUri = Annotated[str | None, typer.Option("--lake", help="s3:// URI of the lakehouse.")]
@@ -24,7 +24,7 @@ MaxCoreNodes = Annotated[int | None, typer.Option(help="Managed scaling, up to s
 TaskNodes = Annotated[int | None, typer.Option(help="Number of Spot task nodes.")]
 Glue = Annotated[bool | None, typer.Option("--glue", help="Enter the tables in AWS Glue's catalog.")]
 Serverless = Annotated[bool, typer.Option("--serverless", help="On EMR Serverless instead of a cluster.")]
-Shape = Annotated[Format, typer.Option("--format", help="How the result is printed on stdout.")]
+Shape = Annotated[Format, typer.Option("--format", help="Output format.")]
 
 
 @app.command()
@@ -43,7 +43,7 @@ def plan(
     emr_config: EmrConfig = None,
     shape: Shape = Format.table,
 ) -> None:
-    """Print what would be made and run, and what that would cost; asks AWS nothing."""
+    """Print the AWS requests and the estimated cost; calls no AWS API."""
     from fruits.emr import plan as planning
     from fruits.emr.settings import load_emr_settings
 
@@ -76,7 +76,7 @@ def run(
     config: Config = None,
     emr_config: EmrConfig = None,
 ) -> None:
-    """Run all layers on a cluster that is made for it and ended in every case."""
+    """Run all layers on a temporary cluster, which is terminated in every case."""
     from fruits.emr import run as running
     from fruits.emr.settings import load_emr_settings
 
@@ -120,7 +120,7 @@ def up(
 def status(
     region: Region = None, outside_eu: OutsideEu = None, emr_config: EmrConfig = None, shape: Shape = Format.table
 ) -> None:
-    """List the clusters that have not ended, with what each has cost so far."""
+    """List running clusters, each with its cost so far."""
     from fruits.emr.cluster import Clusters
     from fruits.emr.price import of_cluster
     from fruits.emr.run import log
@@ -147,7 +147,7 @@ def down(
     outside_eu: OutsideEu = None,
     emr_config: EmrConfig = None,
 ) -> None:
-    """End clusters: those that are named, or all of this project's in the region."""
+    """Terminate the named clusters, or all of this project's in the region."""
     from fruits.emr.cluster import Clusters
     from fruits.emr.run import log
     from fruits.emr.settings import load_emr_settings

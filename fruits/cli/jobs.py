@@ -32,7 +32,7 @@ def run(
     config: Config = None,
     shape: Shape = Format.table,
 ) -> None:
-    """Take everything that is new through all layers."""
+    """Ingest new photographs, compute their features and project them: bronze, silver and gold in one run."""
     settings = settings_of(config, images=images, lake=lake, refit=refit, engine=engine)
     _run(settings, shape, *Layer)
 
@@ -57,7 +57,7 @@ def silver(
     config: Config = None,
     shape: Shape = Format.table,
 ) -> None:
-    """Compute the features that are missing, and scale them."""
+    """Compute missing features, and scale all features alike."""
     _run(settings_of(config, lake=lake, refit=refit, engine=engine), shape, Layer.SILVER)
 
 
@@ -69,15 +69,15 @@ def gold(
     config: Config = None,
     shape: Shape = Format.table,
 ) -> None:
-    """Project what is new onto the principal components."""
+    """Project new rows onto the principal components; fit these first where needed."""
     _run(settings_of(config, lake=lake, refit=refit, engine=engine), shape, Layer.GOLD)
 
 
 @app.command()
 def setup(lake: LakeUri = None, engine: EngineOption = None, config: Config = None) -> None:
-    """Convert the model, once, so that runs begin at once; with --engine spark fetch its jars, too.
+    """Download and convert the model ahead of the first run; with --engine spark, fetch Spark's jars too.
 
-    For a lake on S3 (--lake s3://…) the jars are more.
+    A lake on S3 (--lake s3://…) needs more jars.
     """
     from lakehouse.engine import chosen_engine
     from silver.encoders import encoder_module
@@ -94,13 +94,13 @@ def setup(lake: LakeUri = None, engine: EngineOption = None, config: Config = No
 
 @app.command()
 def demo(
-    folder: Annotated[Path, typer.Option(help="Where photographs are drawn, and the lake is made.")] = Path("demo"),
+    folder: Annotated[Path, typer.Option(help="Folder for the generated photographs and the lake.")] = Path("demo"),
     images: Images = None,
     lake: LakeUri = None,
     engine: EngineOption = None,
     config: Config = None,
 ) -> None:
-    """Run the whole lakehouse once, on drawn photographs unless some are named, and show what is in it."""
+    """Run the whole pipeline once, on generated photographs unless --images names some, and summarise the lake."""
     from fruits.demo.run import run_demo
 
     run_demo(settings_of(config, images=images, lake=lake or str(folder / "lake"), engine=engine), folder)

@@ -10,13 +10,13 @@ from fruits.console import Format
 from fruits.settings import DEFAULT_FILE, Settings, load_settings
 
 Config = Annotated[Path | None, typer.Option("--config", help=f"Settings file.  [default: {DEFAULT_FILE}]")]
-LakeUri = Annotated[str | None, typer.Option("--lake", help="Folder of the lakehouse.")]
-Images = Annotated[str | None, typer.Option("--images", help="Folder with the photographs.")]
-Refit = Annotated[str | None, typer.Option("--refit", help="When to fit the models anew: auto, always or never.")]
+LakeUri = Annotated[str | None, typer.Option("--lake", help="Folder of the lakehouse: a path or s3:// URI.")]
+Images = Annotated[str | None, typer.Option("--images", help="Folder of photographs: a path or s3:// URI.")]
+Refit = Annotated[str | None, typer.Option("--refit", help="When to fit the models again: auto, always or never.")]
 EngineOption = Annotated[
     str | None, typer.Option("--engine", help="Where rows are computed: auto, local (no Java) or spark.")
 ]
-Shape = Annotated[Format, typer.Option("--format", help="How the result is printed on stdout.")]
+Shape = Annotated[Format, typer.Option("--format", help="Output format.")]
 
 
 def settings_of(config: Path | None, **options: object) -> Settings:

@@ -40,10 +40,10 @@ def sql(
     output: Annotated[Path | None, typer.Option("--output", help="File for the answer, instead of stdout.")] = None,
     as_of: Annotated[
         str | None,
-        typer.Option("--as-of", help="The version of each table that is named, or a moment (ISO 8601, UTC)."),
+        typer.Option("--as-of", help="A table version, or a time (ISO 8601, UTC)."),
     ] = None,
 ) -> None:
-    """Ask the tables `bronze.images` … `gold.models` a question in DuckDB's SQL."""
+    """Query the tables `bronze.images` … `gold.models` in DuckDB's SQL."""
     from fruits.query.ask import ask
     from lakehouse.tables.delta import Lake
 
@@ -52,13 +52,13 @@ def sql(
 
 @app.command()
 def quarantine(
-    reason: Annotated[str | None, typer.Option(help="Only what is held back for this reason.")] = None,
+    reason: Annotated[str | None, typer.Option(help="Only files with this reason.")] = None,
     everything: Annotated[bool, typer.Option("--all", help="List every file, not the newest 50.")] = False,
     lake: LakeUri = None,
     config: Config = None,
     shape: Annotated[str, typer.Option("--format", help="table, csv or json.")] = "table",
 ) -> None:
-    """List what could not be read, by reason, and what to do about it."""
+    """List the files in quarantine by reason, with what to do about each."""
     from fruits.query.quarantine import show_quarantine
     from lakehouse.tables.delta import Lake
 
@@ -68,11 +68,11 @@ def quarantine(
 
 @app.command()
 def report(
-    output: Annotated[str, typer.Option("--output", help="The file that is written.")] = "report.html",
+    output: Annotated[str, typer.Option("--output", help="The file to write.")] = "report.html",
     lake: LakeUri = None,
     config: Config = None,
 ) -> None:
-    """Write what is in the lake, and what its components show, as one HTML file that needs no network."""
+    """Write a self-contained HTML report: what the lake holds, and what its components mean."""
     from fruits.report import write_report
 
     print(write_report(settings_of(config, lake=lake), output))
@@ -85,7 +85,7 @@ def identify(
     config: Config = None,
     shape: Shape = Format.table,
 ) -> None:
-    """Say what photographs are of, how sure that is, and which ones in the lake are nearest."""
+    """Identify photographs: label, confidence, and the nearest photographs in the lake."""
     from fruits.identify.photographs import identify as ask
     from fruits.identify.photographs import print_found
 
@@ -99,12 +99,14 @@ def identify(
 
 @app.command(name="app")
 def app_command(
-    host: Annotated[str, typer.Option(help="Where to listen; any but the loopback lets others in.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port there; 0: any that is free.")] = 8000,
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; other than 127.0.0.1, other machines can connect.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0: any free one.")] = 8000,
     lake: LakeUri = None,
     config: Config = None,
 ) -> None:
-    """Serve a page to photograph a fruit, or drop a picture of one, and see what it is."""
+    """Serve a web page that identifies a photographed or uploaded fruit."""
     from fruits.app.serve import serve_app
 
     serve_app(settings_of(config, lake=lake), host, port)

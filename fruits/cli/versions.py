@@ -20,7 +20,7 @@ def models(
     config: Config = None,
     shape: Shape = Format.table,
 ) -> None:
-    """List the versions of the models: components, explained variance, images, champion; or compare two of them."""
+    """List model versions with components, explained variance, images and champion; or compare two."""
     settings = settings_of(config, lake=lake)
     if compared is not None:
         from fruits.query.compare import compare, show_comparison
@@ -46,14 +46,14 @@ def rollback(
         int | None, typer.Argument(help="The PCA version to go back to; `fruits models` lists them.")
     ] = None,
     unpin: Annotated[
-        bool, typer.Option("--unpin", help="Let the next run decide again which version is best.")
+        bool, typer.Option("--unpin", help="Release the pinned version; the next run chooses again.")
     ] = False,
     lake: LakeUri = None,
     engine: EngineOption = None,
     config: Config = None,
     shape: Shape = Format.table,
 ) -> None:
-    """Make an older PCA champion, reproject every image, and stay with it until --unpin or --refit always."""
+    """Make an older PCA the champion, project every image again, and keep it until --unpin or --refit always."""
     from fruits.operations import rollback as rolling
 
     if (version is None) != unpin:
@@ -72,7 +72,7 @@ def ui(
     config: Config = None,
     port: Annotated[int, typer.Option(help="Port on 127.0.0.1.")] = 5000,
 ) -> None:
-    """Open MLflow's own UI on this lake's tracking store."""
+    """Open the MLflow UI on this lake's tracking store."""
     from fruits.operations.ui import serve_ui
 
     raise typer.Exit(serve_ui(settings_of(config, lake=lake), port))

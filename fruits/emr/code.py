@@ -1,4 +1,4 @@
-"""What a cluster is given: the project as a wheel, the bootstrap action with its locks, and the run's settings."""
+"""The files that a cluster gets: the project's wheel, the bootstrap action with its locks, and the run's settings."""
 
 import base64
 import hashlib

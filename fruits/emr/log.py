@@ -1,4 +1,4 @@
-"""What a job wrote, from where EMR puts it on S3, a few minutes late."""
+"""Read a job's log from S3, where EMR puts it a few minutes late."""
 
 import gzip
 import time

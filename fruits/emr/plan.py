@@ -1,4 +1,4 @@
-"""`fruits emr plan`: what would be made and run, and what that would cost. Asks AWS nothing."""
+"""`fruits emr plan`: the AWS requests and the estimated cost. Calls no AWS API."""
 
 from typing import TypedDict, final
 

@@ -1,4 +1,4 @@
-"""What boto3 is told: pure functions of the settings."""
+"""Requests to AWS, as pure functions of the settings."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

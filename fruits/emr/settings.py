@@ -1,4 +1,4 @@
-"""What a cluster is to be: `conf/emr.yaml`, completed by the outputs of the stack that the infrastructure is."""
+"""Cluster settings: `conf/emr.yaml`, completed by the outputs of the CloudFormation stack."""
 
 from pathlib import Path
 from typing import Annotated

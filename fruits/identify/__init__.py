@@ -1,1 +1,1 @@
-"""What a photograph is of, answered by a lake that is open."""
+"""Identify photographs by an open lake."""

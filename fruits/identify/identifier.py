@@ -1,4 +1,4 @@
-"""What a photograph is: the label of those nearest to it among the champion's components; without Java or MLflow."""
+"""Identify a photograph by its nearest neighbours under the champion PCA; needs neither Java nor MLflow."""
 
 from dataclasses import dataclass
 from threading import Lock

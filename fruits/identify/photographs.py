@@ -1,4 +1,4 @@
-"""`fruits identify`: what a photograph is, how sure that is, and which photographs are like it."""
+"""`fruits identify`: label, confidence and nearest neighbours of photographs."""
 
 from collections.abc import Iterator, Sequence
 from typing import TypedDict, final

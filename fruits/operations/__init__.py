@@ -1,1 +1,1 @@
-"""What is done to a lake, one module each."""
+"""Operations on a lake, one module each."""

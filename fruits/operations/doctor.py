@@ -1,4 +1,4 @@
-"""`fruits doctor`: what is missing or inconsistent, and what to do."""
+"""`fruits doctor`: check the installation and the lake."""
 
 import platform
 import sys

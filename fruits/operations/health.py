@@ -1,4 +1,4 @@
-"""Whether a lake is whole: its writer, its tables, its models; and the mending that needs no photographs."""
+"""Health checks of a lake (writer, tables, models), and repairs that need no photographs."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -45,7 +45,7 @@ def examine_lake(settings: Settings) -> list[CheckResult]:
 
 
 def repair(settings: Settings) -> list[str]:
-    """Mend what can be mended without photographs; returns what was done, a sentence each.
+    """Repair what can be repaired without photographs; returns what was done, a sentence each.
 
     An abandoned lease is removed. Scaled rows, projections and the champions are brought together: by the difference,
     as every run does it, so nothing is computed that is there.

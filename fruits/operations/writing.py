@@ -1,4 +1,4 @@
-"""A workspace that may write: one at a time for a lake, and it stops where it has lost that right."""
+"""A workspace under the lake's lease: one writer at a time, stopped when the lease is lost."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

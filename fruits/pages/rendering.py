@@ -1,4 +1,4 @@
-"""Templates in which what comes from data is text, whatever it holds."""
+"""The template environment: everything from data is escaped."""
 
 from importlib.resources import files
 

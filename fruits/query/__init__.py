@@ -1,1 +1,1 @@
-"""Questions to the tables: SQL, its prompt and answers, and those that are asked often."""
+"""Queries on the tables: SQL sessions, the prompt, output formats, and ready-made queries."""

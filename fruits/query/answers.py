@@ -1,4 +1,4 @@
-"""Answers of SQL in the formats there are, on stdout or in a file."""
+"""Print or write query results as table, CSV, JSON or Parquet."""
 
 import base64
 import csv

@@ -1,4 +1,4 @@
-"""`fruits sql`: questions from the command line, from stdin or from a prompt, each with its answer."""
+"""`fruits sql`: run queries from the command line, stdin or the prompt."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The prompt of `fruits sql`: one question after another, with history and completion."""
+"""The interactive prompt of `fruits sql`, with history and completion."""
 
 import re
 from collections.abc import Iterable

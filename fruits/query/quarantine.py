@@ -1,4 +1,4 @@
-"""`fruits quarantine`: what could not be read, by reason, and what to do about it. DuckDB over the table, no Java."""
+"""`fruits quarantine`: list files in quarantine by reason, with advice."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""All that a report tells, gathered from the lake's tables: without Java, without TensorFlow, changing nothing."""
+"""Collect the contents of a report from the lake's tables; read-only, without Java or TensorFlow."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field

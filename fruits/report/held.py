@@ -1,4 +1,4 @@
-"""What was held back, with a picture where there is one to be seen."""
+"""Files in quarantine, with a thumbnail where one can be made."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""What the lake holds, asked of all rows: by label and split, by batch, and which bytes it holds twice."""
+"""Counts over all rows: by label and split, by batch, and duplicate contents."""
 
 from dataclasses import dataclass
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""What lies next to what: near-duplicates, and photographs that lie among those of another label."""
+"""Nearest neighbours: near-duplicates, and photographs that lie among those of another label."""
 
 from dataclasses import dataclass
 

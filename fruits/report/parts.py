@@ -1,4 +1,4 @@
-"""What the sections say alike: the names of labels and files, and photographs as cards."""
+"""Parts that sections share: names of labels and files, and photographs as cards."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Photographs in place of all: which are drawn and compared, and which lie at the ends of a component."""
+"""The sample that is drawn and compared, and the extremes of each component."""
 
 from dataclasses import dataclass
 

@@ -1,8 +1,8 @@
-"""What the three jobs need of whatever computes rows: the contract that each engine keeps.
+"""The engine interface: the operations that the three jobs need, and the laws that each engine keeps.
 
-A job is written once, in two languages that every engine speaks: SQL (what DuckDB and Spark SQL share) and pure
-functions over Arrow record batches. Where the rows are computed is the engine's business alone. The laws stand in the
-docstrings; `tests/lakehouse/engine/test_contract.py` holds each engine to them.
+A job is written once, as SQL (the subset that DuckDB and Spark SQL share) and pure functions over Arrow record batches.
+Where rows are computed is up to the engine. The laws are in the docstrings; `tests/lakehouse/engine/test_contract.py`
+tests each engine against them.
 """
 
 import re
@@ -20,50 +20,50 @@ from lakehouse.tables.table import Table
 Batches = Iterator[pa.RecordBatch]
 Given = Iterable[pa.RecordBatch]
 BatchFunction = Callable[[Given], Batches]
-"""Pure and picklable: an instance of a class at the top of a module, or a function there. It may be called in another
-process, several times at once, and again for the same rows. It keeps no batch after it has asked for the next."""
+"""Must be pure and picklable: an instance of a module-level class, or a module-level function. It may be called in
+another process, concurrently, and again for the same rows. It must not keep a batch once it has asked for the next."""
 
 
 class PartialFunction(Protocol):
-    """A BatchFunction that says which schema its batches have."""
+    """A BatchFunction that declares the schema of its output."""
 
     @property
     def schema(self) -> pa.Schema:
-        """The schema of its batches."""
+        """The schema of the returned batches."""
 
     def __call__(self, rows: Given, /) -> Batches:
-        """As any BatchFunction."""
+        """See `BatchFunction`."""
 
 
 Value = str | int | float | bool | None
 VALUE = re.compile(r"(?<!:):(\w+)")
-"""How a text of SQL names a value: `:name`, but not in a cast, `::type`."""
+"""A parameter in SQL text: `:name`, but not the cast `::type`."""
 
 Marks = Mapping[str, str]
-"""Words for a commit's entry in the table's history, which `delta.metadata` reads."""
+"""Metadata of a commit, by key; `delta.metadata` reads it from the newest commit."""
 
 CHANGE = "_change_type"
-"""The column that says what became of a row."""
+"""The column that names the kind of change."""
 SHARE_ROWS = 64
-"""Rows of a share of work, at the most."""
+"""Maximum rows of a share of work."""
 SHARE_BYTES = 32 << 20
-"""Bytes of a share of work, at the most, unless one row alone has more."""
+"""Maximum bytes of a share of work, unless a single row has more."""
 
 
 class HistoryLostError(LakehouseError):
-    """The history of a table does not reach back so far any more."""
+    """The table's history no longer reaches back to the version asked for."""
 
 
 class WorkerKilledError(LakehouseError):
-    """Rows end each process that computes them, and the caller did not say what is to become of them."""
+    """Some rows kill every process that computes them, and the caller gave no `on_killed`."""
 
 
 class FunctionError(LakehouseError):
-    """A function failed on some rows; the message is the error's type, words and notes."""
+    """A batch function raised an exception; the message has its type, text and notes."""
 
     @classmethod
     def of(cls, error: Exception) -> "FunctionError":
-        """What is told of an error in one line; where it was raised goes along as a note."""
+        """The error in one line, with the traceback as a note."""
         said = " ".join([str(error), *getattr(error, "__notes__", ())]).split()
         made = cls(f"A task failed: {type(error).__name__}: {' '.join(said)}")
         made.add_note("".join(traceback.format_exception(error)))
@@ -71,28 +71,28 @@ class FunctionError(LakehouseError):
 
 
 class CancelledError(LakehouseError):
-    """The engine was told to stop what it was doing."""
+    """The engine was cancelled."""
 
 
 class Rows(Protocol):
-    """Rows of one engine, described and not computed: each use computes them again, unless they are kept."""
+    """Lazy rows of one engine: each use computes them again, unless they are `kept`."""
 
     @property
     def columns(self) -> list[str]:
-        """The names of the columns, in their order."""
+        """The column names, in order."""
 
 
 @dataclass(frozen=True)
 class Work:
-    """What a costly function has before it, so that an engine can cut it into shares, and show how far it is.
+    """The size of an expensive `map`, from which an engine plans shares and reports progress.
 
     Attributes:
-        stage: what the progress calls it.
-        rows: how many rows there are in all.
-        bytes: how many bytes the function reads or holds for all of them.
-        weight: the column that says how many bytes a row is, which the function holds while it computes it.
-        on_killed: told of rows that end each process that computes them, which are then left out; without it they
-            are a WorkerKilledError. An engine that cannot tell which rows these are fails as its platform does.
+        stage: the name shown by the progress bar.
+        rows: total number of rows.
+        bytes: total bytes that the function reads or holds.
+        weight: the column with the bytes that a row takes while it is computed.
+        on_killed: called with rows that kill every process that computes them; these rows are left out. Without it
+            they raise WorkerKilledError. An engine that cannot identify such rows fails as its platform does.
     """
 
     stage: str
@@ -104,78 +104,78 @@ class Work:
 
 @dataclass(frozen=True)
 class Counts:
-    """How many rows a merge inserted and updated; an updated row may be equal to what it was."""
+    """Rows that a merge inserted and updated; an updated row may equal the old one."""
 
     inserted: int = 0
     updated: int = 0
 
 
 class Engine(Protocol):
-    """Computes rows and commits them. One at a time uses it, but for `cancel`, which any thread may call.
+    """Computes rows and commits them. Not thread-safe, except for `cancel`.
 
-    Every commit asks the lake's guard right before it becomes visible, and commits nothing if that raises. Whatever is
-    raised on the way, what was committed is whole, and nothing is left that a reader could see.
+    Every commit calls the lake's guard immediately before it becomes visible, and commits nothing if that raises. After
+    any error, what was committed is complete, and readers see nothing of what was not.
     """
 
     name: str
-    """The word of the setting `engine`: local or spark."""
+    """The value of the setting `engine`: local or spark."""
 
     start_seconds: float
-    """What the engine's start took; 0 as long as nothing has needed one."""
+    """Seconds that starting the engine took; 0 until something has started it."""
 
     # ---- rows -------------------------------------------------------------------------------------------------------
 
     def rows(self, table: Table, columns: Sequence[str], version: int | None = None, among: Rows | None = None) -> Rows:
-        """Some columns of a table's rows, of a version: by default the newest as of this call, whatever comes later.
+        """Read columns of a table snapshot: of a version, by default the latest; later commits are not visible.
 
-        With `among`, only rows whose values in its columns are those of one of its rows; these columns are the
-        table's, and `columns` has them. What the log's statistics exclude is not read. Duplicates in `among` count
-        once.
+        With `among`, a left semi join: only rows that match a row of `among` in all of its columns, which must be in
+        `columns`. Files that the log's statistics exclude are not read.
         """
 
     def of(self, rows: pa.Table) -> Rows:
-        """Rows that are in memory, and few."""
+        """Rows from memory; for small tables."""
 
     def sql(self, text: str, values: Mapping[str, Value] | None = None, **rows: Rows) -> Rows:
-        """The answer to a SELECT over rows, which stand in it by their names; `:name` stands for a value.
+        """Run a SELECT over the given rows, which the text refers to by name; `:name` is a parameter.
 
-        The text is read by DuckDB and by Spark SQL, and means the same to both. Rows that `map` or `sql` returned may
-        be named once in it, unless they are kept. The order of rows means nothing.
+        The text must mean the same in DuckDB and in Spark SQL. Rows returned by `map` or `sql` may be referred to once,
+        unless they are kept. Row order is not defined.
         """
 
     def map(self, rows: Rows, function: BatchFunction, schema: pa.Schema, work: Work | None = None) -> Rows:
-        """What a function makes of batches of rows, with this schema; each row is given to it once.
+        """Apply a function to batches of rows; each row is passed to it once. `schema` is that of the result.
 
-        Without `work` the function is cheap, and runs wherever the rows are. With it the rows are cut into shares that
-        are computed side by side, and the progress is shown while the result is used. A process that is killed costs
-        its share, which is computed again. An exception of the function ends the use of the result, as a
-        LakehouseError as it is, and any other with its type, its message and its notes in its text.
+        Without `work` the function counts as cheap and runs where the rows are. With it, rows are computed in shares in
+        parallel, and progress is shown while the result is consumed. A killed process costs only its share, which is
+        computed again. An exception ends the consumption: a LakehouseError unchanged, any other as one
+        that has its type, message and notes.
         """
 
     def kept(self, rows: Rows) -> AbstractContextManager[Rows]:
-        """The same rows, computed once and kept while the block runs. They are narrow: no bytes of photographs.
+        """Compute rows once and cache them while the block runs. Only for narrow rows, without photographs' bytes.
 
-        Once for all queries that name them once each; Spark computes what `map` made again for each further name.
+        A query that refers to them twice may compute the result of `map` again (Spark does).
         """
 
     def arrow(self, rows: Rows) -> pa.Table:
-        """All rows, in this process: for those that are few."""
+        """Collect all rows into this process; for small results."""
 
     def fold(self, rows: Rows, partial: PartialFunction, combine: BatchFunction) -> list[pa.RecordBatch]:
-        """A few partial results over all rows, in no order; none where there are no rows.
+        """Aggregate all rows to a few partial results, in no order; none where there are no rows.
 
-        `partial` makes at most one row of the batches that it is given, and `combine` one row of several of these;
-        both return batches of one schema, `partial.schema`. What no process could hold at once is combined in a tree.
+        `partial` reduces its batches to at most one row, and `combine` several such rows to one; both return
+        `partial.schema`. Partial results are combined in a tree, so that no process holds all of them.
         """
 
     def changes(self, table: Table, columns: Sequence[str], before: int, after: int) -> Rows:
-        """The rows that came (`insert`) and went (`delete`) between two versions, by the column `_change_type`.
+        """Rows added (`insert`) and removed (`delete`) between two versions, in the column `_change_type`.
 
-        A row that changed went as it was and came as it is; an engine may call that update_preimage and
-        update_postimage, and tell of rows that came and went in between. Summed up with their signs they are the same.
+        An updated row is removed in its old form and added in its new one; an engine may report these as
+        update_preimage and update_postimage, and may include rows that were added and removed in between. Signed sums
+        over the result are the same in every engine.
 
         Raises:
-            HistoryLostError: the log or the files of these versions are gone; at the latest when the rows are used.
+            HistoryLostError: the log or files of these versions are gone; raised when the rows are consumed, or before.
         """
 
     # ---- commits ----------------------------------------------------------------------------------------------------
@@ -193,8 +193,8 @@ class Engine(Protocol):
             rows: the rows, each key once.
             table: the table, of a key of one column.
             marks: see above.
-            touch: the columns to update where the content, which `sha256` stands for, is the same: bytes and vectors
-                are then equal, and all other columns stay. None: all columns are updated.
+            touch: the columns to update where the content, compared by `sha256`, is the same; all other columns
+                stay as they are. None: all columns are updated.
         """
 
     def delete(self, keys: Rows, table: Table, marks: Marks | None = None) -> int:
@@ -203,10 +203,10 @@ class Engine(Protocol):
     # ---- the engine itself ------------------------------------------------------------------------------------------
 
     def prepare(self, rows: int) -> None:
-        """Begin to start what it takes to compute so many rows, while other work goes on."""
+        """Start workers for this many rows in the background."""
 
     def register(self, tables: Sequence[Table]) -> None:
-        """Make tables known to the platform's catalog as `<layer>.<table>`.
+        """Register tables in the platform's catalog as `<layer>.<table>`.
 
         Raises:
             SettingsError: the engine has no catalog.

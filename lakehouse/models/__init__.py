@@ -1,1 +1,1 @@
-"""The model registry: versions, artifacts, and MLflow, which records and shows them."""
+"""The model registry: versions and artifacts, recorded and shown by MLflow."""

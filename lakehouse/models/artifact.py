@@ -1,4 +1,4 @@
-"""The artifact of a model version: its digest, and the arrays that stand in it as plain numbers.
+"""The artifact of a model version: its digest, and its arrays as plain numbers.
 
 Beside MLflow's own files an artifact holds `arrays.npz`: what a scaler or a PCA has learned, written by NumPy without
 pickle. Who only computes with a model reads these and needs neither MLflow nor scikit-learn. The digest is over all

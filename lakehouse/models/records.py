@@ -1,4 +1,4 @@
-"""What is recorded of the models: a fit as it is handed over, a version, and a model with all its versions."""
+"""Records of the model registry: a fit to register, a version, and a model with its versions."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

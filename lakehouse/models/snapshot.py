@@ -1,4 +1,4 @@
-"""What MLflow has recorded of the models, kept beside its database, so that reading it takes no MLflow.
+"""A snapshot of MLflow's model records, kept beside its database so that reading needs no MLflow.
 
 `registry.json` names the state of the database that it was read from. It counts as long as the database is in that
 very state; whatever else changes it, as a person who moves an alias in MLflow's UI, makes the snapshot stale, and

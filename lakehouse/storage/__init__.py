@@ -1,4 +1,4 @@
-"""Where files are: naming, listing, reading and writing them, one file or folder at a time, on a disk or on S3.
+"""List, read and write files on a disk or on S3, by URI.
 
 A path in the lakehouse's tables is a URI made of a scheme and the name *as it is*: `file:///fruits/a b%20#.jpg` is the
 file `/fruits/a b%20#.jpg`, as `s3://bucket/key` is for S3. Nothing is percent-encoded, so no name has two spellings.

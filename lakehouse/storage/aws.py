@@ -1,4 +1,4 @@
-"""S3 by boto3: how to get there, for every library that goes there, and what to do where that fails.
+"""Access to S3: credentials, region and endpoint for every library that connects, and advice on errors.
 
 boto3 finds credentials, region and endpoint where AWS's tools do: `AWS_*`, profiles, the instance's role. delta-rs
 knows fewer of these places, so it is told what boto3 found, each time anew, for credentials expire.

@@ -1,4 +1,4 @@
-"""What the storage of each scheme does."""
+"""The storage interface that each URI scheme implements."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

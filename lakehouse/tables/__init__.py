@@ -1,1 +1,1 @@
-"""Delta tables: as data, by their logs, their files, their history."""
+"""Delta tables: their declarations, logs, data files and history."""

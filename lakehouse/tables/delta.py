@@ -1,4 +1,4 @@
-"""Delta tables by their logs: versions, statistics of files, marks, and tables of few rows.
+"""Access to Delta tables by delta-rs: versions, file statistics, commit metadata, and small reads and writes.
 
 All through delta-rs, which answers in milliseconds and needs no Java, whatever engine computes the rows.
 """
@@ -25,7 +25,7 @@ from lakehouse.tables.staged import StagedFiles, conformed
 from lakehouse.tables.table import LAYOUT, DataFile, Row, Table
 
 USER_METADATA = "userMetadata"
-"""Where Spark's Delta lets a commit say something; `metadata` finds it there too."""
+"""The key under which Spark's Delta stores user metadata of a commit; `metadata` reads it too."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Lake:
 
     @property
     def options(self) -> dict[str, str]:
-        """What delta-rs needs to be told to get there."""
+        """Storage options for delta-rs."""
         return delta_options(self.uri)
 
 
@@ -102,7 +102,7 @@ def existing(lake: Lake, table: Table, version: int | None = None) -> DeltaTable
 
 
 def snapshot(lake: Lake, table: Table, version: int | None = None) -> list[DataFile]:
-    """The data files of a version, by default the current one, with what the log tells of each."""
+    """The data files of a version, by default the latest, with their entries in the log."""
     handle = open_table(lake, table, version)
     found = actions(handle).to_pylist() if handle else []
     return [
@@ -118,7 +118,7 @@ def snapshot(lake: Lake, table: Table, version: int | None = None) -> list[DataF
 
 
 def data_files(lake: Lake, table: Table, version: int | None = None) -> list[str]:
-    """The data files of a version, by default the current one; empty for a table that does not exist."""
+    """The data files of a version, by default the latest; empty for a table that does not exist."""
     handle = open_table(lake, table, version)
     names = actions(handle).column("path").to_pylist() if handle else []
     # The log percent-encodes names, delta-rs' own list of files the lake's folder as well.
@@ -135,7 +135,7 @@ def commit(
     marks: Mapping[str, str] | None = None,
     transaction: tuple[str, int] | None = None,
 ) -> None:
-    """Make files a part of a table, and others none any more, in one commit, if the lake's guard lets it pass.
+    """Add files to a table and remove others from it in one commit, after the lake's guard has allowed it.
 
     Args:
         lake: where the table is.
@@ -158,7 +158,7 @@ def commit(
 
 
 def write_small(rows: pa.Table, lake: Lake, table: Table, *, mode: str) -> None:
-    """Append or overwrite (`mode`) a table of few rows in one commit, whatever engine computes the others."""
+    """Append to or overwrite (`mode`) a small table in one commit, independent of the engine."""
     with staging(lake, table) as staged:
         staged.write(rows.to_batches())
         staged.close()
@@ -167,7 +167,7 @@ def write_small(rows: pa.Table, lake: Lake, table: Table, *, mode: str) -> None:
 
 @contextmanager
 def staging(lake: Lake, table: Table) -> Iterator[StagedFiles]:
-    """Files that are to be committed in the block; after an error they are removed."""
+    """Stage files to be committed within the block; after an error they are deleted."""
     staged = StagedFiles(lake.path(table), table)
     try:
         yield staged
@@ -177,17 +177,17 @@ def staging(lake: Lake, table: Table) -> Iterator[StagedFiles]:
 
 
 def transaction_version(lake: Lake, table: Table, application: str) -> int:
-    """The last number that `mark_transaction` wrote for this application, 0 where there is none."""
+    """The last version that `mark_transaction` wrote for this application id; 0 if there is none."""
     return existing(lake, table).transaction_version(application) or 0
 
 
 def mark_transaction(lake: Lake, table: Table, application: str, number: int) -> None:
-    """Write a number into the table's log, in a commit without data."""
+    """Write an application transaction (Delta's `txn`) into the log, in a commit without data."""
     commit(lake, table, transaction=(application, number))
 
 
 def metadata(lake: Lake, table: Table) -> Mapping[str, object]:
-    """What the newest commit's entry in the table's history says, the marks among it."""
+    """The metadata of the newest commit, with the marks that the commit was given."""
     commit = existing(lake, table).history(1)[0]
     try:
         marks = json.loads(commit.get(USER_METADATA) or "{}")
@@ -197,28 +197,28 @@ def metadata(lake: Lake, table: Table) -> Mapping[str, object]:
 
 
 def write_metadata(lake: Lake, table: Table, metadata: Mapping[str, str]) -> None:
-    """Write words into the table's history, in a commit without data."""
+    """Write commit metadata into the history, in a commit without data."""
     commit(lake, table, marks=metadata)
 
 
 def maximum(lake: Lake, table: Table, column: str) -> int | None:
-    """The greatest value of an integer column by the log's statistics, reading no data; None for an empty table."""
+    """The maximum of an integer column from the log's statistics, without reading data; None for an empty table."""
     values = _file_statistics(lake, table, f"max.{column}")
     return max(values) if values else None
 
 
 def versions(lake: Lake, table: Table, column: str) -> set[int]:
-    """The values of an integer column that is constant within each file, by the log's statistics, reading no data."""
+    """The distinct values of an integer column that is constant within each file, from the log's statistics."""
     return {*_file_statistics(lake, table, f"min.{column}"), *_file_statistics(lake, table, f"max.{column}")}
 
 
 def dataset(lake: Lake, table: Table, version: int | None = None) -> "pa.dataset.Dataset":
-    """A version's rows, by default the current ones, to be read in part: what is not asked for stays where it is."""
+    """A version, by default the latest, as an Arrow dataset: columns and rows that are not needed are not read."""
     return existing(lake, table, version).to_pyarrow_dataset()
 
 
 def read_columns(lake: Lake, table: Table, columns: Sequence[str], version: int | None = None) -> Iterator[pa.Table]:
-    """Some columns of a version's rows, by default the current ones, a data file at a time: for few or narrow rows.
+    """Read columns of a version, by default the latest, one data file at a time; for small or narrow tables.
 
     By Parquet's reader alone: importing Arrow's datasets takes longer than reading a small table.
     """
@@ -230,7 +230,7 @@ def read_columns(lake: Lake, table: Table, columns: Sequence[str], version: int 
 
 
 def rows_where(lake: Lake, table: Table, column: str, values: Sequence[object], columns: Sequence[str]) -> list[Row]:
-    """Some columns of the few current rows that have one of these values in a column."""
+    """Read columns of the current rows that have one of these values in a column; for few matching rows."""
     wanted = pa.array(values, table.schema.field(column).type)  # Arrow would make no values ones of type null
     found: list[Row] = []
     for rows in read_columns(lake, table, list(dict.fromkeys([*columns, column]))):
@@ -239,18 +239,18 @@ def rows_where(lake: Lake, table: Table, column: str, values: Sequence[object], 
 
 
 def any_row(lake: Lake, table: Table, column: str, value: object) -> bool:
-    """Whether any current row has this value in a column, which alone is read."""
+    """Whether any current row has this value in a column; reads only that column."""
     wanted = pa.array([value], table.schema.field(column).type)
     return any(pc.any(pc.is_in(rows.column(column), wanted)).as_py() for rows in read_columns(lake, table, [column]))
 
 
 def count(lake: Lake, table: Table) -> int:
-    """The number of rows by the log's statistics, reading no data."""
+    """The number of rows from the log's statistics, without reading data."""
     return sum(_file_statistics(lake, table, "num_records"))
 
 
 def actions(handle: DeltaTable) -> pa.Table:
-    """The data files of a snapshot as the log describes them: path, size_bytes, num_records, min.<column>, …."""
+    """The add actions of a snapshot: path, size_bytes, num_records, min.<column>, …."""
     # Not `pa.table(…)`, which asks whether this is pandas', and imports it to know: 0.4 s.
     return pa.RecordBatchReader.from_stream(handle.get_add_actions(flatten=True)).read_all()
 

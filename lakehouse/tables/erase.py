@@ -1,4 +1,4 @@
-"""Erasing rows for good: from every data file under a table's folder, not only from the current version.
+"""Erase rows permanently: from every data file under a table's folder, not only from the current version.
 
 Deleting rows leaves them in the files of older versions, in the change feed, and in what dead runs have left. Whatever
 file holds a row that must go, and is not part of the current version, is removed; other history stays readable.

@@ -1,4 +1,4 @@
-"""Tables as they were: which version a number or a moment means, and whether its files are still there."""
+"""Time travel: resolve a version number or a time, and check that its files still exist."""
 
 from datetime import UTC, datetime
 

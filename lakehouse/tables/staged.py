@@ -1,4 +1,4 @@
-"""Writing rows as Parquet files of a table that no version of it knows yet, with what a commit must say of each."""
+"""Write Parquet files that are not part of a table version yet, with the statistics that the commit will need."""
 
 import json
 import uuid

@@ -1,4 +1,4 @@
-"""What an encoder is: that which makes features of photographs."""
+"""The encoder interface: from photographs to feature vectors."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

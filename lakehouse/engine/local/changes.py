@@ -1,4 +1,4 @@
-"""What came and what went between two versions of a table, by the files that one of them has and the other lacks."""
+"""Rows added and removed between two table versions, computed from the files that only one of them has."""
 
 from collections.abc import Sequence
 

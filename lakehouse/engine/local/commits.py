@@ -1,4 +1,4 @@
-"""Commits of the local engine: rows are written to new files, and files that hold others of their keys written anew.
+"""Commits of the local engine: append, replace, merge and delete, by new files and rewritten ones.
 
 One commit each, whatever its size: no more than a row group is held at a time. delta-rs has a merge of its own, which
 is not used: it holds its source, reads more than it must, and writes types that Arrow has few functions for.

@@ -1,4 +1,4 @@
-"""Worker processes: started ahead, fed with two shares each, replaced when they die, and gone when they are closed."""
+"""A pool of worker processes: started ahead, two shares queued each, replaced when one dies."""
 
 import pickle
 import socket

@@ -1,4 +1,4 @@
-"""Rows of the local engine: what makes their batches, again for each use."""
+"""Rows of the local engine: a factory of record batches, called once for each use."""
 
 from collections.abc import Callable
 

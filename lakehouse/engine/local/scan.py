@@ -1,4 +1,4 @@
-"""Reading a snapshot of a table by its data files: what the log's statistics exclude stays unread."""
+"""Scan a table snapshot, skipping files and row groups that the log's statistics exclude."""
 
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence

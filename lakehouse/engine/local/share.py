@@ -1,4 +1,4 @@
-"""A share of work: some rows, and the function that is to compute them, wherever that is."""
+"""A unit of work: a batch of rows and the function to apply, picklable for a worker."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

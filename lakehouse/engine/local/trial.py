@@ -1,4 +1,4 @@
-"""Whether rows that this process computes itself have ended it: then the next one leaves them to workers."""
+"""Detect that an earlier run died while it computed rows in its own process; then workers compute them."""
 
 from lakehouse.storage import exists, remove_file, write_file
 

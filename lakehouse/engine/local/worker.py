@@ -1,4 +1,4 @@
-"""A worker process: takes functions and shares of rows from a connection, and sends back what it makes of them.
+"""The worker process: receive functions and shares over a connection, and send back the results.
 
 It ends when the connection ends, in the middle of a share too, so that none outlives the process that started it.
 """

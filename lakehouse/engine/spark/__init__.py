@@ -1,1 +1,1 @@
-"""The engine of a cluster, or of whoever wants it on one machine: Spark and Delta Lake. Needs Java."""
+"""The Spark engine, for a cluster or one machine: Spark and Delta Lake. Needs Java."""

@@ -1,4 +1,4 @@
-"""What a user reads where Spark has failed: the cause, and what to do, in place of two hundred lines of Java."""
+"""Translate Spark's errors into one sentence with the cause and what to do."""
 
 import tempfile
 import traceback

@@ -1,4 +1,4 @@
-"""What Spark needs of this machine: a Java that it runs on, and Delta's jars, fetched once.
+"""Spark's requirements on this machine: a supported Java, and Delta's jars, downloaded once.
 
 The jars are kept in a cache folder of the user's (`$XDG_CACHE_HOME/fruits`), named after all that they depend on. Where
 the platform brings its own Delta (Amazon EMR), `packages` is empty and none are fetched.

@@ -1,4 +1,4 @@
-"""Rows of the Spark engine: data frames, with the costly functions that they go through, which the progress follows."""
+"""Rows of the Spark engine: a DataFrame with the stages whose progress is reported."""
 
 import threading
 from collections.abc import Iterator
