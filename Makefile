@@ -69,7 +69,8 @@ $(VENV)/.test: bootstrap/requirements-test.lock $(VENV)/.runtime
 LOCK = $(UV) pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--no-emit-find-links --no-annotate --custom-compile-command "make lock" setup.py
 
-# A cluster's nodes get the same versions. Spark is there; TensorFlow has a lock of its own, with what only it needs.
+# A cluster's nodes get the same versions. Spark is there, nobody packs from there (uv), and TensorFlow has a lock of its
+# own, with what only it needs.
 # backports-strenum, of ai-edge-litert, is for Pythons before 3.11, and pip refuses it on those after.
 EMR = bootstrap/requirements-emr.lock
 MODEL = bootstrap/requirements-emr-model.lock
@@ -77,7 +78,7 @@ MODEL = bootstrap/requirements-emr-model.lock
 lock: $(VENV)/.uv ## resolve the dependencies anew
 	$(LOCK) -o bootstrap/requirements.lock
 	$(LOCK) --extra test -c bootstrap/requirements.lock -o bootstrap/requirements-test.lock
-	printf '%s\n' pyspark backports-strenum >$(VENV)/not-on-nodes
+	printf '%s\n' pyspark uv backports-strenum >$(VENV)/not-on-nodes
 	printf '%s\n' tensorflow tensorflow-cpu >$(VENV)/not-on-workers
 	$(LOCK) -c bootstrap/requirements.lock --excludes $(VENV)/not-on-nodes --excludes $(VENV)/not-on-workers -o $(EMR)
 	$(LOCK) -c bootstrap/requirements.lock --excludes $(VENV)/not-on-nodes -o $(MODEL) \

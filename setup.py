@@ -57,6 +57,8 @@ setup(
         "boto3>=1.44",
         # Photographs from S3: a tenth of boto3's time for a request, and the interpreter is free meanwhile.
         "obstore>=0.12",
+        # What EMR Serverless is given: the nodes' packages for another platform, in seconds where pip takes minutes.
+        "uv>=0.9",
         # The page of `fruits app`; MLflow brings both anyway.
         "fastapi>=0.165",
         "uvicorn>=0.54",

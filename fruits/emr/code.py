@@ -20,8 +20,6 @@ _PROJECT = "fruits-lakehouse"
 # The packages below these lie in their folders, and come along; but for the two whose sources lie elsewhere.
 _PACKAGES = ("fruits", "gold", "silver", "bronze", "lakehouse", "lakehouse.conf", "lakehouse.bootstrap")
 _BOOTSTRAP = ("emr.sh", "job.py", "requirements-emr.lock", "requirements-emr-model.lock")
-# What runs on Amazon Linux 2023, whose glibc is 2.34; pip takes a platform by its very name, so all are named.
-_MANYLINUX = ("manylinux2014", *(f"manylinux_2_{minor}" for minor in range(17, 35)))
 _LONG_AGO = (1980, 1, 1, 0, 0, 0)  # a zip's first date: the same files make the same wheel
 _WHEEL = "Wheel-Version: 1.0\nGenerator: fruits\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
 
@@ -91,11 +89,9 @@ def environment(code: Mapping[str, bytes]) -> bytes:
         for name, content in code.items():
             (folder / name).write_bytes(content)
         (wheel_file,) = folder.glob("*.whl")
-        platform = [f"--platform={name}_x86_64" for name in _MANYLINUX]
-        common = ["--quiet", "--target", str(target), "--no-deps", "--only-binary", ":all:", *platform]
-        common += ["--python-version", "3.11", "--implementation", "cp"]
-        _pip([*common, "--require-hashes", "-r", str(folder / "requirements-emr.lock")])
-        _pip([*common, "--upgrade", str(wheel_file)])
+        common = ["--quiet", "--target", str(target), "--no-deps", "--only-binary", ":all:", *_platform()]
+        _install([*common, "--require-hashes", "-r", str(folder / "requirements-emr.lock")])
+        _install([*common, str(wheel_file)])
         (target / "settings.yaml").write_bytes(code["settings.yaml"])
         return _archive(target)
 
@@ -119,11 +115,19 @@ def _digest(content: bytes) -> str:
     return base64.urlsafe_b64encode(hashlib.sha256(content).digest()).rstrip(b"=").decode()
 
 
-def _pip(arguments: list[str]) -> None:
-    command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "install", *arguments]
+def _platform() -> list[str]:
+    """What runs on Amazon Linux 2023; with byte code, where this interpreter writes what a 3.11 reads."""
+    told = ["--python-platform", "x86_64-manylinux_2_34", "--python-version", "3.11"]
+    return [*told, "--compile-bytecode"] if sys.version_info[:2] == (3, 11) else told
+
+
+def _install(arguments: list[str]) -> None:
+    # Not pip: an environment that uv or pipx has made need not have it, and it takes a minute for what uv does in two
+    # seconds.
+    command = [sys.executable, "-m", "uv", "pip", "install", "--python", sys.executable, *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        raise LakehouseError(f"The packages for EMR Serverless could not be fetched. pip said:\n{done.stderr[-2000:]}")
+        raise LakehouseError(f"The packages for EMR Serverless could not be fetched. uv said:\n{done.stderr[-2000:]}")
 
 
 def _archive(folder: Path) -> bytes:
