@@ -39,11 +39,11 @@ def names(name: str) -> set[str]:
 def test_locks_of_a_cluster_agree_with_the_laptops() -> None:
     """A cluster has the versions that a laptop has, but for Spark, which it brings itself.
 
-    And for a backport of what Python 3.11 has: uv takes it, pip refuses it.
+    And for uv, which packs what a cluster gets, and a backport of what Python 3.11 has: uv takes it, pip refuses it.
     """
     laptop = {(name, version) for name, version, _ in pins("requirements.lock")}
     cluster = {(n, v) for lock in ("requirements-emr.lock", "requirements-emr-model.lock") for n, v, _ in pins(lock)}
-    assert {name for name, _ in laptop - cluster} == {"pyspark", "py4j", "backports-strenum"}
+    assert {name for name, _ in laptop - cluster} == {"pyspark", "py4j", "uv", "backports-strenum"}
     assert cluster <= laptop
 
 
