@@ -12,6 +12,9 @@ from lakehouse.errors import StorageError
 from lakehouse.lease.base import LIMIT, NAME, PAUSE, TRIES, Holder, Lease, OnLost, body_of, own_name, parse
 from lakehouse.storage.uri import local_path
 
+_PATIENCE = 5.0
+"""Seconds in which those who only look at a lease may be in the way of who takes it."""
+
 
 class LocalLease(Lease):
     """A file under a kernel lock; what it says is for people, the lock alone decides."""
@@ -56,18 +59,23 @@ class LocalLease(Lease):
         self._descriptor = descriptor
 
     def _lock(self) -> int:
+        patient_until, attempt = time.monotonic() + _PATIENCE, 0
         with self._errors("written"):
-            for attempt in range(1, TRIES + 1):
+            while attempt < TRIES:
                 self._path.parent.mkdir(parents=True, exist_ok=True)
                 descriptor = _open(self._path, os.O_RDWR | os.O_CREAT)
                 try:
                     if _locks(descriptor, fcntl.LOCK_EX) and self._is_in_place(descriptor):
                         return descriptor
+                    # Where it can be shared nobody holds it: lookers are in the way, for as long as a busy machine
+                    # keeps them from going on.
+                    held = not _locks(descriptor, fcntl.LOCK_SH)
                 except OSError:
                     _close(descriptor)
                     raise
                 _close(descriptor)
-                time.sleep(PAUSE * attempt)
+                attempt += held or time.monotonic() > patient_until
+                time.sleep(PAUSE * max(attempt, 1))
         raise self._held(self.holder() or Holder("", "a process that has just ended", datetime.now(UTC), None))
 
     def _is_in_place(self, descriptor: int) -> bool:
