@@ -53,6 +53,10 @@ class LakeSettings(BaseModel):
         if on_disk(uri):
             # delta-rs follows links itself, and makes a URL of where they lead.
             _check_characters(os.path.realpath(local_path(uri)), _URL_SYNTAX_BEHIND_LINKS, "leads to {}, and ")
+        elif {"", ".", ".."} & {*uri.partition("://")[2].split("/")}:
+            raise ValueError(
+                "no part of a lake's name is empty, `.` or `..`, which delta-rs refuses. Name another folder."
+            )
         return uri
 
     @property

@@ -195,3 +195,12 @@ def test_lake_may_have_any_other_name(tmp_path: Path, name: str) -> None:
     """Also where photographs lie, brackets and all."""
     settings = load_settings(lake=str(tmp_path / name / "lake"), images=str(tmp_path / "a[1]%20#?"))
     assert (settings.lake, settings.images) == (f"file://{tmp_path}/{name}/lake", f"file://{tmp_path}/a[1]%20#?")
+
+
+@pytest.mark.parametrize("lake", ["s3://bucket//lake", "s3://bucket/a/./lake", "s3://bucket/../lake"])
+def test_lake_on_s3_with_an_empty_or_dotted_part_is_refused(lake: str) -> None:
+    """At once, in words: delta-rs refuses it later, with a traceback."""
+    with pytest.raises(
+        SettingsError, match=r"`lake` in --lake is '.*': no part of a lake's name is empty, `.` or `..`"
+    ):
+        load_settings(lake=lake)
