@@ -182,8 +182,7 @@ class S3Lease(Lease):
             answer: Answer = getattr(self._client, operation)(Bucket=self._bucket, Key=self._key, **arguments)
             content = answer["Body"].read(LIMIT) if "Body" in answer else b""
         except ClientError as error:
-            # 404: nothing there; 409: another request for it was under way; 412: it was another state.
-            if aws.status_of(error) not in (404, 409, 412) or aws.code_of(error) == "NoSuchBucket":
+            if not aws.is_unmet(error):
                 raise self._failed(error) from error
             self._note_time(error.response, asked)
             raise _UnmetError from error

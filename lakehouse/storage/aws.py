@@ -51,6 +51,11 @@ def code_of(error: BaseException) -> str:
     return str(getattr(error, "response", {}).get("Error", {}).get("Code", type(error).__name__))
 
 
+def is_unmet(error: BaseException) -> bool:
+    """Whether the object is not there (404), not the one demanded (412), or being replaced by another request (409)."""
+    return status_of(error) in (404, 409, 412) and code_of(error) != "NoSuchBucket"
+
+
 def is_of_the_object(error: Exception) -> bool:
     """Whether an error is one object's, so that others may be read."""
     return code_of(error) in _OF_THE_OBJECT

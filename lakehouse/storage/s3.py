@@ -1,7 +1,7 @@
 """Files on S3: objects by their keys, which slashes make into folders."""
 
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, BinaryIO, cast
 
@@ -127,29 +127,31 @@ def _asked(uri: str, operation: Operation, **arguments: object) -> Answer:
     """S3's answer; OSError where it is about this object, StorageError where it may be about all."""
     from botocore.exceptions import BotoCoreError, ClientError
 
-    bucket, key = aws.split(uri)
     try:
-        answer: Answer = getattr(aws.shared_client(), operation)(Bucket=bucket, Key=key, **arguments)
+        return _send(uri, operation, arguments)
     except (BotoCoreError, ClientError, ValueError) as error:
-        if aws.status_of(error) == 404 and aws.code_of(error) != "NoSuchBucket":
+        if aws.status_of(error) == 404 and aws.is_unmet(error):
             raise FileNotFoundError(2, "there is no such object", uri) from error
         if aws.is_of_the_object(error):
             raise PermissionError(13, aws.code_of(error), uri) from error
         raise aws.failed(error, f"{uri} is out of reach") from error
-    return answer
 
 
 def _asked_for(uri: str, operation: Operation, **arguments: object) -> Answer | None:
     """S3's answer; None where the object is not there, or not the one that was demanded."""
     from botocore.exceptions import BotoCoreError, ClientError
 
-    bucket, key = aws.split(uri)
     try:
-        answer: Answer = getattr(aws.shared_client(), operation)(Bucket=bucket, Key=key, **arguments)
+        return _send(uri, operation, arguments)
     except (BotoCoreError, ClientError, ValueError) as error:
-        if aws.status_of(error) in (404, 409, 412) and aws.code_of(error) != "NoSuchBucket":
+        if aws.is_unmet(error):
             return None
         raise aws.failed(error, f"{uri} is out of reach") from error
+
+
+def _send(uri: str, operation: Operation, arguments: Mapping[str, object]) -> Answer:
+    bucket, key = aws.split(uri)
+    answer: Answer = getattr(aws.shared_client(), operation)(Bucket=bucket, Key=key, **arguments)
     return answer
 
 
