@@ -12,7 +12,7 @@ from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 
-from silver.encoders.mobilenet import load_predict
+from silver.encoders.mobilenet.inference import load_predict
 
 
 def main(images: str, model: str) -> int:

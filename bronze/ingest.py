@@ -9,7 +9,7 @@ from typing import TypedDict
 
 import pyarrow as pa
 
-from bronze.photograph import Limits, Photograph, Problem, inspect
+from bronze.judgement import Limits, Photograph, Problem
 from bronze.reasons import Reason
 from bronze.tables import IMAGES, QUARANTINE
 from lakehouse.engine.port import Batches, Given
@@ -123,6 +123,8 @@ def _read(row: _Candidate, limits: Limits) -> bytes | Problem:
 
 
 def _judge(found: bytes | Problem, limits: Limits) -> dict[str, object]:
+    from bronze.photograph import inspect  # and with it Pillow, for which a run without news has no use
+
     verdict = found if isinstance(found, Problem) else inspect(found, limits)
     if isinstance(verdict, Problem):
         return {"reason": verdict.reason, "detail": verdict.detail}

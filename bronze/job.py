@@ -15,7 +15,7 @@ from bronze.discover import (
     list_photographs,
 )
 from bronze.ingest import CANDIDATE, HeldBack, Photographs, killing
-from bronze.photograph import Limits
+from bronze.judgement import Limits
 from bronze.reasons import Reason
 from bronze.settings import BronzeSettings
 from bronze.tables import IMAGES, QUARANTINE, TABLES

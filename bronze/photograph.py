@@ -10,13 +10,13 @@ import io
 import re
 import struct
 import warnings
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 import numpy as np
 from PIL import ExifTags, Image, ImageFile, PngImagePlugin, UnidentifiedImageError
 
+from bronze.judgement import Limits, Photograph, Problem
 from bronze.reasons import Reason
 from bronze.structure import Content, ends_early, format_of, has_too_many_parts, without_metadata
 
@@ -32,45 +32,6 @@ _TURNS = {  # by EXIF orientation: what stands a picture upright
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-
-
-@dataclass(frozen=True)
-class Photograph:
-    """What the header says: format by content ("JPEG"), width and height in pixels as stored."""
-
-    format: str
-    width: int
-    height: int
-
-
-@dataclass(frozen=True)
-class Problem:
-    """Why content is no photograph that can be used: the reason, and the words of whoever found out."""
-
-    reason: Reason
-    detail: str
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What is read and decoded: formats as Pillow names them, bytes a file, pixels a picture (width × height)."""
-
-    formats: Collection[str]
-    max_bytes: int
-    max_pixels: int
-
-    @property
-    def clauses(self) -> dict[str, str]:
-        """By reason, the words that each detail has which was written under these limits."""
-        return {
-            Reason.TOO_LARGE: f"at most {self.max_bytes} are read",
-            Reason.TOO_MANY_PIXELS: f"at most {self.max_pixels} are decoded",
-            Reason.UNSUPPORTED_FORMAT: f"is not among the formats {', '.join(sorted(self.formats))}",
-        }
-
-    def refusal(self, reason: Reason, found: str) -> Problem:
-        """What is said of content that is beyond the limits."""
-        return Problem(reason, f"{found} {self.clauses[reason]}.")
 
 
 def inspect(content: bytes, limits: Limits) -> Photograph | Problem:

@@ -6,6 +6,7 @@ Pandas takes half a second to import, and is not used where nothing is fitted.
 import sys
 import threading
 from collections.abc import Sequence
+from importlib import import_module
 from importlib.abc import MetaPathFinder
 from types import ModuleType
 from typing import Any
@@ -26,16 +27,20 @@ class _WithoutPandas(MetaPathFinder):
             raise ModuleNotFoundError("pandas is not imported yet", name=name)
 
 
-class _Compute:
-    """`pyarrow.compute`, imported when a function is asked for: wrapping them all takes a tenth of a short run."""
+class _Deferred:
+    """A module that is imported when something in it is asked for."""
+
+    def __init__(self, module: str) -> None:
+        self._module = module
 
     def __getattr__(self, name: str) -> Any:
-        import pyarrow.compute
-
-        return getattr(pyarrow.compute, name)
+        return getattr(import_module(self._module), name)
 
 
-pc = _Compute()
+pc = _Deferred("pyarrow.compute")
+"""Wraps each of its functions as it is imported, which takes a tenth of a short run."""
+pq = _Deferred("pyarrow.parquet")
+"""Imports file systems and, through them, OpenSSL, which nobody needs who reads no file."""
 
 
 def keep_pandas_out() -> None:

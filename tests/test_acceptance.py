@@ -34,7 +34,7 @@ from lakehouse.models.registry import Registry
 from lakehouse.tables import delta
 from lakehouse.tables.delta import Lake
 from lakehouse.tables.table import Table
-from silver.encoders.mobilenet import keras_weights
+from silver.encoders.mobilenet.weights import keras_weights
 from silver.moments import Moments
 from silver.scaler import SCALER
 from silver.statistics import read_moments

@@ -28,7 +28,7 @@ from lakehouse.storage import aws, write_file
 from lakehouse.tables import delta
 from lakehouse.tables.delta import Lake
 from lakehouse.workspace import Workspace
-from silver.encoders.mobilenet import keras_weights
+from silver.encoders.mobilenet.weights import keras_weights
 from tests.bootstrap.conftest import EMR, PATH, python311  # noqa: F401 - a fixture
 from tests.conftest import add_photographs
 from tests.lakehouse.conftest import s3_server  # noqa: F401 - a fixture

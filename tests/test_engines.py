@@ -17,7 +17,7 @@ from fruits.operations.run import run_layers
 from fruits.settings import Settings, load_settings
 from lakehouse.tables import delta
 from lakehouse.tables.delta import Lake
-from silver.encoders.mobilenet import keras_weights
+from silver.encoders.mobilenet.weights import keras_weights
 from tests.test_crash import PASSING, assert_same
 
 if TYPE_CHECKING:

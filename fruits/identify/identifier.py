@@ -7,7 +7,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from bronze.photograph import Limits, Problem, inspect
+from bronze.judgement import Limits, Problem
+from bronze.photograph import inspect
 from fruits.settings import Settings
 from gold.calibration import Projector, from_row
 from gold.nearest import Calibration, Float32, Labelled, chords, directions, ratios

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from bronze.photograph import Limits, salvage
+from bronze.judgement import Limits
+from bronze.photograph import salvage
 from bronze.reasons import Reason, advice_on
 from fruits.query.quarantine import held_back
 from fruits.report.thumbnails import thumbnail

@@ -11,12 +11,11 @@ from dataclasses import dataclass, field
 from urllib.parse import unquote
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 from deltalake import CommitProperties, DeltaTable, Schema, Transaction
 from deltalake.exceptions import DeltaError, TableNotFoundError
 from deltalake.transaction import AddAction, RemoveAction
 
-from lakehouse.arrow import pc
+from lakehouse.arrow import pc, pq
 from lakehouse.errors import ForeignTableError
 from lakehouse.guard import no_check
 from lakehouse.storage import check_reachable, delta_options, open_file

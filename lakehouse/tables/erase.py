@@ -8,9 +8,8 @@ from collections.abc import Collection, Iterator
 from contextlib import suppress
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from lakehouse.arrow import pc
+from lakehouse.arrow import pc, pq
 from lakehouse.storage import list_files, open_file, remove_file
 from lakehouse.storage.uri import absolute_uri
 from lakehouse.tables import delta

@@ -8,10 +8,9 @@ from datetime import datetime, timedelta
 from typing import BinaryIO
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 from deltalake.transaction import AddAction
 
-from lakehouse.arrow import pc
+from lakehouse.arrow import pc, pq
 from lakehouse.errors import StorageError
 from lakehouse.storage import create_file, remove_file
 from lakehouse.storage.uri import absolute_uri

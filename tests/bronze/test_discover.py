@@ -23,7 +23,7 @@ from bronze.discover import (
     list_photographs,
     work_items,
 )
-from bronze.photograph import Limits
+from bronze.judgement import Limits
 from fruits.settings import load_settings
 from lakehouse.engine.port import Engine
 from lakehouse.errors import StorageError

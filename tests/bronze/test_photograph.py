@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from bronze.photograph import Limits, Photograph, Problem, decode, inspect
+from bronze.judgement import Limits, Photograph, Problem
+from bronze.photograph import decode, inspect
 from bronze.reasons import Reason
 from fruits.settings import load_settings
 from tests.bronze import corpus

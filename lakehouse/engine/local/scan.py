@@ -4,18 +4,21 @@ from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from lakehouse.arrow import as_numpy, pc
+from lakehouse.arrow import as_numpy, pc, pq
 from lakehouse.engine.local.rows import LocalRows
 from lakehouse.engine.port import SHARE_BYTES, Batches
 from lakehouse.storage import open_file
 from lakehouse.tables.staged import conform
 from lakehouse.tables.table import DataFile, Ordered
+
+if TYPE_CHECKING:
+    from pyarrow.parquet import ParquetFile
 
 _BATCH_BYTES = 8 << 20
 _BATCH_ROWS = 65_536
@@ -152,7 +155,7 @@ def _fitting(sizes: Index) -> int:
 
 
 @lru_cache(maxsize=16)
-def _open(file: str) -> pq.ParquetFile:
+def _open(file: str) -> "ParquetFile":
     # Data files never change under their names. Spark's older ones have time stamps of 96 bits.
     return pq.ParquetFile(open_file(file), coerce_int96_timestamp_unit="us", pre_buffer=False)
 

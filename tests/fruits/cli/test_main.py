@@ -11,6 +11,7 @@ from tests.conftest import add_photographs
 
 FOR_A_FIT = {"mlflow", "sklearn", "skops", "pandas", "scipy", "matplotlib", "plotly", "tensorflow", "pyspark"}
 FOR_A_QUERY = {"duckdb", "pyarrow.compute", "pyarrow.dataset"}
+FOR_A_PHOTOGRAPH = {"PIL", "ai_edge_litert"}
 
 
 AT_THE_END = """
@@ -41,14 +42,14 @@ def options(tmp_path_factory: pytest.TempPathFactory) -> Sequence[object]:
     return options
 
 
-def test_run_without_news_imports_nothing_to_fit_or_to_query_with(options: Sequence[object]) -> None:
+def test_run_without_news_imports_nothing_to_compute_with(options: Sequence[object]) -> None:
     """Which together take several times as long as such a run."""
     tell = "lambda: print(*sys.modules, file=sys.stderr)"
     ran = fruits("run", "--format", "json", *options, before=AT_THE_END.format(tell))
     assert '"ingested": 0' in ran.stdout
     imported = set(ran.stderr.split())
     assert {"deltalake", "pyarrow"} <= imported
-    assert not imported & (FOR_A_FIT | FOR_A_QUERY)
+    assert not imported & (FOR_A_FIT | FOR_A_QUERY | FOR_A_PHOTOGRAPH)
 
 
 @pytest.mark.parametrize(

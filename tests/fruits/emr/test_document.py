@@ -16,7 +16,7 @@ from fruits.operations.run import LAYERS, run_pipeline
 from fruits.settings import load_settings
 from lakehouse.workspace import Workspace
 from silver.encoders.base import Encoder
-from silver.encoders.mobilenet import keras_weights
+from silver.encoders.mobilenet.weights import keras_weights
 from tests.bootstrap.conftest import ROOT
 from tests.conftest import add_photographs
 from tests.fruits.emr.conftest import REGION, complete_a_step, emr_backend, serverless_backend

@@ -17,7 +17,8 @@ import pytest
 from sklearn import decomposition
 from sklearn.preprocessing import StandardScaler
 
-from bronze.photograph import Limits, salvage
+from bronze.judgement import Limits
+from bronze.photograph import salvage
 from bronze.tables import IMAGES, QUARANTINE
 from fruits.catalog import TABLES
 from fruits.query.sql import answer, connect

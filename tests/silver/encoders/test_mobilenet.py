@@ -16,7 +16,9 @@ from PIL import Image
 from lakehouse.storage import read_file
 from silver.encoders import module_of
 from silver.encoders.base import WeightsNotFoundError
-from silver.encoders.mobilenet import converted_model, keras_weights, load_model, load_predict, pixels, prepare
+from silver.encoders.mobilenet import converted_model, load_model, prepare
+from silver.encoders.mobilenet.inference import load_predict, pixels
+from silver.encoders.mobilenet.weights import keras_weights
 from silver.featurize import Encoding
 from silver.tables import FEATURES
 from tests.conftest import photograph
