@@ -80,7 +80,7 @@ def _write_model(lake: Lake) -> None:
     rows = pa.table(curve).cast(EXPLAINED_VARIANCE.schema)
     delta.write_small(rows, lake, EXPLAINED_VARIANCE, mode="append")
     model = {
-        **{"pca_version": 1, "scaler_version": 1, "run_id": "none", "scaler_sha256": "", "pca_sha256": ""},
+        **{"pca_version": 1, "scaler_version": 1},
         **{"feature_version": "none", "images": SIZE, "components": COMPONENTS, "explained_variance": 0.8},
         **{"threshold": 0.8, "fitted_at": datetime.now(UTC), "reason": "first fit"},
     }

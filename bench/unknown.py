@@ -94,9 +94,9 @@ def ask_about(photographs: Photographs, held_back: str | None, others: Float32 |
 def _fit(features: Float32) -> Projector:
     moments = Moments.of(features.astype(np.float64))
     scaler = fit_scaler(moments)
-    spectrum = fit_spectrum(moments.under(scaler.mean_, scaler.scale_))
+    spectrum = fit_spectrum(moments.under(*scaler))
     pca = fit_pca(spectrum, components_needed(spectrum, load_settings().threshold))
-    return Projector(scaler.mean_, scaler.scale_, pca.mean_, pca.components_)
+    return Projector(*scaler, pca.mean_, pca.components_)
 
 
 def drawings() -> Iterator[tuple[str, list[Image.Image]]]:

@@ -4,6 +4,7 @@ from enum import StrEnum
 
 import bronze.tables
 import gold.tables
+import lakehouse.models.tables
 import silver.tables
 
 
@@ -18,8 +19,8 @@ class Layer(StrEnum):
 BY_LAYER = {Layer.BRONZE: bronze.tables.TABLES, Layer.SILVER: silver.tables.TABLES, Layer.GOLD: gold.tables.TABLES}
 """The tables of each layer, the layers in the order of their jobs."""
 
-TABLES = tuple(table for tables in BY_LAYER.values() for table in tables)
-"""All of them."""
+TABLES = (*(table for tables in BY_LAYER.values() for table in tables), *lakehouse.models.tables.TABLES)
+"""All of them, the kernel's own last."""
 
 OF_PHOTOGRAPHS = tuple(table for table in TABLES if "path" in table.schema.names)
 """Those whose rows name photographs, which can be erased."""

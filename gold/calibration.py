@@ -1,8 +1,4 @@
-"""Parameters that identify photographs under a PCA version: its arrays and the calibrated distances, as a table row.
-
-The arrays stand in the registry too, as scikit-learn's objects. Here they are numbers alone, so that whoever identifies
-a photograph needs neither MLflow nor scikit-learn, whose imports take longer than the answer.
-"""
+"""Calibrate the identification of photographs under a version of the PCA, and measure it."""
 
 import re
 from collections.abc import Mapping
@@ -16,29 +12,27 @@ from gold.tables import CALIBRATIONS
 from lakehouse.arrow import as_matrix, pc
 from lakehouse.tables.table import Row
 
-_BYTES = np.dtype("<f8")
-
 
 @dataclass(frozen=True)
 class Projector:
     """From features to components, as scaler and PCA together do it.
 
     Attributes:
-        mean: of the features, shape (d,), float64.
-        scale: their deviation, shape (d,), float64.
-        center: of the scaled features, shape (d,), float64.
-        axes: the components, shape (k, d), float64.
+        scaler_mean: of the features, shape (d,), float64.
+        scaler_scale: their deviation, shape (d,), float64.
+        pca_mean: of the scaled features, shape (d,), float64.
+        pca_components: shape (k, d), float64.
     """
 
-    mean: Float64
-    scale: Float64
-    center: Float64
-    axes: Float64
+    scaler_mean: Float64
+    scaler_scale: Float64
+    pca_mean: Float64
+    pca_components: Float64
 
     def project(self, features: Float32) -> Float32:
         """Components, shape (n, k), of features, shape (n, d)."""
-        scaled = (features.astype(np.float64) - self.mean) / self.scale
-        components: Float32 = ((scaled - self.center) @ self.axes.T).astype(np.float32)
+        scaled = (features.astype(np.float64) - self.scaler_mean) / self.scaler_scale
+        components: Float32 = ((scaled - self.pca_mean) @ self.pca_components.T).astype(np.float32)
         return components
 
 
@@ -74,31 +68,25 @@ def find_calibration(rows: pa.Table) -> tuple[Calibration | None, dict[str, floa
     return calibration, metrics
 
 
-def to_row(version: int, projector: Projector, calibration: Calibration | None, sampled: int) -> pa.Table:
+def calibration_row(
+    version: int, calibration: Calibration | None, metrics: Mapping[str, float], sampled: int
+) -> pa.Table:
     """The row of a version for `gold.calibrations`."""
     row: dict[str, object] = {
         "pca_version": version,
         "photographs": sampled,
-        "kept": calibration and calibration.known_ratio_p98,
-        "threshold": calibration and calibration.threshold,
-        "mean": _packed(projector.mean),
-        "scale": _packed(projector.scale),
-        "center": _packed(projector.center),
-        "axes": _packed(projector.axes),
+        "known_ratio_p98": calibration and calibration.known_ratio_p98,
+        "unknown_threshold": calibration and calibration.threshold,
+        "metrics": dict(metrics),
     }
     return pa.Table.from_pylist([row], schema=CALIBRATIONS.schema)
 
 
-def from_row(row: Row) -> tuple[Projector, Calibration | None]:
-    """What `to_row` has put into a row."""
-    mean, scale, center, axes = (np.frombuffer(row[name], _BYTES) for name in ("mean", "scale", "center", "axes"))
-    projector = Projector(mean, scale, center, axes.reshape(-1, len(mean)))
-    return projector, None if row["threshold"] is None else Calibration(row["kept"], row["threshold"])
+def calibration_of(row: Row) -> Calibration | None:
+    """What `calibration_row` has put into a row."""
+    known = row["unknown_threshold"] is not None
+    return Calibration(row["known_ratio_p98"], row["unknown_threshold"]) if known else None
 
 
 def _named(split: str, measured: Mapping[str, float]) -> dict[str, float]:
     return {f"{name}_{split}": value for name, value in measured.items()}
-
-
-def _packed(array: Float64) -> bytes:
-    return np.ascontiguousarray(array, _BYTES).tobytes()

@@ -1,13 +1,10 @@
 """The rows that a version of the PCA leaves in `gold.explained_variance` and `gold.models`."""
 
-from datetime import UTC, datetime
-
 import pyarrow as pa
 
 from gold.pca import Spectrum
 from gold.tables import MODELS
 from lakehouse.models.registry import Version
-from silver.scaler import Scaler
 
 
 def spectrum_rows(version: Version, spectrum: Spectrum) -> pa.Table:
@@ -24,21 +21,18 @@ def spectrum_rows(version: Version, spectrum: Spectrum) -> pa.Table:
     )
 
 
-def model_row(version: Version, spectrum: Spectrum, scaler: Scaler) -> pa.Table:
-    """The row of a version, fitted now."""
+def model_row(version: Version) -> pa.Table:
+    """The row of a version."""
     tags = version.tags
     row: dict[str, object] = {
         "pca_version": version.number,
-        "scaler_version": scaler.version.number,
-        "run_id": version.run_id,
-        "scaler_sha256": scaler.version.sha256,
-        "pca_sha256": version.sha256,
+        "scaler_version": int(tags["scaler_version"]),
         "feature_version": tags["feature_version"],
-        "images": spectrum.count,
+        "images": int(tags["images"]),
         "components": int(tags["components"]),
         "explained_variance": float(tags["explained_variance"]),
         "threshold": float(tags["threshold"]),
-        "fitted_at": datetime.now(UTC),
+        "fitted_at": version.fitted_at,
         "reason": tags["reason"],
     }
     return pa.Table.from_pylist([row], schema=MODELS.schema)

@@ -4,6 +4,9 @@ import pyarrow as pa
 
 from lakehouse.tables.table import INSTANT, VECTOR, Table
 
+PCA = "fruits-pca"
+"""The PCA's name in the model registry."""
+
 PROJECTIONS = Table(
     name="gold.projections",
     schema=pa.schema(
@@ -45,9 +48,6 @@ MODELS = Table(
         [
             pa.field("pca_version", pa.int64()),
             pa.field("scaler_version", pa.int64()),
-            pa.field("run_id", pa.string()),
-            pa.field("scaler_sha256", pa.string()),
-            pa.field("pca_sha256", pa.string()),
             pa.field("feature_version", pa.string()),
             pa.field("images", pa.int64()),
             pa.field("components", pa.int32()),
@@ -61,19 +61,15 @@ MODELS = Table(
     statistics=("pca_version", "scaler_version"),
 )
 
-# Arrays are float64, little-endian; axes is (components, features), row by row.
 CALIBRATIONS = Table(
     name="gold.calibrations",
     schema=pa.schema(
         [
             pa.field("pca_version", pa.int64()),
             pa.field("photographs", pa.int64()),
-            pa.field("kept", pa.float64()),
-            pa.field("threshold", pa.float64()),
-            pa.field("mean", pa.binary()),
-            pa.field("scale", pa.binary()),
-            pa.field("center", pa.binary()),
-            pa.field("axes", pa.binary()),
+            pa.field("known_ratio_p98", pa.float64()),
+            pa.field("unknown_threshold", pa.float64()),
+            pa.field("metrics", pa.map_(pa.string(), pa.float64())),
         ]
     ),
     key=("pca_version",),

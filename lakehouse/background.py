@@ -16,6 +16,11 @@ class Background(Generic[T]):
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
+    @property
+    def done(self) -> bool:
+        """Whether there is a value, or an error."""
+        return not self._thread.is_alive()
+
     def get(self) -> T:
         """Wait for the value."""
         self._thread.join()

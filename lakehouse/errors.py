@@ -17,8 +17,8 @@ class ForeignTableError(LakehouseError):
     """A table has a layout that this version of the project does not know; it was not touched."""
 
 
-class TamperedModelError(LakehouseError):
-    """A model artifact is not the one that was registered; it was not loaded."""
+class MirrorError(LakehouseError):
+    """MLflow cannot show the lake's models, or be asked about them; the lake itself is well."""
 
 
 class NotHeldError(LakehouseError):

@@ -1,4 +1,4 @@
-"""Execution context of a job: settings, lake, engine, model registry, progress."""
+"""Execution context of a job: settings, lake, engine, models, progress."""
 
 from collections.abc import Callable
 from functools import cached_property
@@ -7,6 +7,7 @@ from typing import TypeVar
 from lakehouse.engine import open_engine
 from lakehouse.engine.port import Engine
 from lakehouse.guard import no_check
+from lakehouse.models.mirror import Mirror
 from lakehouse.models.registry import Registry
 from lakehouse.progress import NullProgress, Progress
 from lakehouse.settings import LakeSettings
@@ -48,10 +49,11 @@ class Workspace:
 
     @cached_property
     def registry(self) -> Registry:
-        """The model registry; it opens MLflow when something is written, or has changed since it was read last."""
-        settings = self.settings
-        return Registry(settings.tracking_uri, settings.experiment, self.lake.uri_of("mlflow"), self.lake.guard)
+        """The models of the lake; they are read when first asked for."""
+        return Registry(self.lake)
 
-    def open_registry(self) -> None:
-        """Begin to open MLflow while other work goes on, if this run is sure to need it: importing it takes seconds."""
-        self.registry.prepare()
+    @cached_property
+    def mirror(self) -> Mirror:
+        """What MLflow shows of the models; it opens MLflow when something is shown, or has changed since."""
+        settings = self.settings
+        return Mirror(settings.tracking_uri, settings.experiment, self.lake.uri_of("mlflow"), self.lake.guard)

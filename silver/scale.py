@@ -19,23 +19,24 @@ FEATURE = ("path", "sha256", "batch", "features")
 _ROUNDING = 10 * np.finfo(np.float64).eps
 
 
-def fit_scaler(moments: Moments) -> "StandardScaler":
-    """A fitted `sklearn.preprocessing.StandardScaler` from moments of at least two rows.
+def fit_scaler(moments: Moments) -> tuple[Float64, Float64]:
+    """Mean and scale, shape (d,) each, from moments of at least two rows.
 
-    Its `scale_` is the sample standard deviation (n − 1), as Spark ML's, where scikit-learn's own fit divides by n. A
+    The scale is the sample standard deviation (n − 1), as Spark ML's, where scikit-learn's own fit divides by n. A
     feature that does not vary is left unscaled (1), as scikit-learn does it.
     """
-    from sklearn.preprocessing import StandardScaler
-
     # A constant feature's variance is rounding noise of its mean, not zero.
     constant = moments.variance <= (_ROUNDING * moments.mean) ** 2 * moments.count
-    variance = np.where(constant, 1.0, moments.variance)
+    return moments.mean.copy(), np.sqrt(np.where(constant, 1.0, moments.variance))
+
+
+def standard_scaler(mean: Float64, scale: Float64, count: int) -> "StandardScaler":
+    """The same as a fitted `sklearn.preprocessing.StandardScaler`, for `count` rows."""
+    from sklearn.preprocessing import StandardScaler
+
     scaler = StandardScaler()
-    scaler.mean_ = moments.mean.copy()
-    scaler.var_ = variance
-    scaler.scale_ = np.sqrt(variance)
-    scaler.n_samples_seen_ = moments.count
-    scaler.n_features_in_ = len(moments.mean)
+    scaler.mean_, scaler.scale_, scaler.var_ = mean, scale, scale**2
+    scaler.n_samples_seen_, scaler.n_features_in_ = count, len(mean)
     return scaler
 
 

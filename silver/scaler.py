@@ -1,43 +1,36 @@
 """The scaler: chosen or fitted anew, registered, and applied to all features."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 from lakehouse.engine.port import Rows
 from lakehouse.errors import SettingsError
 from lakehouse.failpoint import crash_point
-from lakehouse.models.registry import Arrays, Fit, Registry, Version
+from lakehouse.models.fit import Fit
+from lakehouse.models.registry import Registry, Version
 from lakehouse.sync import is_in_sync_with, snapshot_id, sync_table
 from lakehouse.tables import delta
 from lakehouse.workspace import Workspace
 from silver.moments import Float64
-from silver.scale import FEATURE, Scaling, fit_scaler, standardness
+from silver.scale import FEATURE, Scaling, fit_scaler, standard_scaler, standardness
 from silver.settings import SilverSettings
 from silver.statistics import FeatureStatistics, recompute_exact
-from silver.tables import FEATURES, MOMENTS, SCALED
-
-SCALER = "fruits-scaler"
-"""The scaler's name in the model registry."""
+from silver.tables import FEATURES, MOMENTS, SCALED, SCALER
 
 
 @dataclass(frozen=True)
 class Scaler:
-    """A registered scaler; its arrays are read, and its artifact checked, when they are first needed."""
+    """A registered scaler; its arrays are read when they are first needed."""
 
     version: Version
-    read: Callable[[], Arrays]
+    registry: Registry
 
     @cached_property
     def arrays(self) -> tuple[Float64, Float64]:
         """Mean and standard deviation, shape (d,) each."""
-        arrays = self.read()
+        arrays = self.registry.arrays(self.version)
         return arrays["mean"], arrays["scale"]
-
-
-def registered_scaler(registry: Registry, version: Version) -> Scaler:
-    """The scaler of a registered version."""
-    return Scaler(version, lambda: registry.arrays(version))
 
 
 def rescale(workspace: Workspace, covered: FeatureStatistics, pinned: int | None) -> tuple[int, int | None, str | None]:
@@ -49,11 +42,10 @@ def rescale(workspace: Workspace, covered: FeatureStatistics, pinned: int | None
     scaler, reason = _choose_scaler(workspace, covered, pinned)
     if scaler is None:
         return 0, None, None
-    scaled = _write_scaled(workspace, scaler)
     if scaler.version != workspace.registry.champion(SCALER):
-        workspace.registry.set_champion(scaler.version)
-        crash_point("silver.champion-moved")
-    return scaled, scaler.version.number, reason
+        workspace.registry.choose(scaler.version, reason or "the pinned PCA needs it")
+        crash_point("silver.scaler-chosen")
+    return _write_scaled(workspace, scaler), scaler.version.number, reason
 
 
 def _choose_scaler(
@@ -63,7 +55,7 @@ def _choose_scaler(
     if pinned is not None:
         return _pinned_scaler(workspace, covered, pinned), None
     version = workspace.registry.champion(SCALER)
-    champion = registered_scaler(workspace.registry, version) if version else None
+    champion = Scaler(version, workspace.registry) if version else None
     reason = _why_refit(workspace, champion, covered)
     if reason is None:
         return champion, None
@@ -72,12 +64,11 @@ def _choose_scaler(
             return champion, None
         workspace.progress.log("A scaler needs at least two photographs; the features wait until there are more.")
         return None, None
-    workspace.registry.open()
+    workspace.mirror.open()
     found = workspace.registry.find(SCALER, _tags(covered))
     fitted = found or _register_scaler(workspace, recompute_exact(workspace, covered), reason)
-    crash_point("silver.scaler-registered")
     again = champion is not None and fitted.number == champion.version.number
-    return registered_scaler(workspace.registry, fitted), None if again else reason
+    return Scaler(fitted, workspace.registry), None if again else reason
 
 
 def _pinned_scaler(workspace: Workspace, covered: FeatureStatistics, number: int) -> Scaler:
@@ -88,7 +79,7 @@ def _pinned_scaler(workspace: Workspace, covered: FeatureStatistics, number: int
             + (f"of the features {version.tags['feature_version']}" if version else "which is not in the registry")
             + f"; the lake has the features {covered.feature_version}. Unpin it: `fruits rollback --unpin`."
         )
-    scaler = registered_scaler(workspace.registry, version)
+    scaler = Scaler(version, workspace.registry)
     if reason := _why_not_standard(workspace, scaler, covered):
         workspace.progress.log(f"{SCALER} version {number} is pinned; else it would be fitted anew: {reason}.")
     return scaler
@@ -111,7 +102,7 @@ def _why_refit(workspace: Workspace, champion: Scaler | None, covered: FeatureSt
 
 
 def _why_not_standard(workspace: Workspace, champion: Scaler, covered: FeatureStatistics) -> str | None:
-    if champion.version.tags["fitted_on"] == covered.fitted_on or covered.moments.count < 2:
+    if champion.version.tags.get("fitted_on") == covered.fitted_on or covered.moments.count < 2:
         return None  # standard by construction: there is nothing to load
     settings = workspace.section(SilverSettings)
     mean, variance = standardness(covered.moments.under(*champion.arrays))
@@ -128,26 +119,36 @@ def _tags(covered: FeatureStatistics) -> dict[str, str]:
 
 
 def _register_scaler(workspace: Workspace, covered: FeatureStatistics, reason: str) -> Version:
-    dimension = len(covered.moments.mean)
-    moments_version = delta.existing(workspace.lake, MOMENTS).version()
-    fit = Fit(
-        model=fit_scaler(covered.moments),
-        shape=(dimension, dimension),
-        tags=_tags(covered),
+    mean, scale = fit_scaler(covered.moments)
+    tags = {
+        **_tags(covered),
+        "images": str(covered.moments.count),
+        f"{FEATURES.name} version": str(covered.features_version),
+        f"{MOMENTS.name} version": str(delta.existing(workspace.lake, MOMENTS).version()),
+        "reason": reason,
+    }
+    return workspace.registry.register(SCALER, tags, {"mean": mean, "scale": scale})
+
+
+def describe_scaler(workspace: Workspace, version: Version, folder: Path) -> Fit:  # noqa: ARG001 - it has no pictures
+    """What MLflow shows of a version of the scaler."""
+    tags, (mean, scale) = version.tags, Scaler(version, workspace.registry).arrays
+    images = int(tags["images"])
+    versions = {table: tags.get(f"{table.name} version") for table in (FEATURES, MOMENTS)}
+    known = {table: int(number) for table, number in versions.items() if number is not None}
+    return Fit(
+        model=standard_scaler(mean, scale, images),
+        shape=(len(mean), len(mean)),
+        tags={name: tags[name] for name in ("feature_version", "fitted_on") if name in tags},
         params={
-            "images": covered.moments.count,
-            "feature_version": covered.feature_version,
-            "silver.features version": covered.features_version,
-            "silver.moments version": moments_version,
-            "reason": reason,
+            "images": images,
+            "feature_version": tags["feature_version"],
+            **{f"{table.name} version": number for table, number in known.items()},
+            "reason": tags["reason"],
         },
-        metrics={"images": covered.moments.count},
-        inputs={
-            FEATURES.name: (workspace.lake.path(FEATURES), covered.features_version),
-            MOMENTS.name: (workspace.lake.path(MOMENTS), moments_version),
-        },
+        metrics={"images": images},
+        inputs={table.name: (workspace.lake.path(table), number) for table, number in known.items()},
     )
-    return workspace.registry.register(SCALER, fit)
 
 
 def _write_scaled(workspace: Workspace, scaler: Scaler) -> int:

@@ -4,6 +4,9 @@ import pyarrow as pa
 
 from lakehouse.tables.table import VECTOR, Table
 
+SCALER = "fruits-scaler"
+"""The scaler's name in the model registry."""
+
 FEATURES = Table(
     name="silver.features",
     schema=pa.schema(

@@ -15,7 +15,7 @@ from xdist.scheduler import LoadScopeScheduling
 from fruits.settings import Settings, load_settings
 from lakehouse.engine import open_engine
 from lakehouse.engine.port import Engine
-from lakehouse.models.registry import make_database
+from lakehouse.models.mirror import make_database
 from lakehouse.models.tracking import open_store
 from lakehouse.progress import NullProgress
 from lakehouse.tables.delta import Lake

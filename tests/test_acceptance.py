@@ -28,17 +28,17 @@ from sklearn.preprocessing import StandardScaler
 from bench.unknown import KNOWN, UNKNOWN, ask_about, read_photographs
 from fruits.catalog import TABLES
 from fruits.query.sql import answer
-from gold.job import PCA as PCA_NAME
 from gold.tables import EXPLAINED_VARIANCE, PROJECTIONS
+from gold.tables import PCA as PCA_NAME
 from lakehouse.models.registry import Registry
 from lakehouse.tables import delta
 from lakehouse.tables.delta import Lake
 from lakehouse.tables.table import Table
 from silver.encoders.mobilenet.weights import keras_weights
 from silver.moments import Moments
-from silver.scaler import SCALER
 from silver.statistics import read_moments
-from silver.tables import FEATURES, SCALED
+from silver.tables import FEATURES, SCALED, SCALER
+from tests.fitted import fitted_champions
 
 IMAGES = os.environ.get("FRUITS_TEST_IMAGES")
 pytestmark = pytest.mark.skipif(
@@ -69,7 +69,7 @@ class Place:
 
     def registry(self) -> Registry:
         """The lake's model registry."""
-        return Registry(None, "fruits", self.lake.folder("mlflow"))
+        return Registry(self.lake)
 
     def state(self) -> dict[str, int]:
         """The Delta version of every table and the number of versions of both models."""
@@ -105,9 +105,6 @@ class Outcome:
         """Run, and look."""
         summary = place.run()
         registry = place.registry()
-        scaler, pca = registry.champion(SCALER), registry.champion(PCA_NAME)
-        assert scaler is not None
-        assert pca is not None
         return cls(
             place,
             summary,
@@ -115,8 +112,7 @@ class Outcome:
             place.matrix(FEATURES, "features"),
             place.matrix(SCALED, "scaled"),
             place.matrix(PROJECTIONS, "components"),
-            registry.load(scaler),
-            registry.load(pca),
+            *fitted_champions(registry),
         )
 
 
@@ -259,9 +255,8 @@ def test_fit_is_spark_mls(first: Outcome, spark: SparkSession) -> None:
 
 def test_photographs_of_the_test_split_are_identified(first: Outcome) -> None:
     """By those of the training split, at the fit itself: at least 99 %, and at most 2 % refused."""
-    registry = first.place.registry()
-    (version, *_) = registry.versions(PCA_NAME)
-    metrics = MlflowClient(registry.tracking_uri).get_run(version.run_id).data.metrics
+    client = MlflowClient(f"sqlite:///{first.place.lake.folder('mlflow')}/mlflow.db")
+    metrics = client.get_run(str(client.get_model_version(PCA_NAME, "1").run_id)).data.metrics
     assert metrics["accuracy_test"] >= 0.99
     assert metrics["unknown_test"] <= 0.02
 

@@ -29,15 +29,16 @@ from fruits.operations.forget import forget
 from fruits.operations.rollback import roll_back, unpin
 from fruits.operations.run import LAYERS, run_pipeline
 from fruits.settings import Settings, load_settings
-from gold.job import PCA
+from gold.tables import PCA
 from lakehouse import failpoint
 from lakehouse.tables import delta
 from lakehouse.tables.table import Table
 from lakehouse.workspace import Workspace
 from silver.moments import Moments
-from silver.scaler import SCALER
 from silver.statistics import read_moments
+from silver.tables import SCALER
 from tests.conftest import photograph
+from tests.fitted import fitted_champions
 from tests.points import crash_points
 from tests.stub import STUB, stub_features
 
@@ -220,7 +221,7 @@ class Lakehouse(RuleBasedStateMachine):
             assert pca.number == self.pinned
         if projections and pca is not None and scaler is not None:
             assert pca.tags["scaler_version"] == str(scaler.number)
-            self._assert_numbers(features, projections, registry.load(scaler), registry.load(pca))
+            self._assert_numbers(features, projections, *fitted_champions(registry))
 
     def _assert_moments(self) -> None:
         covered = read_moments(self._workspace().lake)

@@ -18,6 +18,7 @@ from fruits.query.sql import connect
 from fruits.settings import Settings
 from fruits.thumbnail import shrink
 from gold.tables import PROJECTIONS
+from lakehouse.background import Background
 from lakehouse.tables import delta
 from lakehouse.tables.delta import Lake
 
@@ -75,7 +76,7 @@ class Map(_Drawn):
 
 
 class LakeView:
-    """A lake as it is now: what identifies is opened anew when the projections have changed."""
+    """A lake as it is now: what identifies is opened anew beside the old when the projections have changed."""
 
     def __init__(self, settings: Settings) -> None:
         """Open a lake.
@@ -86,6 +87,7 @@ class LakeView:
         self._settings, self._lake = settings, Lake(settings.lake)
         self._pictures: OrderedDict[str, bytes] = OrderedDict()
         self._identifier = Identifier.open(settings)
+        self._opening: Background[Identifier] | None = None
         self._map: _Drawn | None = None
         self._versions = self._newest()
         self._connection = connect(self._lake)
@@ -115,7 +117,7 @@ class LakeView:
             "confidence": answer.confidence,
             "at": [float(value) for value in answer.components[:2]],
             "neighbours": neighbours,
-            "map": self._versions[0],
+            "map": self._identifier.snapshot,
         }
 
     def map(self) -> Map:
@@ -123,7 +125,7 @@ class LakeView:
         self._refresh()
         if self._map is None:
             self._map = self._draw()
-        return {"map": self._versions[0], "pca_version": self._identifier.pca_version, **self._map}
+        return {"map": self._identifier.snapshot, "pca_version": self._identifier.pca_version, **self._map}
 
     def _draw(self) -> _Drawn:
         pc1, pc2, labels = self._identifier.map_points
@@ -158,12 +160,15 @@ class LakeView:
         return {path: {"sha256": sha256, "at": [pc1, pc2]} for path, sha256, pc1, pc2 in found}
 
     def _refresh(self) -> None:
-        """Open anew what other rows have come for: also so that what was erased is shown no more."""
+        """Turn to other rows once they are open; until then the old ones answer, but what was erased is not shown."""
+        if self._opening is not None and self._opening.done:
+            opened, self._opening = self._opening, None
+            self._identifier, self._map = opened.get(), None
         if time.monotonic() - self._looked < _POLL_SECONDS:
             return
         newest = self._newest()
-        if newest[0] != self._versions[0]:
-            self._identifier, self._map = Identifier.open(self._settings), None
+        if newest[0] != self._identifier.snapshot and self._opening is None:
+            self._opening = Background(lambda: Identifier.open(self._settings))
         if newest != self._versions:
             self._connection = connect(self._lake)
             self._pictures.clear()

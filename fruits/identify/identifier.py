@@ -10,15 +10,17 @@ from numpy.typing import NDArray
 from bronze.judgement import Limits, Problem
 from bronze.photograph import inspect
 from fruits.settings import Settings
-from gold.calibration import Projector, from_row
+from gold.calibration import Projector, calibration_of
 from gold.nearest import Calibration, Float32, Labelled, chords, directions, ratios
-from gold.tables import CALIBRATIONS, MODELS, PROJECTIONS
+from gold.tables import CALIBRATIONS, MODELS, PCA, PROJECTIONS
 from lakehouse.arrow import as_matrix, as_numpy
 from lakehouse.errors import LakehouseError
+from lakehouse.models.registry import Registry
 from lakehouse.tables import delta
 from lakehouse.tables.delta import Lake
 from silver.encoders import module_of
 from silver.encoders.base import Predict
+from silver.tables import SCALER
 
 NEIGHBOURS = 8
 """Photographs that are shown beside an answer."""
@@ -88,6 +90,7 @@ class Identifier:
 
     def __init__(
         self,
+        snapshot: int,
         pca_version: int,
         lake: Projected,
         projector: Projector,
@@ -96,6 +99,8 @@ class Identifier:
         limits: Limits,
     ) -> None:
         """See `open`."""
+        self.snapshot = snapshot
+        """The version of `gold.projections` that answers."""
         self.pca_version = pca_version
         """The version of the PCA that answers."""
         self._lake, self._projector, self._calibration = lake, projector, calibration
@@ -115,24 +120,38 @@ class Identifier:
             WeightsNotFoundError: the lake has lost the model that its features were computed with.
         """
         lake = Lake(settings.lake)
-        if any(delta.open_table(lake, table) is None for table in (PROJECTIONS, MODELS)):
-            raise NothingKnownError(
-                f"There is no lake at {settings.lake} that knows photographs: `fruits run` makes one."
-            )
-        version = delta.maximum(lake, PROJECTIONS, "pca_version")
-        if version is None:
+        while True:
+            if any(delta.open_table(lake, table) is None for table in (PROJECTIONS, MODELS)):
+                raise NothingKnownError(
+                    f"There is no lake at {settings.lake} that knows photographs: `fruits run` makes one."
+                )
+            snapshot = delta.existing(lake, PROJECTIONS).version()
+            try:
+                return cls._opened(settings, lake, snapshot)
+            except FileNotFoundError:  # erased while it was read
+                if delta.existing(lake, PROJECTIONS).version() == snapshot:
+                    raise
+
+    @classmethod
+    def _opened(cls, settings: Settings, lake: Lake, snapshot: int) -> "Identifier":
+        """By one version of `gold.projections`: all else that belongs to its rows was there before them."""
+        number = delta.maximum(lake, PROJECTIONS, "pca_version", snapshot)
+        if number is None:
             raise NothingKnownError(f"No photograph has been projected in {settings.lake}: `fruits run` does it.")
-        calibrated = delta.open_table(lake, CALIBRATIONS) is not None  # not in a lake that an older release made
+        registry = Registry(lake)
+        pca = registry.version(PCA, number)
+        scaler = registry.version(SCALER, int(pca.tags["scaler_version"])) if pca else None
         names = CALIBRATIONS.schema.names
-        rows = delta.rows_where(lake, CALIBRATIONS, "pca_version", [version], names) if calibrated else []
-        models = delta.rows_where(lake, MODELS, "pca_version", [version], ["feature_version"])
-        if not rows or not models:
-            raise NothingKnownError(f"Version {version} of the PCA is not calibrated yet: `fruits gold` does it.")
-        projector, calibration = from_row(rows[0])
-        feature_version = models[0]["feature_version"]
+        rows = delta.rows_where(lake, CALIBRATIONS, "pca_version", [number], names)
+        if pca is None or scaler is None or not rows:
+            raise NothingKnownError(f"Version {number} of the PCA is not calibrated yet: `fruits gold` does it.")
+        scaling, reducing = registry.arrays(scaler), registry.arrays(pca)
+        projector = Projector(scaling["mean"], scaling["scale"], reducing["mean"], reducing["components"])
+        feature_version = pca.tags["feature_version"]
         predict = module_of(feature_version).reopen(feature_version, lake.uri_of("models"))
         limits = Limits(settings.formats, settings.max_bytes, settings.max_pixels)
-        return cls(version, read_projected(lake, len(projector.axes)), projector, calibration, predict, limits)
+        projected = read_projected(lake, len(projector.pca_components), snapshot)
+        return cls(snapshot, number, projected, projector, calibration_of(rows[0]), predict, limits)
 
     @property
     def map_points(self) -> tuple[Float32, Float32, list[str | None]]:
@@ -173,11 +192,12 @@ class Identifier:
         ]
 
 
-def read_projected(lake: Lake, k: int) -> Projected:
-    """All projections, sorted by label; components go batch by batch into one matrix."""
-    rows = np.empty((delta.count(lake, PROJECTIONS), k), np.float32)
+def read_projected(lake: Lake, k: int, version: int | None = None) -> Projected:
+    """All projections of a version, sorted by label; components go batch by batch into one matrix."""
+    rows = np.empty((delta.count(lake, PROJECTIONS, version), k), np.float32)
     small, place = [], 0
-    for batch in delta.dataset(lake, PROJECTIONS).to_batches(columns=_COLUMNS, batch_size=_ROWS, batch_readahead=2):
+    projections = delta.dataset(lake, PROJECTIONS, version)
+    for batch in projections.to_batches(columns=_COLUMNS, batch_size=_ROWS, batch_readahead=2):
         rows[place : place + batch.num_rows] = directions(as_matrix(batch.column("components")))
         place += batch.num_rows
         small.append(batch.drop_columns(["components"]))

@@ -7,19 +7,19 @@ import gold.job
 from bronze.reasons import Reason
 from bronze.tables import IMAGES, QUARANTINE
 from fruits.catalog import TABLES
+from fruits.operations.mirror import lacking_in_mirror, show_models
 from fruits.operations.run import pinned_scaler
 from fruits.operations.writing import exclusive_workspace
 from fruits.settings import Settings
-from gold.job import PCA
-from gold.tables import PROJECTIONS
+from gold.tables import PCA, PROJECTIONS
 from lakehouse.errors import LakehouseError
 from lakehouse.lease import open_lease
 from lakehouse.tables import delta
 from lakehouse.tables.delta import Lake
 from lakehouse.workspace import Workspace
-from silver.scaler import SCALER, rescale
+from silver.scaler import rescale
 from silver.statistics import read_moments
-from silver.tables import FEATURES, SCALED
+from silver.tables import FEATURES, SCALED, SCALER
 
 _REPAIR_ADVICE = "`fruits doctor --repair` brings them together."
 
@@ -41,7 +41,7 @@ def run_checks(settings: Settings, *checks: Callable[[Settings], CheckResult]) -
 
 def examine_lake(settings: Settings) -> list[CheckResult]:
     """Look at the lake, its writer and its models; changes nothing."""
-    return run_checks(settings, _lake, _writer, _models, _rows)
+    return run_checks(settings, _lake, _writer, _models, _mlflow, _rows)
 
 
 def repair(settings: Settings) -> list[str]:
@@ -67,6 +67,8 @@ def repair(settings: Settings) -> list[str]:
                 f"Scaled {scaled:,} images by {SCALER} version {scaler}, and projected {summary['projected']:,} onto "
                 f"{PCA} version {summary['pca_version']}."
             )
+        if shown := show_models(workspace, again=True):
+            done.append(f"Showed {shown} versions in MLflow.")
     return done
 
 
@@ -101,14 +103,21 @@ def _models(settings: Settings) -> CheckResult:
     if delta.open_table(workspace.lake, PROJECTIONS) is None:
         return CheckResult("models", True, "none yet")
     champion, pinned = workspace.registry.champion(PCA), workspace.registry.pinned(PCA)
-    wanted = pinned or champion
-    number = wanted.number if wanted else None
+    number = champion.number if champion else None
     held = delta.versions(workspace.lake, PROJECTIONS, "pca_version")
-    where = f"{workspace.registry.tracking_uri}: champion {PCA} version {champion.number if champion else None}"
-    where += f", pinned {pinned.number}" if pinned else ""
-    if held <= {number} and champion == wanted:
-        return CheckResult("models", True, where)
-    return CheckResult("models", False, f"{where}, gold.projections holds {sorted(held)}", _REPAIR_ADVICE)
+    found = f"champion {PCA} version {number}" + (f", pinned {pinned.number}" if pinned else "")
+    if held <= {number} and pinned in (None, champion):
+        return CheckResult("models", True, found)
+    return CheckResult("models", False, f"{found}, gold.projections holds {sorted(held)}", _REPAIR_ADVICE)
+
+
+def _mlflow(settings: Settings) -> CheckResult:
+    workspace = Workspace(settings)
+    lacking = lacking_in_mirror(workspace)
+    if not lacking:
+        where = settings.tracking_uri or workspace.lake.uri_of("mlflow")
+        return CheckResult("mlflow", True, f"{where} shows the models")
+    return CheckResult("mlflow", False, f"does not show {'; '.join(lacking)}", "`fruits doctor --repair` shows them.")
 
 
 def _held_back(lake: Lake) -> int:

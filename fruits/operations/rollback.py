@@ -1,15 +1,18 @@
 """`fruits rollback`: an older PCA, with the scaler that it was fitted under, made champion again, and kept so."""
 
 import gold.job
+from fruits.operations.mirror import update_mirror
 from fruits.operations.run import pinned_scaler
 from fruits.operations.writing import exclusive_workspace
 from fruits.settings import Settings
-from gold.job import PCA
+from gold.tables import PCA
 from lakehouse.errors import SettingsError
+from lakehouse.failpoint import crash_point
 from lakehouse.models.registry import Version
 from lakehouse.workspace import Workspace
-from silver.scaler import SCALER, rescale
+from silver.scaler import rescale
 from silver.statistics import FeatureStatistics, read_moments
+from silver.tables import SCALER
 
 
 class RolledBack(gold.job.Summary):
@@ -26,14 +29,15 @@ def roll_back(settings: Settings, number: int) -> RolledBack:
 
     Raises:
         SettingsError: there is no such version, or it is for features that the lake no longer holds.
-        TamperedModelError: an artifact is not the one that was registered; nothing was changed.
     """
     # A rollback names its version: what the settings say about fitting is for runs.
     with exclusive_workspace(settings.model_copy(update={"refit": "auto"})) as workspace:
         covered, version = _checked(workspace, number)
-        workspace.registry.pin(version)
+        workspace.registry.choose(version, "rollback", pin=True)
+        crash_point("rollback.chosen")
         scaled, scaler, _ = rescale(workspace, covered, pinned_scaler(workspace))
         projected = gold.job.run(workspace)
+        update_mirror(workspace)
     return {"scaler_version": scaler, "scaled": scaled, **projected}
 
 
@@ -41,12 +45,13 @@ def unpin(settings: Settings) -> int | None:
     """Let the next run decide again; returns the version that was pinned, None where none was."""
     with exclusive_workspace(settings) as workspace:
         pinned = workspace.registry.pinned(PCA)
-        workspace.registry.release(PCA)
+        workspace.registry.release(PCA, "unpinned")
+        update_mirror(workspace)
     return pinned.number if pinned else None
 
 
 def _checked(workspace: Workspace, number: int) -> tuple[FeatureStatistics, Version]:
-    """What the lake holds and the version, if the two go together and the artifacts are as they were registered."""
+    """What the lake holds and the version, if the two go together."""
     registry = workspace.registry
     version = registry.version(PCA, number)
     if version is None:
@@ -61,7 +66,5 @@ def _checked(workspace: Workspace, number: int) -> tuple[FeatureStatistics, Vers
     scaler = registry.version(SCALER, int(version.tags["scaler_version"]))
     if scaler is None:
         needed = version.tags["scaler_version"]
-        raise SettingsError(f"{PCA} version {number} needs {SCALER} version {needed}, which is not in the registry.")
-    for one in (version, scaler):
-        registry.arrays(one)  # checks it, too
+        raise SettingsError(f"{PCA} version {number} needs {SCALER} version {needed}, which the lake has lost.")
     return covered, version

@@ -8,9 +8,10 @@ import bronze.job
 import gold.job
 import silver.job
 from fruits.catalog import BY_LAYER, Layer
+from fruits.operations.mirror import obey_mirror, prepare_mirror, update_mirror
 from fruits.operations.writing import exclusive_workspace
 from fruits.settings import Settings
-from gold.job import PCA
+from gold.tables import PCA
 from lakehouse.engine import chosen_engine
 from lakehouse.errors import SettingsError
 from lakehouse.workspace import Workspace
@@ -18,6 +19,7 @@ from silver.encoders import encoder_module
 from silver.encoders.base import Encoder
 
 LAYERS = tuple(Layer)
+_MODELLED = {Layer.SILVER, Layer.GOLD}
 
 
 class Summary(TypedDict, total=False):
@@ -61,7 +63,7 @@ def _prepare_fit(workspace: Workspace) -> None:
 
     Not before: while photographs are read, this process hands them out and writes them, and imports would slow it.
     """
-    workspace.open_registry()
+    prepare_mirror(workspace)
     if workspace.section(Settings).refit == "always" or workspace.registry.champion(PCA) is None:
         gold.job.prepare_fit()
 
@@ -72,6 +74,8 @@ def run_pipeline(workspace: Workspace, layers: Sequence[Layer], encoder: Callabl
     started, already = time.perf_counter(), engine.start_seconds
     seconds: dict[str, float] = {}
     summary: Summary = {}
+    if {*layers} & _MODELLED:
+        obey_mirror(workspace)
     for layer in layers:
         begun, start = time.perf_counter(), engine.start_seconds
         match layer:
@@ -86,6 +90,10 @@ def run_pipeline(workspace: Workspace, layers: Sequence[Layer], encoder: Callabl
         if workspace.settings.register_tables:
             engine.register(BY_LAYER[layer])
         seconds[layer] = time.perf_counter() - begun - (engine.start_seconds - start)
+    if {*layers} & _MODELLED:
+        begun = time.perf_counter()
+        update_mirror(workspace)
+        seconds["mlflow"] = time.perf_counter() - begun
     seconds = {"start": engine.start_seconds - already, **seconds, "total": time.perf_counter() - started}
     summary["seconds"] = {key: round(value, 2) for key, value in seconds.items()}
     return summary
@@ -94,6 +102,6 @@ def run_pipeline(workspace: Workspace, layers: Sequence[Layer], encoder: Callabl
 def pinned_scaler(workspace: Workspace) -> int | None:
     """The scaler that the pinned PCA needs, None where none is pinned; `--refit always` releases the pin."""
     if workspace.section(Settings).refit == "always":
-        workspace.registry.release(PCA)
+        workspace.registry.release(PCA, "a refit was asked for")
     pinned = workspace.registry.pinned(PCA)
     return int(pinned.tags["scaler_version"]) if pinned else None

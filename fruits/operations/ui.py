@@ -32,12 +32,12 @@ def serve_ui(settings: Settings, port: int) -> int:
     if settings.tracking_uri and settings.tracking_uri.startswith("http"):
         raise LakehouseError(f"The tracking store is a server with a UI of its own: {settings.tracking_uri}")
     _check_free(port)
-    registry = Workspace(settings).registry
-    command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", registry.tracking_uri]
-    if registry.artifacts is not None:
-        command += ["--default-artifact-root", registry.artifacts]
+    mirror = Workspace(settings).mirror
+    command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", mirror.tracking_uri]
+    if mirror.artifacts is not None:
+        command += ["--default-artifact-root", mirror.artifacts]
     if not on_disk(settings.lake):
-        ERR.print("This is the registry as it is now: start `fruits ui` again to see later runs.")
+        ERR.print("These are the models as they are now: start `fruits ui` again to see later runs.")
     # One worker, for one reader. A session of its own, so that all that MLflow starts can be ended together.
     command += ["--host", HOST, "--port", str(port), "--workers", "1"]
     command += ["--uvicorn-opts", "--no-access-log"]

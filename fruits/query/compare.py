@@ -8,12 +8,12 @@ from fruits.query.models import models_of
 from fruits.query.sql import answer
 from fruits.settings import Settings
 from gold.compare import principal_angles, under_scale
-from gold.job import PCA
+from gold.tables import PCA
 from lakehouse.errors import LakehouseError, SettingsError
 from lakehouse.models.registry import Arrays, Registry
 from lakehouse.tables.table import Row
 from lakehouse.workspace import Workspace
-from silver.scaler import SCALER
+from silver.tables import SCALER
 
 _SHOWN = {
     "components": "components",
@@ -55,8 +55,7 @@ def compare(settings: Settings, first: int, second: int) -> Comparison:
 
     Raises:
         SettingsError: a version is not in `gold.models`, or both are one.
-        LakehouseError: a model is no longer in the registry.
-        TamperedModelError: an artifact is not the one that was registered.
+        LakehouseError: the lake has lost a model.
     """
     if first == second:
         raise SettingsError(f"--compare takes two versions, and {first} is one.")
@@ -109,5 +108,7 @@ def _angles(registry: Registry, versions: Sequence[Row]) -> Angles:
 def _arrays(registry: Registry, name: str, number: int) -> Arrays:
     version = registry.version(name, number)
     if version is None:
-        raise LakehouseError(f"{name} version {number} is in `gold.models`, but no longer in the model registry.")
+        raise LakehouseError(
+            f"{name} version {number} is in `gold.models`, but its arrays are not in `registry.models`."
+        )
     return registry.arrays(version)

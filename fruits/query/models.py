@@ -2,13 +2,14 @@
 
 from fruits.query.sql import answer
 from fruits.settings import Settings
-from gold.job import PCA
+from gold.tables import PCA
+from lakehouse.errors import MirrorError, StorageError
 from lakehouse.tables.table import Row
 from lakehouse.workspace import Workspace
 
 _QUERY = """
     SELECT pca_version, scaler_version, components, explained_variance, threshold, images, fitted_at, reason,
-           feature_version, run_id
+           feature_version
     FROM gold.models ORDER BY pca_version
 """
 
@@ -20,11 +21,22 @@ def list_models(settings: Settings) -> list[Row]:
 
 def models_of(workspace: Workspace) -> list[Row]:
     """The same, of an open workspace."""
-    workspace.open_registry()
     columns, rows = answer(workspace.lake, _QUERY)
+    runs = _runs(workspace)
     marked = {"champion": workspace.registry.champion(PCA), "pinned": workspace.registry.pinned(PCA)}
-    numbers = {mark: version.number if version else None for mark, version in marked.items()}
-    return [
-        {**dict(zip(columns, row, strict=True)), **{mark: row[0] == number for mark, number in numbers.items()}}
-        for row in rows
-    ]
+    models: list[Row] = [dict(zip(columns, row, strict=True)) for row in rows]
+    for model in models:
+        number = model["pca_version"]
+        model["run_id"] = runs.get(number)
+        model |= {mark: version is not None and version.number == number for mark, version in marked.items()}
+    return models
+
+
+def _runs(workspace: Workspace) -> dict[int, str]:
+    """MLflow's run of each version, as far as MLflow tells."""
+    model = workspace.mirror.model_of(workspace.registry, PCA)
+    try:
+        return workspace.mirror.run_ids(model) if model is not None else {}
+    except (MirrorError, StorageError) as error:
+        workspace.progress.log(f"{error} Runs are not shown.")
+        return {}

@@ -75,8 +75,6 @@ def gather(settings: Settings, progress: Progress) -> Report:
     there = {
         table for table in (IMAGES, QUARANTINE, PROJECTIONS, EXPLAINED_VARIANCE, MODELS) if _holds_rows(lake, table)
     }
-    if MODELS in there and delta.count(lake, MODELS) > 1:
-        workspace.open_registry()  # importing MLflow, if that is needed, takes seconds and goes on meanwhile
     told = progress.stage("report", 5)
     holdings = read_holdings(connection) if IMAGES in there else None
     held = read_held(lake, settings) if QUARANTINE in there else None

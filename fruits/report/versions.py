@@ -7,14 +7,13 @@ import numpy as np
 from duckdb import DuckDBPyConnection
 
 from gold.compare import principal_angles, under_scale
-from gold.job import PCA
-from lakehouse.errors import TamperedModelError
+from gold.tables import PCA
 from lakehouse.models.registry import Arrays, Registry
 from lakehouse.workspace import Workspace
-from silver.scaler import SCALER
+from silver.tables import SCALER
 
 COMPARED = 4
-"""The newest versions that are compared, for which their artifacts are read whole; older ones are listed."""
+"""The newest versions that are compared, for which their arrays are read; older ones are listed."""
 
 _QUERY = """
     SELECT pca_version, scaler_version, components, explained_variance, threshold, images, fitted_at, reason
@@ -61,13 +60,10 @@ def read_versions(connection: DuckDBPyConnection, workspace: Workspace) -> list[
 def _compared(
     registry: Registry, version: ModelVersion, before: ModelVersion, loaded: dict[tuple[str, int], Arrays | None]
 ) -> ModelVersion:
-    try:
-        pca, other_pca = (_arrays(registry, PCA, one.number, loaded) for one in (version, before))
-        scaler, other_scaler = (_arrays(registry, SCALER, one.scaler, loaded) for one in (version, before))
-    except TamperedModelError as error:
-        return replace(version, unknown=str(error))
+    pca, other_pca = (_arrays(registry, PCA, one.number, loaded) for one in (version, before))
+    scaler, other_scaler = (_arrays(registry, SCALER, one.scaler, loaded) for one in (version, before))
     if pca is None or scaler is None or other_pca is None or other_scaler is None:
-        return replace(version, unknown="A model of the two is no longer in the registry.")
+        return replace(version, unknown="A model of the two is not in `registry.models`.")
     components, others = pca["components"], other_pca["components"]
     if components.shape[1] != others.shape[1]:
         return replace(version, unknown="The two are for features of different lengths.")

@@ -6,7 +6,7 @@ set for the whole process, in an environment variable too, under the feet of oth
 
 import logging
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,10 +17,9 @@ import mlflow.sklearn
 from mlflow.entities import Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
 
-from lakehouse.models.artifact import digest, read_artifact, write_arrays
-from lakehouse.models.records import Fit, Model, Version, check_sha256
+from lakehouse.models.fit import Fit
+from lakehouse.models.shown import ShownModel, ShownVersion
 from lakehouse.models.tracking import TrackingStore
-from lakehouse.storage.uri import S3, absolute_uri
 
 _METRICS_A_CALL = 1000  # MLflow's limit for one log_batch
 
@@ -46,42 +45,20 @@ class MlflowRecords:
     def __init__(self, store: TrackingStore, experiment: str) -> None:
         """Open the store; of a lake's own, MLflow makes the tables where there are none."""
         self._store, self._experiment = store, experiment
-        self._client = mlflow.MlflowClient(tracking_uri=store.uri)
+        self._client = mlflow.MlflowClient(tracking_uri=store.uri, registry_uri=store.uri)
 
     # ---- read -------------------------------------------------------------------------------------------------------
 
-    def model(self, name: str) -> Model:
-        """One model, without the locations of its artifacts; without versions where it is not registered."""
+    def model(self, name: str) -> ShownModel:
+        """One model; without versions where it is not registered."""
         try:
-            aliases = self._client.get_registered_model(name).aliases
+            found = self._client.get_registered_model(name)
         except MlflowException as error:
             if error.error_code != "RESOURCE_DOES_NOT_EXIST":
                 raise
-            return Model()
-        return Model(self._versions(name), _numbers(aliases))
-
-    def models(self, known: Mapping[str, Model]) -> dict[str, Model]:
-        """All models; a version's location never changes, so that one which is `known` is not asked for."""
-        found = {}
-        for registered in _all(self._client.search_registered_models):
-            name, versions = str(registered.name), self._versions(registered.name)
-            before = known.get(name, Model())
-            locations = {one.number: before.locations.get(one.number, "") for one in before.versions if one in versions}
-            locations |= {one.number: self._location(one) for one in versions if one.number not in locations}
-            found[name] = Model(versions, _numbers(registered.aliases), {n: uri for n, uri in locations.items() if uri})
-        return found
-
-    def load(self, version: Version) -> Any:
-        """A version's scikit-learn object; the very files that are deserialised are checked before.
-
-        Raises:
-            TamperedModelError: the artifact is another one than was registered; it was not deserialised.
-        """
-        with tempfile.TemporaryDirectory() as work:
-            location = self._client.get_model_version_download_uri(version.name, str(version.number))
-            folder = mlflow.artifacts.download_artifacts(location, dst_path=work, tracking_uri=self._store.uri)
-            check_sha256(version, digest(read_artifact(absolute_uri(folder))), version.sha256)
-            return mlflow.sklearn.load_model(folder)
+            return ShownModel()
+        aliases = {str(alias): int(number) for alias, number in found.aliases.items()}
+        return ShownModel(self._versions(name), aliases, dict(found.tags))
 
     # ---- write ------------------------------------------------------------------------------------------------------
 
@@ -96,54 +73,42 @@ class MlflowRecords:
             with tempfile.TemporaryDirectory() as work:
                 folder = Path(work, "model")
                 _save(fit, folder, run_id, model_id)
-                sha256 = digest(read_artifact(absolute_uri(str(folder))))
                 self._client.log_model_artifacts(model_id, str(folder))
             self._client.finalize_logged_model(model_id, "READY")
-        return Logged(name, run_id, model_id, str(made.artifact_location), {**fit.tags, "sha256": sha256})
+        return Logged(name, run_id, model_id, str(made.artifact_location), fit.tags)
 
-    def register(self, logged: Logged) -> Version:
+    def register(self, logged: Logged) -> None:
         """Make a logged model the next version of its name, with all its tags in one call."""
-        name = logged.name
-        if not self._client.search_registered_models(f"name = '{name}'"):
-            self._client.create_registered_model(name)
+        if not self._client.search_registered_models(f"name = '{logged.name}'"):
+            self._client.create_registered_model(logged.name)
         # Named by its location: `models:/<id>` MLflow would look up in the store that is set for the whole process.
-        made = self._client.create_model_version(
-            name, logged.location, logged.run_id, tags=dict(logged.tags), model_id=logged.model_id
+        self._client.create_model_version(
+            logged.name, logged.location, logged.run_id, tags=dict(logged.tags), model_id=logged.model_id
         )
-        return Version(name, int(made.version), logged.run_id, logged.tags)
 
-    def set_alias(self, version: Version, alias: str) -> None:
-        """Move an alias to a version."""
-        self._client.set_registered_model_alias(version.name, alias, str(version.number))
+    def set_alias(self, name: str, alias: str, number: int | None) -> None:
+        """Move an alias to a version, by MLflow's number; take it away where that is None."""
+        if number is None:
+            self._client.delete_registered_model_alias(name, alias)
+        else:
+            self._client.set_registered_model_alias(name, alias, str(number))
 
-    def delete_alias(self, name: str, alias: str) -> None:
-        """Take an alias away."""
-        self._client.delete_registered_model_alias(name, alias)
+    def set_tag(self, name: str, key: str, value: str) -> None:
+        """Set a tag of a model."""
+        self._client.set_registered_model_tag(name, key, value)
 
-    def log_metrics(self, run_id: str, metrics: Mapping[str, float]) -> None:
-        """Add metrics to a run; logged again, they are what they were."""
-        self._client.log_batch(run_id, [Metric(key, value, 0, 0) for key, value in metrics.items()])
-
-    def log_figures(self, run_id: str, figures: Sequence[Path]) -> None:
-        """Keep files with a run, in place of those of the same names."""
-        for figure in figures:
-            self._client.log_artifact(run_id, str(figure), "figures")
-
-    def _versions(self, name: str) -> list[Version]:
+    def _versions(self, name: str) -> list[ShownVersion]:
         found = _all(self._client.search_model_versions, f"name = '{name}'")
-        versions = [Version(name, int(one.version), str(one.run_id), dict(one.tags)) for one in found]
+        versions = [ShownVersion(int(one.version), str(one.run_id), dict(one.tags)) for one in found]
         return sorted(versions, key=lambda version: version.number)
-
-    def _location(self, version: Version) -> str:
-        """The URI of an artifact's folder, empty where only MLflow knows how to get there."""
-        found = str(self._client.get_model_version_download_uri(version.name, str(version.number)))
-        return absolute_uri(found) if found.startswith(("/", S3)) else ""
 
     def _experiment_id(self) -> str:
         found = self._client.get_experiment_by_name(self._experiment)
-        if found is not None:
-            return str(found.experiment_id)
-        return str(self._client.create_experiment(self._experiment, artifact_location=self._store.artifacts))
+        if found is None:
+            return str(self._client.create_experiment(self._experiment, artifact_location=self._store.artifacts))
+        if found.lifecycle_stage == "deleted":  # its name stays taken, and nothing can be logged to it
+            self._client.restore_experiment(found.experiment_id)
+        return str(found.experiment_id)
 
     @contextmanager
     def _run(self, experiment: str, name: str) -> Iterator[str]:
@@ -168,7 +133,8 @@ class MlflowRecords:
         self._client.log_batch(run_id, metrics[:_METRICS_A_CALL], params, tags)
         for first in range(_METRICS_A_CALL, len(metrics), _METRICS_A_CALL):
             self._client.log_batch(run_id, metrics[first : first + _METRICS_A_CALL])
-        self.log_figures(run_id, fit.figures)
+        for figure in fit.figures:
+            self._client.log_artifact(run_id, str(figure), "figures")
         self._client.log_inputs(run_id, [_dataset(name, *table) for name, table in fit.inputs.items()])
 
 
@@ -189,12 +155,8 @@ def _all(search: Any, *arguments: str) -> Iterator[Any]:
         yield from page
 
 
-def _numbers(aliases: Mapping[str, int | str]) -> dict[str, int]:
-    return {str(alias): int(number) for alias, number in aliases.items()}
-
-
 def _save(fit: Fit, folder: Path, run_id: str, model_id: str) -> None:
-    """Write the artifact: the model as MLflow loads it, and its arrays."""
+    """Write the artifact: the model as MLflow loads it."""
     import numpy
     import sklearn
     import skops
@@ -216,7 +178,6 @@ def _save(fit: Fit, folder: Path, run_id: str, model_id: str) -> None:
         pip_requirements=[f"{library.__name__}=={library.__version__}" for library in (numpy, skops)]
         + [f"scikit-learn=={sklearn.__version__}"],
     )
-    write_arrays(fit.model, folder)
 
 
 def _dataset(name: str, folder: str, version: int) -> Any:

@@ -1,77 +1,50 @@
-"""Records of the model registry: a fit to register, a version, and a model with its versions."""
+"""A version of a model, and the plain arrays that it is."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
 
-from lakehouse.errors import TamperedModelError
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from lakehouse.arrow import as_numpy
+
+Arrays = Mapping[str, NDArray[np.float64]]
+"""What a model has learned, by name: C-contiguous float64."""
 
 
 @dataclass(frozen=True)
 class Version:
-    """A registered model version; `tags` say what it was fitted on and the SHA-256 of its artifact."""
+    """A registered version of a model.
+
+    Attributes:
+        name: the model's.
+        number: counts from 1.
+        fit: names this fit alone, wherever it is kept (a UUID's 32 digits).
+        fitted_at: when it was registered.
+        tags: what it was fitted on, and what it is like in words and numbers.
+    """
 
     name: str
     number: int
-    run_id: str
+    fit: str
+    fitted_at: datetime
     tags: Mapping[str, str]
 
-    @property
-    def sha256(self) -> str:
-        """The SHA-256 of the artifact as it was registered."""
-        return self.tags["sha256"]
+
+def to_column(arrays: Arrays) -> list[dict[str, object]]:
+    """Arrays as a value of the column `arrays`."""
+    return [
+        {"name": name, "shape": list(array.shape), "values": np.ascontiguousarray(array, np.float64).ravel()}
+        for name, array in arrays.items()
+    ]
 
 
-@dataclass(frozen=True)
-class Fit:
-    """A fitted model with all that MLflow shall keep of it.
-
-    Attributes:
-        model: a fitted scikit-learn transformer.
-        shape: the numbers of input and of output columns.
-        tags: what it was fitted on; two fits with equal tags are the same fit.
-        params: single values to compare runs by.
-        metrics: single numbers to compare runs by.
-        curve: a metric with many steps, name → values for the steps 1, 2, …
-        figures: files to keep with the run.
-        inputs: the Delta tables it was fitted on: name → (folder, version).
-    """
-
-    model: Any
-    shape: tuple[int, int]
-    tags: Mapping[str, str]
-    params: Mapping[str, object] = field(default_factory=dict)
-    metrics: Mapping[str, float] = field(default_factory=dict)
-    curve: Mapping[str, Sequence[float]] = field(default_factory=dict)
-    figures: Sequence[Path] = ()
-    inputs: Mapping[str, tuple[str, int]] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Model:
-    """A registered model.
-
-    Attributes:
-        versions: the oldest first.
-        aliases: alias → number of the version that carries it.
-        locations: number of a version → URI of its artifact's folder, where that is a disk's or S3's.
-    """
-
-    versions: Sequence[Version] = ()
-    aliases: Mapping[str, int] = field(default_factory=dict)
-    locations: Mapping[int, str] = field(default_factory=dict)
-
-    def version(self, number: int | None) -> Version | None:
-        """One version, None where there is no such version."""
-        return next((version for version in self.versions if version.number == number), None)
-
-
-def check_sha256(version: Version, actual: str, recorded: str) -> None:
-    """Raise a TamperedModelError where a version's SHA-256 is not what was recorded when it was fitted."""
-    if actual != recorded:
-        raise TamperedModelError(
-            f"{version.name} version {version.number} has the SHA-256 {actual}, but {recorded} was recorded when it "
-            "was fitted. It was not loaded. Go back to another version (`fruits rollback VERSION`), or fit anew "
-            "(`fruits run --refit always`)."
-        )
+def from_column(kept: pa.ListScalar) -> dict[str, NDArray[np.float64]]:
+    """The arrays that a value of the column `arrays` holds, bit for bit."""
+    names, shapes, values = (kept.values.field(name) for name in ("name", "shape", "values"))
+    return {
+        str(name): as_numpy(value.values).reshape(shape)
+        for name, shape, value in zip(names.to_pylist(), shapes.to_pylist(), values, strict=True)
+    }

@@ -1,86 +1,63 @@
-"""The model registry: versions of the scaler and the PCA, and what they were fitted on.
+"""The model registry: versions of models as rows of Delta tables, and which of them the lake stays with.
 
-A version is registered with tags that say what it was fitted on, in one call, so that a run that died after registering
-finds its version again instead of registering a second one.
+The lake's own tables are what counts. A model is plain arrays there, so that whoever computes with one deserialises
+nothing. MLflow shows the same versions to people (`lakehouse.models.mirror`), and nobody needs it to compute.
 
-MLflow holds the records, and importing it takes four seconds. What it has recorded in a lake's own database is kept
-beside that (`snapshot`), and the arrays of a model stand in its artifact (`artifact`): as long as the
-database has not changed, reading takes no MLflow. Another tracking store than the lake's own is always asked.
+A version is registered with tags that say what it was fitted on, in one commit, so that a run that died after
+registering finds its version again instead of registering a second one.
 """
 
-import os
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
-from threading import Lock
-from typing import TYPE_CHECKING, Any
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
 
-from lakehouse.background import Background
+import pyarrow as pa
+
+from lakehouse.errors import StorageError
 from lakehouse.failpoint import crash_point
-from lakehouse.guard import no_check
-from lakehouse.models.artifact import Arrays, arrays_of, digest, read_arrays, read_artifact
-from lakehouse.models.records import Fit, Model, Version, check_sha256
-from lakehouse.models.snapshot import ABSENT, Snapshot, fingerprint, read_snapshot, write_snapshot
-from lakehouse.models.tracking import DATABASE, TrackingStore, open_store
-from lakehouse.storage.uri import absolute_uri, on_disk
+from lakehouse.models.records import Arrays, Version, from_column, to_column
+from lakehouse.models.tables import CHOICES, MODELS, TABLES
+from lakehouse.tables import delta
+from lakehouse.tables.delta import Lake
+from lakehouse.tables.table import Table
 
-if TYPE_CHECKING:
-    from lakehouse.models.mlflow_records import MlflowRecords
-
-__all__ = ["CHAMPION", "PINNED", "Arrays", "Fit", "Registry", "Version", "check_sha256", "make_database"]
+__all__ = ["CHAMPION", "PINNED", "Arrays", "Registry", "Version"]
 
 CHAMPION = "champion"
-PINNED = "pinned"  # the alias of a version that somebody chose, until it is released
+"""The alias of the version that a lake's rows are of, or are about to be."""
+PINNED = "pinned"
+"""The alias of a version that somebody chose to stay with, until it is released."""
+_DESCRIBED = ("model", "version", "fit", "fitted_at", "tags")
+
+
+@dataclass(frozen=True)
+class _Known:
+    """What the tables held when they were read."""
+
+    versions: Mapping[str, list[Version]]
+    choices: int
+    aliases: Mapping[tuple[str, str], int | None]
 
 
 class Registry:
-    """The models of one lake in one MLflow tracking store."""
+    """The models of one lake, as they are when first asked for: a run stays with what it has seen, and has written."""
 
-    def __init__(
-        self, tracking_uri: str | None, experiment: str, folder: str, guard: Callable[[], None] = no_check
-    ) -> None:
-        """Name the tracking store; where none is named, the lake's own: SQLite and artifacts in `folder`, path or URI.
-
-        Opens nothing and makes nothing. `guard` is called before each write that others see, and raises where it must
-        not be made.
-        """
-        self._tracking_uri, self._experiment, self._guard = tracking_uri, experiment, guard
-        self._folder = absolute_uri(folder)
-        self._lock = Lock()
-        self._store: TrackingStore | None = None
-        self._opening: Background[MlflowRecords] | None = None
-        self._seen: str | None = None
-        self._known: Snapshot | None = None
-
-    # ---- open -------------------------------------------------------------------------------------------------------
-
-    def open(self) -> None:
-        """Begin to open MLflow while other work goes on, for who is about to register a model."""
-        _prepare_environment()
-        with self._lock:
-            if self._opening is None:
-                self._opening = Background(self._open)
-
-    def prepare(self) -> None:
-        """Begin to open MLflow while other work goes on, if this run is sure to need it.
-
-        It is where the records have changed since they were read last, and where a writer finds no model at all.
-        """
-        Background(self._prepare)  # what it raises, the first read raises too
+    def __init__(self, lake: Lake) -> None:
+        """Name the lake; nothing is read or made yet."""
+        self._lake = lake
+        self._seen: _Known | None = None
 
     @property
-    def tracking_uri(self) -> str:
-        """MLflow's name for the tracking store; of a lake on S3, for this process's copy."""
-        return self._opened_store().uri
-
-    @property
-    def artifacts(self) -> str | None:
-        """The folder or URI for artifacts, None where a server decides."""
-        return self._opened_store().artifacts
+    def lake_id(self) -> str | None:
+        """Names the lake wherever it lies: the table of its models has this ID; None before its first model."""
+        table = delta.open_table(self._lake, MODELS)
+        return str(table.metadata().id) if table is not None else None
 
     # ---- read -------------------------------------------------------------------------------------------------------
 
     def champion(self, name: str) -> Version | None:
-        """The version that carries the alias `champion`, None where no version does."""
+        """The version that was chosen last, by a fit or by somebody; None before the first."""
         return self._with_alias(name, CHAMPION)
 
     def pinned(self, name: str) -> Version | None:
@@ -89,11 +66,11 @@ class Registry:
 
     def versions(self, name: str) -> list[Version]:
         """All versions of a model, the oldest first."""
-        return list(self._model(name).versions)
+        return self._known.versions.get(name, [])
 
-    def version(self, name: str, number: int) -> Version | None:
+    def version(self, name: str, number: int | None) -> Version | None:
         """One version of a model, None where there is no such version."""
-        return self._model(name).version(number)
+        return next((version for version in self.versions(name) if version.number == number), None)
 
     def find(self, name: str, tags: Mapping[str, str]) -> Version | None:
         """The newest version with all these tags, None where there is none."""
@@ -101,159 +78,90 @@ class Registry:
         return found[-1] if found else None
 
     def arrays(self, version: Version) -> Arrays:
-        """What a version has learned, float64: `mean` and `scale` of a scaler, `mean` and `components` of a PCA.
-
-        Read from its artifact without MLflow, where that stands beside the lake's own records; else from the object
-        that `load` returns.
+        """What a version has learned, by the names that it was registered with.
 
         Raises:
-            TamperedModelError: the artifact is another one than was registered; nothing of it was used.
-            StorageError: it cannot be read.
+            StorageError: its row is gone from the table.
         """
-        location = self._model(version.name).locations.get(version.number)
-        if location is not None:
-            files = read_artifact(location)
-            check_sha256(version, digest(files), version.sha256)
-            found = read_arrays(files)
-            if found is not None:
-                return found
-        return arrays_of(self.load(version))
-
-    def load(self, version: Version) -> Any:
-        """Load a version's scikit-learn object, if its artifact is still the one that was registered.
-
-        Raises:
-            TamperedModelError: the artifact is another one; it was not deserialised.
-        """
-        return self._mlflow().load(version)
+        for rows in delta.read_where(self._lake, MODELS, "version", [version.number], ["model", "arrays"]):
+            for name, kept in zip(rows.column("model").to_pylist(), rows.column("arrays"), strict=True):
+                if name == version.name:
+                    return from_column(kept)
+        raise StorageError(f"{version.name} version {version.number} is no longer in {self._lake.path(MODELS)}.")
 
     # ---- write ------------------------------------------------------------------------------------------------------
 
-    def register(self, name: str, fit: Fit) -> Version:
-        """Log a fit in a run of its own and register its model; a fit that stands in the registry is returned as is."""
-        found = self.find(name, fit.tags)
+    def register(self, name: str, tags: Mapping[str, str], arrays: Arrays) -> Version:
+        """Make a fit the next version of a model; the version with the same tags, where there is one."""
+        found = self.find(name, tags)
         if found is not None:
             return found
-        logged = self._mlflow().log(name, fit)
-        crash_point("registry.logged")
-        self._guard()
-        version = self._mlflow().register(logged)
-        self._publish(lambda: crash_point("registry.registered"))
+        known = self.versions(name)
+        number = known[-1].number + 1 if known else 1
+        version = Version(name, number, uuid.uuid4().hex, datetime.now(UTC), dict(tags))
+        self.add(version, arrays)
+        crash_point("registry.registered")
         return version
 
-    def set_champion(self, version: Version) -> None:
-        """Move the alias `champion` to this version."""
-        self._set_alias(version, CHAMPION)
+    def add(self, version: Version, arrays: Arrays) -> None:
+        """Keep a version under its own number, which no other version of the model has."""
+        row = {
+            "model": version.name,
+            "version": version.number,
+            "fit": version.fit,
+            "fitted_at": version.fitted_at,
+            "tags": dict(version.tags),
+            "arrays": to_column(arrays),
+        }
+        self._append(pa.Table.from_pylist([row], schema=MODELS.schema), MODELS)
 
-    def pin(self, version: Version) -> None:
-        """Stay with this version until it is released."""
-        self._set_alias(version, PINNED)
+    def choose(self, version: Version, reason: str, *, pin: bool = False) -> None:
+        """Make a version champion, and with `pin` the one to stay with until it is released.
 
-    def release(self, name: str) -> None:
+        Args:
+            version: the version.
+            reason: why, for people.
+            pin: whether no fit shall take its place.
+        """
+        aliases = (CHAMPION, PINNED) if pin else (CHAMPION,)
+        self._choose(version.name, dict.fromkeys(aliases, version.number), reason)
+
+    def release(self, name: str, reason: str) -> None:
         """Take the pin of a model away, if there is one."""
         if self.pinned(name) is not None:
-            self._guard()
-            self._mlflow().delete_alias(name, PINNED)
-            self._publish()
+            self._choose(name, {PINNED: None}, reason)
 
-    def log_metrics(self, version: Version, metrics: Mapping[str, float]) -> None:
-        """Add metrics to a version's run; logged again, they are what they were."""
-        self._guard()
-        self._mlflow().log_metrics(version.run_id, metrics)
-        self._publish()
+    def _choose(self, name: str, aliases: Mapping[str, int | None], reason: str) -> None:
+        now, first = datetime.now(UTC), self._known.choices + 1
+        rows = [
+            {"choice": choice, "model": name, "alias": alias, "version": number, "chosen_at": now, "reason": reason}
+            for choice, (alias, number) in enumerate(aliases.items(), first)
+        ]
+        self._append(pa.Table.from_pylist(rows, schema=CHOICES.schema), CHOICES)
 
-    def log_figures(self, version: Version, figures: Sequence[Path]) -> None:
-        """Keep more files with a version's run, in place of those of the same names; the database does not change."""
-        self._guard()
-        self._mlflow().log_figures(version.run_id, figures)
+    def _append(self, rows: pa.Table, table: Table) -> None:
+        delta.create(self._lake, TABLES)
+        delta.write_small(rows, self._lake, table, mode="append")
+        self._seen = None
 
-    def _set_alias(self, version: Version, alias: str) -> None:
-        self._guard()
-        self._mlflow().set_alias(version, alias)
-        self._publish()
-
-    def _publish(self, seen: Callable[[], None] = no_check) -> None:
-        """Let others see a change, and keep what is recorded now. Who dies in between leaves a stale snapshot."""
-        self._opened_store().publish()
-        seen()
-        if self._tracking_uri is None:
-            self._ask(keep=True)
-
-    # ---- what is recorded -------------------------------------------------------------------------------------------
+    # ---- what is kept -----------------------------------------------------------------------------------------------
 
     def _with_alias(self, name: str, alias: str) -> Version | None:
-        model = self._model(name)
-        return model.version(model.aliases.get(alias))
+        return self.version(name, self._known.aliases.get((name, alias)))
 
-    def _model(self, name: str) -> Model:
-        if self._tracking_uri is not None:
-            return self._mlflow().model(name)
-        # Only a writer mends what is stale: who reads changes nothing in a lake.
-        snapshot = self._fresh() or self._ask(keep=self._guard is not no_check)
-        return snapshot.models.get(name, Model())
-
-    def _fresh(self) -> Snapshot | None:
-        """What is recorded, None where it takes MLflow to tell."""
-        found = self._fingerprint()
-        if found is None:
-            return None
-        with self._lock:
-            if self._known is None or self._known.fingerprint != found:
-                self._known = read_snapshot(self._folder, found)
-            return self._known
-
-    def _ask(self, *, keep: bool) -> Snapshot:
-        """What MLflow has recorded; kept in the lake where `keep`, unless the database changed meanwhile."""
-        mlflow, before, known = self._mlflow(), self._fingerprint(), self._known
-        snapshot = Snapshot(before or "", mlflow.models(known.models if known else {}))
-        if before is not None and before == self._fingerprint():
-            self._known = snapshot
-            if keep:
-                write_snapshot(self._folder, snapshot)
-        return snapshot
-
-    def _fingerprint(self) -> str | None:
-        """The state of the database; of one on S3 as this registry has seen it first, fetched it or put it back."""
-        if on_disk(self._folder):
-            return fingerprint(f"{self._folder}/{DATABASE}")
-        if self._store is not None:
-            return self._store.etag or ABSENT
-        self._seen = self._seen or fingerprint(f"{self._folder}/{DATABASE}")
+    @property
+    def _known(self) -> _Known:
+        if self._seen is None:
+            self._seen = self._read()
         return self._seen
 
-    # ---- MLflow -----------------------------------------------------------------------------------------------------
-
-    def _mlflow(self) -> "MlflowRecords":
-        self.open()
-        assert self._opening is not None
-        return self._opening.get()
-
-    def _open(self) -> "MlflowRecords":
-        from lakehouse.models.mlflow_records import MlflowRecords
-
-        return MlflowRecords(self._opened_store(), self._experiment)
-
-    def _prepare(self) -> None:
-        known = None if self._tracking_uri is not None else self._fresh()
-        if known is None or (not known.models and self._guard is not no_check):
-            self.open()
-
-    def _opened_store(self) -> TrackingStore:
-        with self._lock:
-            if self._store is None:
-                self._store = open_store(self._tracking_uri, self._folder, make_database)
-            return self._store
-
-
-def make_database(path: Path) -> None:
-    """Make MLflow's empty database, a file that is not there yet; no connection to it is left."""
-    _prepare_environment()
-    from lakehouse.models import mlflow_records
-
-    mlflow_records.make_database(path)
-
-
-def _prepare_environment() -> None:
-    # MLflow reports its use over the network unless told not to: not with somebody else's photographs.
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")  # for files of a few kilobytes
+    def _read(self) -> _Known:
+        versions: dict[str, list[Version]] = {}
+        for row in delta.read_rows(self._lake, MODELS, _DESCRIBED):
+            version = Version(row["model"], row["version"], row["fit"], row["fitted_at"], dict(row["tags"]))
+            versions.setdefault(version.name, []).append(version)
+        for found in versions.values():
+            found.sort(key=lambda version: version.number)
+        choices = sorted(delta.read_rows(self._lake, CHOICES, CHOICES.schema.names), key=lambda row: row["choice"])
+        aliases = {(row["model"], row["alias"]): row["version"] for row in choices}
+        return _Known(versions, choices[-1]["choice"] if choices else 0, aliases)

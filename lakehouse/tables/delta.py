@@ -200,9 +200,9 @@ def write_metadata(lake: Lake, table: Table, metadata: Mapping[str, str]) -> Non
     commit(lake, table, marks=metadata)
 
 
-def maximum(lake: Lake, table: Table, column: str) -> int | None:
+def maximum(lake: Lake, table: Table, column: str, version: int | None = None) -> int | None:
     """The maximum of an integer column from the log's statistics, without reading data; None for an empty table."""
-    values = _file_statistics(lake, table, f"max.{column}")
+    values = _file_statistics(lake, table, f"max.{column}", version)
     return max(values) if values else None
 
 
@@ -221,20 +221,46 @@ def read_columns(lake: Lake, table: Table, columns: Sequence[str], version: int 
 
     By Parquet's reader alone: importing Arrow's datasets takes longer than reading a small table.
     """
-    schema = pa.schema([table.schema.field(name) for name in columns])
     for name in data_files(lake, table, version):
-        with open_file(name) as source, pq.ParquetFile(source, coerce_int96_timestamp_unit="us") as file:
-            batches = file.read(list(columns)).to_batches()
-            yield pa.Table.from_batches(conformed(batches, schema), schema)
+        yield _read_file(name, table, columns)
+
+
+def _read_file(name: str, table: Table, columns: Sequence[str]) -> pa.Table:
+    schema = pa.schema([table.schema.field(column) for column in columns])
+    with open_file(name) as source, pq.ParquetFile(source, coerce_int96_timestamp_unit="us") as file:
+        return pa.Table.from_batches(conformed(file.read(list(columns)).to_batches(), schema), schema)
+
+
+def read_rows(lake: Lake, table: Table, columns: Sequence[str]) -> list[Row]:
+    """Columns of the current rows of a small table; none where it does not exist."""
+    return [row for rows in read_columns(lake, table, columns) for row in rows.to_pylist()]
+
+
+def read_where(
+    lake: Lake, table: Table, column: str, values: Sequence[object], columns: Sequence[str]
+) -> Iterator[pa.Table]:
+    """Read columns of the current rows that have one of these values in a column, one data file at a time.
+
+    Files that can have none of them, by the log's statistics, are not read; where the column has statistics.
+    """
+    wanted = pa.array(values, table.schema.field(column).type)  # Arrow would make no values ones of type null
+    for file in snapshot(lake, table):
+        if _may_hold(file, column, values):
+            rows = _read_file(file.name, table, list(dict.fromkeys([*columns, column])))
+            yield rows.filter(pc.is_in(rows.column(column), wanted)).select(list(columns))
 
 
 def rows_where(lake: Lake, table: Table, column: str, values: Sequence[object], columns: Sequence[str]) -> list[Row]:
     """Read columns of the current rows that have one of these values in a column; for few matching rows."""
-    wanted = pa.array(values, table.schema.field(column).type)  # Arrow would make no values ones of type null
-    found: list[Row] = []
-    for rows in read_columns(lake, table, list(dict.fromkeys([*columns, column]))):
-        found += rows.filter(pc.is_in(rows.column(column), wanted)).select(list(columns)).to_pylist()
-    return found
+    return [row for rows in read_where(lake, table, column, values, columns) for row in rows.to_pylist()]
+
+
+def _may_hold(file: DataFile, column: str, values: Sequence[object]) -> bool:
+    least, most = file.minimum.get(column), file.maximum.get(column)
+    # Delta cuts long strings in its statistics.
+    if least is None or most is None or isinstance(least, str):
+        return True
+    return any(value is not None and least <= value <= most for value in values)
 
 
 def any_row(lake: Lake, table: Table, column: str, value: object) -> bool:
@@ -243,9 +269,9 @@ def any_row(lake: Lake, table: Table, column: str, value: object) -> bool:
     return any(pc.any(pc.is_in(rows.column(column), wanted)).as_py() for rows in read_columns(lake, table, [column]))
 
 
-def count(lake: Lake, table: Table) -> int:
+def count(lake: Lake, table: Table, version: int | None = None) -> int:
     """The number of rows from the log's statistics, without reading data."""
-    return sum(_file_statistics(lake, table, "num_records"))
+    return sum(_file_statistics(lake, table, "num_records", version))
 
 
 def actions(handle: DeltaTable) -> pa.Table:
@@ -254,8 +280,8 @@ def actions(handle: DeltaTable) -> pa.Table:
     return pa.RecordBatchReader.from_stream(handle.get_add_actions(flatten=True)).read_all()
 
 
-def _file_statistics(lake: Lake, table: Table, name: str) -> list[int]:
-    files = actions(existing(lake, table))
+def _file_statistics(lake: Lake, table: Table, name: str, version: int | None = None) -> list[int]:
+    files = actions(existing(lake, table, version))
     if name not in files.column_names:
         return []
     return [value for value in files.column(name).to_pylist() if value is not None]

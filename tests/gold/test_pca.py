@@ -33,7 +33,7 @@ def spectrum_of(one: Float64) -> Spectrum:
     """The spectrum of rows under the scaler fitted on them."""
     moments = Moments.of(one)
     scaler = fit_scaler(moments)
-    return fit_spectrum(moments.under(scaler.mean_, scaler.scale_))
+    return fit_spectrum(moments.under(*scaler))
 
 
 def with_variance(*variance: float) -> Spectrum:
@@ -97,7 +97,7 @@ def test_order_and_parts_change_no_sign(seed: int, parts: int) -> None:
     one = rows(1)
     moments = sum(map(Moments.of, np.array_split(np.random.default_rng(seed).permutation(one), parts)), Moments.zero(6))
     scaler = fit_scaler(moments)
-    spectrum = fit_spectrum(moments.under(scaler.mean_, scaler.scale_))
+    spectrum = fit_spectrum(moments.under(*scaler))
     np.testing.assert_allclose(spectrum.components, spectrum_of(one).components, atol=1e-6)
 
 

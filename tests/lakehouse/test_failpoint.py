@@ -12,7 +12,16 @@ from tests.points import PACKAGES, crash_points
 def test_each_point_stands_at_one_place() -> None:
     """Else a run would die at the first, and the other were never tried."""
     counted = Counter(crash_points())
-    assert {point.partition(".")[0] for point in counted} == {"bronze", "silver", "gold", "registry", "run", "forget"}
+    assert {point.partition(".")[0] for point in counted} == {
+        "bronze",
+        "silver",
+        "gold",
+        "registry",
+        "mirror",
+        "run",
+        "rollback",
+        "forget",
+    }
     assert [point for point, times in counted.items() if times > 1] == []
     assert sum(len(crash_points(package)) for package in PACKAGES) == len(counted)
 

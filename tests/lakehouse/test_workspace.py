@@ -43,7 +43,7 @@ def test_new_workspace_opens_nothing(tmp_path: Path) -> None:
     """Settings and champions may be looked at with no Java, no MLflow and no folder."""
     workspace = Workspace(load_settings(lake=str(tmp_path / "lake")))
     assert workspace.lake.uri == f"file://{tmp_path}/lake"
-    assert workspace.lake.guard is no_check  # which tells the registry that this is no writer
-    workspace.open_registry()
+    assert workspace.lake.guard is no_check  # which tells the mirror that this is no writer
     assert workspace.registry.champion("fruits-pca") is None
+    assert workspace.mirror.model_of(workspace.registry, "fruits-pca") is None
     assert [*tmp_path.iterdir()] == []

@@ -15,10 +15,10 @@ from lakehouse.tables.table import Table
 from lakehouse.workspace import Workspace
 from silver.encoders.base import Encoder
 from silver.moments import Moments
-from silver.scaler import SCALER
 from silver.statistics import read_moments, write_moments
-from silver.tables import FEATURES, SCALED, TABLES
+from silver.tables import FEATURES, SCALED, SCALER, TABLES
 from tests.conftest import add_photographs, photograph
+from tests.fitted import fitted_scaler
 from tests.stub import CountingEncoder, stub_features
 
 
@@ -80,7 +80,7 @@ def assert_consistent(workspace: Workspace) -> None:
     champion = workspace.registry.champion(SCALER)
     assert champion is not None
     assert champion.number == number
-    scaler = workspace.registry.load(champion)
+    scaler = fitted_scaler(workspace.registry)
     np.testing.assert_allclose(
         [row["scaled"] for row in scaled], (matrix - scaler.mean_) / scaler.scale_, rtol=1e-5, atol=1e-5
     )
@@ -337,7 +337,5 @@ def test_feature_left_constant_by_a_removal_is_left_unscaled(
     run(workspace, counting.encoder)
     odd.unlink()
     run(with_settings(workspace, removed_images="delete", refit="always"), counting.encoder)
-    champion = workspace.registry.champion(SCALER)
-    assert champion is not None
-    assert workspace.registry.load(champion).scale_[6:].tolist() == [1, 1]  # width and height
+    assert fitted_scaler(workspace.registry).scale_[6:].tolist() == [1, 1]  # width and height
     assert_consistent(workspace)

@@ -8,16 +8,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+from mlflow import MlflowClient
 from typer.testing import CliRunner
 
-import gold.job
 from fruits.cli import app
 from fruits.demo.draw import draw_photograph, draw_photographs
 from fruits.identify.identifier import Identifier, NothingKnownError
 from fruits.operations.rollback import roll_back, unpin
 from fruits.operations.run import run_layers
 from fruits.settings import Settings, load_settings
-from gold.tables import CALIBRATIONS
+from gold.tables import CALIBRATIONS, PCA
 from lakehouse.tables import delta
 from lakehouse.workspace import Workspace
 from silver.encoders.base import WeightsNotFoundError
@@ -131,17 +131,18 @@ def test_lake_of_an_older_release_is_calibrated_by_a_run(settings: Settings, kiw
         Identifier.open(settings)
     run_layers(settings)
     assert ask(settings, [kiwi])[1][0]["label"] == "Kiwi"
-    assert len(Workspace(settings).registry.versions(gold.job.PCA)) == 1
+    assert len(Workspace(settings).registry.versions(PCA)) == 1
 
 
 def test_fit_logs_how_well_photographs_are_told(settings: Settings) -> None:
     """By split, with the version's other metrics; a second run logs and writes nothing."""
     workspace = Workspace(settings)
-    champion = workspace.registry.champion(gold.job.PCA)
+    champion = workspace.registry.champion(PCA)
     assert champion is not None
-    import mlflow
-
-    metrics = mlflow.MlflowClient(workspace.registry.tracking_uri).get_run(champion.run_id).data.metrics
+    model = workspace.mirror.model_of(workspace.registry, PCA)
+    assert model is not None
+    run_id = workspace.mirror.run_ids(model)[champion.number]
+    metrics = MlflowClient(workspace.mirror.tracking_uri).get_run(run_id).data.metrics
     assert metrics["accuracy_training"] > 0.8
     assert metrics["accuracy_test"] > 0.8  # of an untrained network
     assert 0 <= metrics["unknown_test"] <= 1

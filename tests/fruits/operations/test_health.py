@@ -10,8 +10,7 @@ from deltalake import DeltaTable
 from fruits.operations.health import CheckResult, examine_lake, repair
 from fruits.operations.run import LAYERS, run_pipeline
 from fruits.settings import Settings
-from gold.job import PCA
-from gold.tables import PROJECTIONS
+from gold.tables import PCA, PROJECTIONS
 from lakehouse.errors import LeaseHeldError
 from lakehouse.lease import open_lease
 from lakehouse.tables import delta
@@ -57,13 +56,13 @@ def test_missing_rows_are_found_and_brought_back(whole: Workspace) -> None:
 
 
 def test_champion_and_projections_that_disagree_are_brought_together(whole: Workspace, encoder: Encoder) -> None:
-    """As after a run that died before the alias moved, and whose lake was then left to its readers."""
+    """As after a run that died before it projected, and whose lake was then left to its readers."""
     add_photographs(Path(whole.section(Settings).source.removeprefix("file://")), "Kiwi", range(5, 9))
     again = Workspace(whole.section(Settings).model_copy(update={"refit": "always"}))
     assert run_pipeline(again, LAYERS, lambda: encoder)["gold"]["pca_version"] == 2
     first = whole.registry.version(PCA, 1)
     assert first is not None
-    whole.registry.set_champion(first)
+    whole.registry.choose(first, "by hand")
     assert "gold.projections holds [2]" in wrong(whole)["models"].found
     repair(whole.section(Settings))
     assert wrong(whole) == {}

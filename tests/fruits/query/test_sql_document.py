@@ -23,7 +23,7 @@ from lakehouse.tables import delta
 from lakehouse.tables.delta import Lake
 from lakehouse.tables.table import Table
 from silver.moments import Moments
-from silver.scale import fit_scaler
+from silver.scale import fit_scaler, standard_scaler
 from silver.tables import FEATURES, SCALED
 
 if TYPE_CHECKING:
@@ -119,10 +119,10 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Lake:
     moments = [Moments.of(rows[:count].astype(np.float64)) for count in (25, 40)]
     scalers = [fit_scaler(one) for one in moments]
     fits = zip(moments, scalers, strict=True)
-    spectra = [fit_spectrum(one.under(scaler.mean_, scaler.scale_)) for one, scaler in fits]
+    spectra = [fit_spectrum(one.under(*scaler)) for one, scaler in fits]
     write_versions(lake, spectra)
     pca = fit_pca(spectra[1], components_needed(spectra[1], 0.8))
-    scaled = scalers[1].transform(rows.astype(np.float64))
+    scaled = standard_scaler(*scalers[1], 40).transform(rows.astype(np.float64))
     for table, column, vectors in (
         (FEATURES, "features", rows),
         (SCALED, "scaled", scaled),
@@ -210,9 +210,9 @@ def test_outlier_is_found_with_its_error(lake: Lake) -> None:
     rows = features().astype(np.float64)
     moments = Moments.of(rows)
     scaler = fit_scaler(moments)
-    spectrum = fit_spectrum(moments.under(scaler.mean_, scaler.scale_))
+    spectrum = fit_spectrum(moments.under(*scaler))
     pca = fit_pca(spectrum, components_needed(spectrum, 0.8))
-    scaled = scaler.transform(rows)
+    scaled = standard_scaler(*scaler, len(rows)).transform(rows)
     errors = np.linalg.norm(scaled - pca.inverse_transform(pca.transform(scaled)), axis=1)
     path, _, error, share = asked(lake, 12)[0]
     assert path == photographs()[int(errors.argmax())]["path"]

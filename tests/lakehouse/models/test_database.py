@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 from lakehouse.errors import StorageError
-from lakehouse.models.registry import Registry, make_database
+from lakehouse.models.mirror import make_database
 from lakehouse.models.tracking import open_store
-from tests.lakehouse.models.test_tracking import MODEL, fit
+from tests.lakehouse.models.mirrored import World
 
 # Forks for each line, so that MLflow is imported once: what to do, a lake's folder, the cache, and how many bytes of
 # databases there must be for the child to be killed. Says its exit status.
@@ -24,7 +24,7 @@ FORKS = """
 import os, signal, sys
 from pathlib import Path
 from lakehouse.errors import StorageError
-from lakehouse.models.registry import Registry, make_database
+from lakehouse.models.mirror import Mirror, make_database
 make_database(Path(sys.argv[1]))  # with all that it imports
 print("ready", flush=True)
 
@@ -43,7 +43,7 @@ for line in sys.stdin:
     child = os.fork()
     if not child:
         os.environ["XDG_CACHE_HOME"] = cache
-        Registry(None, "fruits", folder).tracking_uri if call == "open" else make_database(Path(folder) / "mlflow.db")
+        Mirror(None, "fruits", folder).tracking_uri if call == "open" else make_database(Path(folder) / "mlflow.db")
         os._exit(0)
     still_there = os.WEXITED | os.WNOHANG | os.WNOWAIT
     while size(Path(folder).parent) < int(limit) and os.waitid(os.P_PID, child, still_there) is None:
@@ -105,7 +105,7 @@ def test_lake_opens_after_a_kill_at_any_moment_of_making_its_database(
     assert status == -signal.SIGKILL or share > 1
     monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
     open_store(None, str(folder), make_database)
-    assert Registry(None, "fruits", str(folder)).versions(MODEL) == []
+    assert World(tmp_path).client.search_registered_models() == []
     assert names(folder) == ["mlflow.db"]
     open_store(None, str(tmp_path / "other"), must_not_make)
     (cached,) = names(cache / "fruits")
@@ -122,7 +122,10 @@ def test_database_that_an_older_release_left_half_made_is_made_anew(
     assert kill("make", folder, share) == -signal.SIGKILL
     (folder / "mlflow.db").touch()
     open_half_made(folder)
-    assert Registry(None, "fruits", str(folder)).register(MODEL, fit(3)).number == 1
+    world = World(tmp_path)
+    world.fit(3)
+    world.show()
+    assert world.shown == [(1, "3")]
     said = capsys.readouterr().err
     assert said.count("was made anew. The old file is kept as mlflow.db.broken-") == 1
     (kept,) = folder.glob("mlflow.db.broken-*")
@@ -132,7 +135,8 @@ def test_database_that_an_older_release_left_half_made_is_made_anew(
 def test_database_with_a_run_is_never_replaced(tmp_path: Path) -> None:
     """Whatever else is missing in it."""
     folder = tmp_path / "mlflow"
-    Registry(None, "fruits", str(folder)).register(MODEL, fit(3))
+    World(tmp_path).fit(3)
+    World(tmp_path).show()
     with closing(sqlite3.connect(folder / "mlflow.db")) as connection, connection:
         connection.executescript("DELETE FROM experiments; DELETE FROM alembic_version; DELETE FROM registered_models;")
     before = (folder / "mlflow.db").read_bytes()
@@ -172,17 +176,18 @@ def test_new_lake_copies_the_empty_database_and_holds_nothing_of_another_lake(
     tmp_path: Path, tracking_store: Path
 ) -> None:
     """Nothing is made by MLflow; its own experiment lies in the lake, and ours is one by itself."""
-    for name in ("a", "b"):
-        open_store(None, str(tmp_path / name), must_not_make)
-    with closing(sqlite3.connect(tmp_path / "b" / "mlflow.db")) as connection:
+    one, other = World(tmp_path / "a"), World(tmp_path / "b")
+    for world in (one, other):
+        open_store(None, str(world.folder), must_not_make)
+    with closing(sqlite3.connect(other.folder / "mlflow.db")) as connection:
         found = connection.execute("SELECT name, artifact_location FROM experiments").fetchall()
-    assert found == [("Default", f"{tmp_path}/b/artifacts/0")]
-    version = Registry(None, "fruits", str(tmp_path / "b")).register(MODEL, fit(3))
-    assert Registry(None, "fruits", str(tmp_path / "b")).load(version).mean_.tolist() == fit(3).model.mean_.tolist()
-    assert names(tmp_path) == ["a", "b"]
-    assert names(tmp_path / "a") == ["mlflow.db"]
-    assert names(tmp_path / "b") == ["artifacts", "mlflow.db", "registry.json"]
-    assert Registry(None, "fruits", str(tmp_path / "a")).versions(MODEL) == []
+    assert found == [("Default", f"{other.folder}/artifacts/0")]
+    other.fit(3)
+    other.show()
+    assert other.shown == [(1, "3")]
+    assert names(one.folder) == ["mlflow.db"]
+    assert names(other.folder) == ["artifacts", "mlflow.db", "registry.json"]
+    assert one.client.search_registered_models() == []
 
 
 def test_database_is_made_in_the_lake_where_there_is_no_cache(

@@ -1,53 +1,29 @@
-"""The registry of a lake: read without MLflow as long as its database is the one that was read last."""
+"""The registry: models as plain arrays in the lake's tables, read by whoever computes with them and nothing else."""
 
-import json
-import shutil
-import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
-from mlflow import MlflowClient
-from sklearn.decomposition import PCA
-from sklearn.preprocessing import StandardScaler
 
-from lakehouse.errors import LeaseLostError, StorageError, TamperedModelError
-from lakehouse.models.registry import Fit, Registry, Version
-from lakehouse.models.snapshot import ABSENT, fingerprint
+from lakehouse.errors import LeaseLostError, StorageError
+from lakehouse.models.registry import Registry, Version
+from lakehouse.models.tables import MODELS
+from lakehouse.storage.uri import absolute_uri
+from lakehouse.tables import delta
+from lakehouse.tables.delta import Lake
 
 MODEL = "fruits-scaler"
-
-Place = Callable[[], Registry]
-
-
-def fit(images: int, model: Any = None) -> Fit:
-    """A fit of two columns."""
-    model = model or StandardScaler().fit([[0.0, 1.0], [1.0, images / 3]])
-    return Fit(model, (2, 2), {"fitted_on": str(images)}, {"images": images}, {"images": images}, {"curve": [0.5, 1]})
+RANDOM = np.random.default_rng(0)
 
 
-def snapshot(folder: Path) -> Any:
-    """The content of the snapshot."""
-    return json.loads((folder / "registry.json").read_bytes())
-
-
-def is_fresh(folder: Path) -> bool:
-    """Whether the snapshot is of the database as it is now."""
-    return bool(snapshot(folder)["database"] == fingerprint(f"file://{folder}/mlflow.db"))
-
-
-def refuse_mlflow(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever opens MLflow from here on fails."""
-
-    def refuse(registry: Registry) -> None:
-        raise AssertionError("MLflow was opened")
-
-    monkeypatch.setattr(Registry, "_open", refuse)
+def arrays(seed: float = 0.0) -> dict[str, np.ndarray[Any, np.dtype[np.float64]]]:
+    """A vector and a matrix of odd numbers."""
+    return {"mean": np.array([seed, -0.0, 1e-310, np.pi]), "components": RANDOM.normal(size=(3, 4))}
 
 
 def in_new_process(code: str, *arguments: str) -> str:
@@ -61,421 +37,134 @@ def in_new_process(code: str, *arguments: str) -> str:
 READ = """
 import sys
 from lakehouse.models.registry import Registry
-registry = Registry(None, "fruits", sys.argv[1])
-registry.prepare()
+from lakehouse.tables.delta import Lake
+registry = Registry(Lake(sys.argv[1]))
 version = registry.champion("fruits-scaler")
+print(version and version.number, len(registry.versions("fruits-scaler")), registry.pinned("fruits-scaler"))
 if version is not None:
     assert registry.version(version.name, version.number) == registry.find(version.name, version.tags) == version
-    print(version.number, len(registry.versions(version.name)), registry.pinned(version.name))
     print(registry.arrays(version)["mean"].tolist())
-else:
-    print(version)
-print(sorted({"mlflow", "sklearn", "pyspark", "py4j", "deltalake"} & sys.modules.keys()))
+print(sorted({"mlflow", "sklearn", "pyspark", "duckdb"} & sys.modules.keys()))
 """
 
 
 @pytest.fixture
-def folder(tmp_path: Path, tracking_store: Path) -> Path:
-    """A lake's MLflow folder with an empty store."""
-    folder = tmp_path / "a lake" / "mlflow"
-    folder.mkdir(parents=True)
-    shutil.copy(tracking_store, folder)
-    return folder
+def lake(tmp_path: Path) -> Lake:
+    """A lake without anything."""
+    return Lake(absolute_uri(str(tmp_path / "a lake")))
 
 
 @pytest.fixture
-def open_registry(folder: Path) -> Place:
-    """Opens the lake's registry anew, as the next process does."""
-    return lambda: Registry(None, "fruits", str(folder))
-
-
-@pytest.fixture
-def champion(open_registry: Place) -> Version:
-    """The second of two registered scalers, champion."""
-    registry = open_registry()
-    registry.register(MODEL, fit(3))
-    version = registry.register(MODEL, fit(4))
-    registry.set_champion(version)
+def champion(lake: Lake) -> Version:
+    """The second of two registered versions, champion."""
+    registry = Registry(lake)
+    registry.register(MODEL, {"fitted_on": "3"}, arrays(3))
+    version = registry.register(MODEL, {"fitted_on": "4"}, arrays(4))
+    registry.choose(version, "the fit")
     return version
 
 
-# ---- reading without MLflow -----------------------------------------------------------------------------------------
+def test_new_process_reads_all_with_nothing_but_tables(lake: Lake, champion: Version) -> None:
+    """Champion, pin, versions and arrays take neither MLflow nor scikit-learn, nor an engine."""
+    assert in_new_process(READ, lake.uri).splitlines() == ["2 2 None", str(arrays(4)["mean"].tolist()), "[]"]
 
 
-def test_new_process_reads_all_without_mlflow(folder: Path, champion: Version) -> None:
-    """Champion, pin, versions and arrays take neither MLflow nor scikit-learn, nor Spark."""
-    told = in_new_process(READ, str(folder)).splitlines()
-    assert told == ["2 2 None", str(fit(4).model.mean_.tolist()), "[]"]
-
-
-def test_lake_without_models_stays_as_it_is(tmp_path: Path) -> None:
-    """Where there is no database nothing is registered: no folder is made, and MLflow is not imported."""
-    assert in_new_process(READ, str(tmp_path / "lake" / "mlflow")).splitlines() == ["None", "[]"]
+def test_lake_without_models_stays_as_it_is(lake: Lake, tmp_path: Path) -> None:
+    """Who asks makes nothing."""
+    assert in_new_process(READ, lake.uri).splitlines() == ["None 0 None", "[]"]
+    assert Registry(lake).lake_id is None
     assert [*tmp_path.iterdir()] == []
 
 
-def test_snapshot_says_what_mlflow_says(
-    folder: Path, champion: Version, open_registry: Place, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Versions and tags are equal, whether read from the snapshot or from MLflow."""
-    (folder / "registry.json").rename(folder / "kept.json")
-    asked = open_registry()
-    by_mlflow = [asked.versions(MODEL), asked.champion(MODEL), asked.pinned(MODEL), asked.versions("unknown")]
-    (folder / "kept.json").rename(folder / "registry.json")
-    refuse_mlflow(monkeypatch)
-    reader = open_registry()
-    assert by_mlflow == [
-        reader.versions(MODEL),
-        reader.champion(MODEL),
-        reader.pinned(MODEL),
-        reader.versions("unknown"),
-    ]
-    assert by_mlflow[1] == champion
+def test_same_fit_is_the_same_version(lake: Lake, champion: Version) -> None:
+    """Tags say what a model was fitted on: registered again it is what it was, and numbers count on."""
+    registry = Registry(lake)
+    assert registry.register(MODEL, {"fitted_on": "3"}, arrays(9)).number == 1
+    assert registry.register(MODEL, {"fitted_on": "5"}, arrays(5)).number == 3
+    assert registry.register("fruits-pca", {"fitted_on": "5"}, arrays(5)).number == 1
+    assert [one.number for one in Registry(lake).versions(MODEL)] == [1, 2, 3]
 
 
-def test_each_change_is_kept_at_once(
-    folder: Path, champion: Version, open_registry: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Pin, release, metrics and figures: after each of them the next process needs no MLflow."""
-    registry = open_registry()
-    figure = tmp_path / "figure.txt"
-    figure.write_text("a plot")
-    changes: list[tuple[Callable[[], None], int | None]] = [
-        (lambda: registry.pin(champion), 2),
-        (lambda: registry.log_metrics(champion, {"accuracy": 1.0}), 2),
-        (lambda: registry.log_figures(champion, [figure]), 2),
-        (lambda: registry.release(MODEL), None),
-    ]
-    for change, pinned in changes:
-        change()
-        assert is_fresh(folder)
-        with monkeypatch.context() as patch:
-            refuse_mlflow(patch)
-            found = open_registry().pinned(MODEL)
-        assert (found and found.number) == pinned
+def test_arrays_are_kept_bit_for_bit(lake: Lake) -> None:
+    """Each under its name and in its shape, of whichever of several rows of one file it is."""
+    registry, models = Registry(lake), [arrays(seed) for seed in range(3)]
+    versions = [registry.register(MODEL, {"fitted_on": str(at)}, model) for at, model in enumerate(models)]
+    rows = pa.concat_tables(delta.read_columns(lake, MODELS, MODELS.schema.names))
+    delta.write_small(rows.combine_chunks(), lake, MODELS, mode="overwrite")
+    assert len(delta.data_files(lake, MODELS)) == 1
+    for version, model in zip(versions, models, strict=True):
+        found = Registry(lake).arrays(version)
+        assert {name: (array.shape, array.tobytes()) for name, array in found.items()} == {
+            name: (array.shape, array.tobytes()) for name, array in model.items()
+        }
 
 
-def test_open_registry_sees_what_another_process_changes(champion: Version, open_registry: Place) -> None:
-    """A registry that has read once is not left with what it has read."""
-    reader, writer = open_registry(), open_registry()
+def test_choice_stands_until_another_is_made(lake: Lake, champion: Version) -> None:
+    """A pin makes champion, and is released alone; each is there for the next process, the older ones on record."""
+    registry = Registry(lake)
+    first = registry.version(MODEL, 1)
+    assert first is not None
+    registry.choose(first, "rollback", pin=True)
+    assert [Registry(lake).champion(MODEL), Registry(lake).pinned(MODEL)] == [first, first]
+    registry.release(MODEL, "unpinned")
+    registry.release(MODEL, "unpinned")
+    assert [Registry(lake).champion(MODEL), Registry(lake).pinned(MODEL)] == [first, None]
+    registry.choose(champion, "a fit")
+    assert Registry(lake).champion(MODEL) == champion
+
+
+def test_reader_stays_with_what_it_has_seen(lake: Lake, champion: Version) -> None:
+    """A run does not change its models on the way, whatever another process chooses."""
+    reader, writer = Registry(lake), Registry(lake)
     assert reader.champion(MODEL) == champion
     first = writer.version(MODEL, 1)
     assert first is not None
-    writer.set_champion(first)
-    assert reader.champion(MODEL) == first
+    writer.choose(first, "rollback")
+    assert reader.champion(MODEL) == champion
+    assert Registry(lake).champion(MODEL) == first
 
 
-# ---- stale snapshots ------------------------------------------------------------------------------------------------
-
-
-def test_alias_that_a_person_moves_is_obeyed(folder: Path, champion: Version, open_registry: Place) -> None:
-    """MLflow alone, in another process, moves the alias: the next reader sees it, and a writer keeps it for later."""
-    move = """
-import sys
-from mlflow import MlflowClient
-MlflowClient(tracking_uri=sys.argv[1]).set_registered_model_alias("fruits-scaler", "champion", "1")
-"""
-    in_new_process(move, f"sqlite:///{folder}/mlflow.db")
-    assert not is_fresh(folder)
-    assert in_new_process(READ, str(folder)).splitlines()[0] == "1 2 None"
-    assert not is_fresh(folder)  # who only reads writes nothing
-    writer = Registry(None, "fruits", str(folder), guard=lambda: None)
-    found = writer.champion(MODEL)
-    assert found is not None
-    assert found.number == 1
-    assert is_fresh(folder)
-    assert in_new_process(READ, str(folder)).splitlines()[::2] == ["1 2 None", "[]"]
-
-
-@pytest.mark.parametrize(
-    "damage",
-    [
-        lambda _: b"",
-        lambda _: b'{"layout": 1',
-        lambda _: b"\xff\xfe",
-        lambda _: b"[]",
-        lambda kept: json.dumps({**kept, "layout": 2}).encode(),
-        lambda kept: json.dumps({key: value for key, value in kept.items() if key != "models"}).encode(),
-        lambda kept: json.dumps({**kept, "models": {MODEL: {"aliases": {}}}}).encode(),
-        lambda kept: json.dumps({**kept, "models": {MODEL: {"aliases": {}, "versions": [{"number": None}]}}}).encode(),
-    ],
-    ids=["empty", "cut", "no-text", "no-object", "layout", "no-models", "no-versions", "no-number"],
-)
-def test_snapshot_that_is_not_understood_is_stale(
-    folder: Path, champion: Version, open_registry: Place, damage: Callable[[Any], bytes]
-) -> None:
-    """Damaged, of another layout or without a key: MLflow is asked, and no error is raised."""
-    (folder / "registry.json").write_bytes(damage(snapshot(folder)))
-    assert open_registry().champion(MODEL) == champion
-
-
-def test_fingerprint_changes_with_each_transaction(tmp_path: Path) -> None:
-    """By SQLite's own count, even where size and time stay the same; none is told in the middle of a change."""
-    database = tmp_path / "mlflow.db"
-    assert fingerprint(f"file://{database}") == ABSENT
-    database.touch()
-    assert fingerprint(f"file://{database}") is None
-    found = set()
-    with closing(sqlite3.connect(database, isolation_level=None)) as connection:
-        connection.execute("CREATE TABLE one (x)")
-        for x in range(3):
-            connection.execute("INSERT INTO one VALUES (?)", (x,))
-            told = fingerprint(f"file://{database}")
-            assert told is not None
-            size, _, count = told.split("-")
-            found.add((size, count))
-        connection.execute("BEGIN IMMEDIATE")
-        connection.execute("INSERT INTO one VALUES (3)")
-        assert fingerprint(f"file://{database}") is None
-        connection.execute("COMMIT")
-        assert fingerprint(f"file://{database}") is not None
-    assert len(found) == 3
-    assert len({size for size, _ in found}) == 1
-
-
-def test_run_that_dies_before_the_snapshot_is_written_leaves_a_stale_one(
-    folder: Path, champion: Version, open_registry: Place, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """What MLflow has recorded counts: the next run finds the version, and fits nothing again."""
-
-    class DiedError(BaseException):
-        pass
-
-    def die(point: str) -> None:
-        if point == "registry.registered":
-            raise DiedError
-
-    with monkeypatch.context() as patch:
-        patch.setattr("lakehouse.models.registry.crash_point", die)
-        with pytest.raises(DiedError):
-            open_registry().register(MODEL, fit(5))
-    assert not is_fresh(folder)
-    assert open_registry().register(MODEL, fit(5)).number == 3
-
-
-def test_guard_forbids_every_change(folder: Path, champion: Version, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A writer that has lost the lease registers nothing and moves no alias; the snapshot stays as it is."""
+def test_guard_forbids_every_change(lake: Lake, champion: Version) -> None:
+    """A writer that has lost the lease registers nothing and chooses nothing."""
 
     def lost() -> None:
         raise LeaseLostError("The lease is lost.")
 
-    registry = Registry(None, "fruits", str(folder), lost)
-    before = (folder / "registry.json").read_bytes()
+    registry = Registry(Lake(lake.uri, lost))
     changes: list[Callable[[], object]] = [
-        lambda: registry.register(MODEL, fit(9)),
-        lambda: registry.set_champion(champion),
-        lambda: registry.pin(champion),
-        lambda: registry.log_metrics(champion, {"accuracy": 0.0}),
+        lambda: registry.register(MODEL, {"fitted_on": "9"}, arrays()),
+        lambda: registry.choose(champion, "a fit", pin=True),
     ]
     for change in changes:
         with pytest.raises(LeaseLostError):
             change()
-    assert (folder / "registry.json").read_bytes() == before
-    assert len(Registry(None, "fruits", str(folder)).versions(MODEL)) == 2
+    assert (len(Registry(lake).versions(MODEL)), Registry(lake).pinned(MODEL)) == (2, None)
 
 
-# ---- arrays ---------------------------------------------------------------------------------------------------------
+def test_lake_is_known_by_its_id_wherever_it_lies(lake: Lake, champion: Version, tmp_path: Path) -> None:
+    """Moved, it is the same lake, with all it knew."""
+    known = Registry(lake).lake_id
+    (tmp_path / "a lake").rename(tmp_path / "moved")
+    moved = Registry(Lake(absolute_uri(str(tmp_path / "moved"))))
+    assert known is not None
+    assert (moved.lake_id, moved.champion(MODEL)) == (known, champion)
 
 
-def test_arrays_are_the_models_own_bit_for_bit(open_registry: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Mean and scale of a scaler, mean and components of a PCA, float64."""
-    rows = np.random.default_rng(0).normal(size=(50, 2))
-    scaler, pca = StandardScaler().fit(rows), PCA(2).fit(rows)
-    registry = open_registry()
-    versions = [registry.register(MODEL, fit(3, scaler)), registry.register("fruits-pca", fit(3, pca))]
-    refuse_mlflow(monkeypatch)
-    one, other = (open_registry().arrays(version) for version in versions)
-    assert ({*one}, {*other}) == ({"mean", "scale"}, {"mean", "components"})
-    pairs = [
-        (one["mean"], scaler.mean_),
-        (one["scale"], scaler.scale_),
-        (other["mean"], pca.mean_),
-        (other["components"], pca.components_),
-    ]
-    for found, expected in pairs:
-        assert found.dtype == np.float64
-        assert found.tobytes() == np.ascontiguousarray(expected).tobytes()
+def test_lost_row_is_told(lake: Lake, champion: Version) -> None:
+    """A version that somebody has deleted from the table is named."""
+    registry = Registry(lake)
+    assert registry.champion(MODEL) == champion
+    delta.existing(lake, MODELS).delete("version = 2")
+    with pytest.raises(StorageError, match=r"fruits-scaler version 2 is no longer in .*registry/models"):
+        registry.arrays(champion)
 
 
-@pytest.mark.parametrize("name", ["model.skops", "MLmodel", "arrays.npz"])
-def test_tampered_artifact_gives_no_arrays(
-    folder: Path, champion: Version, open_registry: Place, name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """One byte more in any file, and neither arrays nor object are returned: one error, with or without MLflow."""
-    for file in folder.rglob(name):
-        file.write_bytes(file.read_bytes() + b"\0")
-    with pytest.raises(TamperedModelError, match=r"version 2 has the SHA-256 .* It was not loaded") as by_mlflow:
-        open_registry().load(champion)
-    refuse_mlflow(monkeypatch)
-    with pytest.raises(TamperedModelError) as without:
-        open_registry().arrays(champion)
-    assert str(without.value) == str(by_mlflow.value)
-
-
-def test_file_that_is_put_into_or_taken_from_an_artifact_is_noticed(folder: Path, open_registry: Place) -> None:
-    """The digest is over the names too, so that neither can go unseen."""
-    registry = open_registry()
-    version = registry.register(MODEL, fit(3))
-    (place,) = folder.rglob("arrays.npz")
-    content = place.read_bytes()
-    place.unlink()
-    with pytest.raises(TamperedModelError):
-        registry.arrays(version)
-    place.write_bytes(content)
-    place.with_name("more").write_bytes(b"")
-    with pytest.raises(TamperedModelError):
-        registry.arrays(version)
-    place.with_name("more").unlink()
-    assert registry.arrays(version)["mean"].tolist() == fit(3).model.mean_.tolist()
-
-
-def test_artifact_of_an_earlier_release_is_loaded_by_mlflow(
-    open_registry: Place, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It has no arrays of its own: they are those of its scikit-learn object, checked as ever."""
-    with monkeypatch.context() as patch:
-        patch.setattr("lakehouse.models.mlflow_records.write_arrays", lambda *_: None)
-        version = open_registry().register(MODEL, fit(3))
-    assert open_registry().arrays(version)["scale"].tolist() == fit(3).model.scale_.tolist()
-
-
-def test_moved_lake_reads_its_own_artifacts(folder: Path, champion: Version, tmp_path: Path) -> None:
-    """The snapshot holds no address: a renamed lake is read as before, and the old place is not looked for."""
-    moved = tmp_path / "moved"
-    folder.parent.rename(moved)
-    assert str(tmp_path) not in (moved / "mlflow" / "registry.json").read_text()
-    told = in_new_process(READ, str(moved / "mlflow")).splitlines()
-    assert told == ["2 2 None", str(fit(4).model.mean_.tolist()), "[]"]
-
-
-# ---- MLflow ---------------------------------------------------------------------------------------------------------
-
-
-def test_version_is_to_mlflow_what_it_makes_itself(folder: Path, champion: Version) -> None:
-    """Run, logged model and version name each other, figures of the fit stand with both, and anyone can load it.
-
-    That MLflow opens the database to read leaves the snapshot fresh.
-    """
-    client = MlflowClient(tracking_uri=f"sqlite:///{folder}/mlflow.db")
-    registered = client.get_model_version_by_alias(MODEL, "champion")
-    run = client.get_run(registered.run_id)
-    assert (run.info.status, run.data.metrics["images"], run.data.tags["fitted_on"]) == ("FINISHED", 4, "4")
-    assert run.info.run_name == f"{MODEL} 4 images"
-    (output,) = run.outputs.model_outputs
-    logged = client.get_logged_model(output.model_id)
-    assert registered.source == logged.artifact_location
-    assert (logged.name, str(logged.status), logged.source_run_id) == (MODEL, "READY", registered.run_id)
-    assert logged.params == {"images": "4"}
-    assert {metric.key: metric.value for metric in logged.metrics} == {"images": 4}
-    load = """
-import sys, mlflow
-mlflow.set_tracking_uri(sys.argv[1])
-print(mlflow.sklearn.load_model("models:/fruits-scaler@champion").mean_.tolist())
-"""
-    assert in_new_process(load, f"sqlite:///{folder}/mlflow.db") == str(fit(4).model.mean_.tolist())
-    assert is_fresh(folder)
-
-
-def test_process_keeps_its_own_tracking_uri(folder: Path, tmp_path: Path) -> None:
-    """MLflow's setting for the whole process, its variable and the working folder are left alone."""
-    code = """
-import os, sys
-from sklearn.preprocessing import StandardScaler
-from lakehouse.models.registry import Fit, Registry
-registry = Registry(None, "fruits", sys.argv[1])
-os.chdir(sys.argv[2])
-version = registry.register("fruits-scaler", Fit(StandardScaler().fit([[0.0], [1.0]]), (1, 1), {}, {"images": 2}))
-registry.set_champion(version)
-registry.load(version)
-import mlflow
-print(os.environ.get("MLFLOW_TRACKING_URI"), sys.argv[1] in mlflow.get_tracking_uri(), os.listdir())
-"""
-    work = tmp_path / "work"
-    work.mkdir()
-    assert in_new_process(code, str(folder), str(work)) == "None False []"
-
-
-def test_named_tracking_store_is_always_asked(tmp_path: Path, tracking_store: Path) -> None:
-    """Of another store than the lake's own no snapshot is kept, and nothing is made in the lake."""
-    shutil.copy(tracking_store, tmp_path / "named.db")
-    uri, folder = f"sqlite:///{tmp_path}/named.db", tmp_path / "lake" / "mlflow"
-    client = MlflowClient(tracking_uri=uri)
-    client.create_experiment("fruits", artifact_location=str(tmp_path / "artifacts"))
-    registry = Registry(uri, "fruits", str(folder))
-    assert registry.champion(MODEL) is None
-    first, second = (registry.register(MODEL, fit(images)) for images in (3, 4))
-    registry.set_champion(first)
-    registry.pin(second)
-    assert (registry.champion(MODEL), registry.pinned(MODEL)) == (first, second)
-    registry.release(MODEL)
-    assert registry.pinned(MODEL) is None
-    client.set_registered_model_alias(MODEL, "champion", "2")
-    assert registry.champion(MODEL) == second
-    assert registry.arrays(second)["mean"].tolist() == fit(4).model.mean_.tolist()
-    for file in (tmp_path / "artifacts").rglob("arrays.npz"):
-        file.write_bytes(file.read_bytes() + b"\0")
-    with pytest.raises(TamperedModelError):
-        registry.arrays(second)
-    assert not folder.parent.exists()
-
-
-def test_prepare_opens_mlflow_only_for_who_will_need_it(
-    folder: Path, champion: Version, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A stale snapshot, or a writer that finds no model: these are sure to."""
-    opened = []
-    monkeypatch.setattr(Registry, "open", lambda registry: opened.append(registry._folder))
-    new, known = str(tmp_path / "new"), str(folder)
-    for place, guard in ((known, None), (new, None), (known, lambda: None), (new, lambda: None)):
-        registry = Registry(None, "fruits", place, guard) if guard else Registry(None, "fruits", place)
-        registry._prepare()
-    assert opened == [f"file://{new}"]
-    (folder / "registry.json").unlink()
-    Registry(None, "fruits", known)._prepare()
-    assert opened[1:] == [f"file://{known}"]
-    Registry("sqlite:///elsewhere.db", "fruits", known)._prepare()
-    assert len(opened) == 3
-
-
-# ---- S3 -------------------------------------------------------------------------------------------------------------
-
-
-def test_lake_on_s3_is_read_without_mlflow(on_s3: str, s3: Any, bucket: str) -> None:
-    """With a fresh snapshot the database is not fetched either; changed by another writer, it is."""
-    registry = Registry(None, "fruits", on_s3)
-    version = registry.register(MODEL, fit(4))
-    registry.set_champion(version)
-    fetched = READ + "print(registry._store)"
-    told = in_new_process(fetched, on_s3).splitlines()
-    assert told == ["1 1 None", str(fit(4).model.mean_.tolist()), "[]", "None"]
-    kept = s3.get_object(Bucket=bucket, Key="lake/mlflow/registry.json")["Body"].read()
-    registry.pin(version)
-    s3.put_object(Bucket=bucket, Key="lake/mlflow/registry.json", Body=kept)  # as if the writer had died before
-    assert Registry(None, "fruits", on_s3).pinned(MODEL) == version
-
-
-def test_tampered_artifact_on_s3_gives_no_arrays(
-    on_s3: str, s3: Any, bucket: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """One byte more in an object, and it is not used."""
-    version = Registry(None, "fruits", on_s3).register(MODEL, fit(4))
-    refuse_mlflow(monkeypatch)
-    reader = Registry(None, "fruits", on_s3)
-    assert reader.arrays(version)["scale"].tolist() == fit(4).model.scale_.tolist()
-    listed = s3.list_objects_v2(Bucket=bucket, Prefix="lake/mlflow/artifacts/")["Contents"]
-    (key,) = (one["Key"] for one in listed if one["Key"].endswith("arrays.npz"))
-    s3.put_object(Bucket=bucket, Key=key, Body=s3.get_object(Bucket=bucket, Key=key)["Body"].read() + b"\0")
-    with pytest.raises(TamperedModelError):
-        reader.arrays(version)
-
-
-def test_lake_on_s3_without_models_stays_as_it_is(s3: Any, bucket: str) -> None:
-    """Nothing is put there, and MLflow is not imported."""
-    assert in_new_process(READ, f"s3://{bucket}/lake/mlflow").splitlines() == ["None", "[]"]
-    assert "Contents" not in s3.list_objects_v2(Bucket=bucket)
-
-
-def test_bucket_that_is_not_there_is_no_lake_without_models(s3: Any) -> None:
-    """It is named, and what to do."""
-    with pytest.raises(StorageError, match=r"no-such-bucket/lake/mlflow/mlflow\.db is out of reach.* Create the buc"):
-        Registry(None, "fruits", "s3://no-such-bucket/lake/mlflow").champion(MODEL)
+def test_models_on_s3_are_read_in_the_same_way(bucket: str) -> None:
+    """With nothing but tables, too."""
+    lake = Lake(f"s3://{bucket}/lake")
+    assert Registry(lake).champion(MODEL) is None
+    registry = Registry(lake)
+    registry.choose(registry.register(MODEL, {"fitted_on": "4"}, arrays(4)), "first fit", pin=True)
+    told = in_new_process(READ, lake.uri).splitlines()
+    assert told[0].startswith("1 1 Version(")
+    assert told[1:] == [str(arrays(4)["mean"].tolist()), "[]"]

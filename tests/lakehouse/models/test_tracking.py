@@ -4,69 +4,97 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sklearn.preprocessing import StandardScaler
 
 from lakehouse.errors import LeaseLostError, StorageError
-from lakehouse.models.registry import Fit, Registry, make_database
+from lakehouse.models.mirror import Mirror, make_database
+from lakehouse.models.registry import Registry
 from lakehouse.models.tracking import open_store
-
-MODEL = "fruits-scaler"
-
-
-def fit(images: int) -> Fit:
-    """A fit of two columns."""
-    scaler = StandardScaler().fit([[0.0, 1.0], [1.0, float(images)]])
-    return Fit(scaler, (2, 2), {"fitted_on": str(images)}, {"images": images}, {"images": images}, {"curve": [0.5, 1]})
+from lakehouse.tables.delta import Lake
+from tests.lakehouse.models.mirrored import MODEL, describe
 
 
-def test_models_on_s3_are_there_for_the_next_process(on_s3: str, s3: Any, bucket: str) -> None:
-    """Version, alias, metrics and artifact: another registry reads what one has published."""
-    first = Registry(None, "fruits", on_s3)
-    version = first.register(MODEL, fit(3))
-    first.set_champion(version)
-    second = Registry(None, "fruits", on_s3)
-    found = second.champion(MODEL)
-    assert found == version
-    assert second.load(version).mean_.tolist() == fit(3).model.mean_.tolist()
+@pytest.fixture
+def lake(bucket: str) -> Lake:
+    """A lake on S3 with one version, champion."""
+    lake = Lake(f"s3://{bucket}/lake")
+    fit(lake, 3)
+    return lake
+
+
+def fit(lake: Lake, images: int) -> None:
+    """Register a version and make it champion."""
+    registry = Registry(lake)
+    registry.choose(registry.register(MODEL, {"fitted_on": str(images)}, {}), "a fit")
+
+
+def show(lake: Lake, mirror: Mirror) -> int:
+    """Show what there is to show."""
+    model = mirror.model_of(Registry(lake), MODEL)
+    assert model is not None
+    return mirror.show(model, describe)
+
+
+def opened(on_s3: str) -> Mirror:
+    """A mirror as the next process opens it."""
+    return Mirror(None, "fruits", on_s3, lambda: None)
+
+
+def lacking(lake: Lake, on_s3: str) -> list[str]:
+    """What MLflow does not show, as the next process finds."""
+    model = opened(on_s3).model_of(Registry(lake), MODEL)
+    assert model is not None
+    return opened(on_s3).lacks(model)
+
+
+def test_models_on_s3_are_shown_to_the_next_process(on_s3: str, s3: Any, bucket: str, lake: Lake) -> None:
+    """Version, alias and artifact; asked again, the database is not even fetched."""
+    assert lacking(lake, on_s3) == [f"{MODEL} version 1"]
+    assert show(lake, opened(on_s3)) == 1
+    assert lacking(lake, on_s3) == []
+    again = opened(on_s3)
+    assert show(lake, again) == 0
+    assert again._store is None
     keys = [one["Key"] for one in s3.list_objects_v2(Bucket=bucket, Prefix="lake/mlflow/artifacts/")["Contents"]]
     assert any(key.endswith("model.skops") for key in keys)
 
 
-def test_writer_that_was_overtaken_publishes_nothing(on_s3: str) -> None:
+def test_writer_that_was_overtaken_publishes_nothing(on_s3: str, lake: Lake) -> None:
     """Who has lost the lease and does not know it is refused by S3 itself, and what the other wrote stays."""
-    slow, quick = Registry(None, "fruits", on_s3), Registry(None, "fruits", on_s3)
+    slow, quick = opened(on_s3), opened(on_s3)
     assert slow.tracking_uri != quick.tracking_uri  # each has fetched a copy of its own
-    version = quick.register(MODEL, fit(3))
+    assert show(lake, quick) == 1
+    fit(lake, 4)
     with pytest.raises(LeaseLostError, match="was changed by somebody else"):
-        slow.register(MODEL, fit(4))
-    assert [one.tags["fitted_on"] for one in Registry(None, "fruits", on_s3).versions(MODEL)] == ["3"]
-    quick.set_champion(version)
-    assert Registry(None, "fruits", on_s3).champion(MODEL) == version
+        show(lake, slow)
+    assert lacking(lake, on_s3) == [f"{MODEL} version 2"]
+    assert show(lake, opened(on_s3)) == 1
+    assert lacking(lake, on_s3) == []
 
 
 def test_run_that_dies_before_it_publishes_has_changed_nothing(
-    on_s3: str, s3: Any, bucket: str, monkeypatch: pytest.MonkeyPatch
+    on_s3: str, s3: Any, bucket: str, lake: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The fit that is made again gets the same number."""
+    """What it would have shown is shown by the next one."""
     before = s3.get_object(Bucket=bucket, Key="lake/mlflow/mlflow.db")["Body"].read()
 
     class DiedError(BaseException):
         pass
 
     def die(point: str) -> None:
-        if point == "registry.logged":
+        if point == "mirror.registered":
             raise DiedError
 
     with monkeypatch.context() as patch:
-        patch.setattr("lakehouse.models.registry.crash_point", die)
+        patch.setattr("lakehouse.models.mirror.crash_point", die)
         with pytest.raises(DiedError):
-            Registry(None, "fruits", on_s3).register(MODEL, fit(3))
+            show(lake, opened(on_s3))
     assert s3.get_object(Bucket=bucket, Key="lake/mlflow/mlflow.db")["Body"].read() == before
-    assert Registry(None, "fruits", on_s3).register(MODEL, fit(3)).number == 1
+    assert show(lake, opened(on_s3)) == 1
+    assert lacking(lake, on_s3) == []
 
 
 def test_copy_is_removed_with_the_store(on_s3: str) -> None:
-    """Nothing of the registry stays on this machine."""
+    """Nothing of the store stays on this machine."""
     store = open_store(None, on_s3, make_database)
     copy = Path(store.uri.removeprefix("sqlite:///"))
     assert copy.is_file()

@@ -1,0 +1,93 @@
+"""Publication of a version of the PCA: all that is known of it first, then every image's projection in one commit."""
+
+import pyarrow as pa
+
+from gold.calibration import calibration_row, find_calibration
+from gold.pca import Spectrum
+from gold.project import PROJECTED, SCALED_VECTOR, Projecting
+from gold.records import model_row, spectrum_rows
+from gold.tables import CALIBRATIONS, EXPLAINED_VARIANCE, MODELS, PCA, PROJECTIONS
+from lakehouse.engine.port import Rows
+from lakehouse.failpoint import crash_point
+from lakehouse.models.registry import Registry, Version
+from lakehouse.sync import is_in_sync_with, snapshot_id, sync_table
+from lakehouse.tables import delta
+from lakehouse.tables.table import Table
+from lakehouse.workspace import Workspace
+from silver.tables import FEATURES, SCALED
+
+CALIBRATED = 8000
+"""Photographs that a version is calibrated on, at the most: comparing each with each takes a second."""
+
+_COLUMNS = PROJECTIONS.schema.names
+
+
+def spectrum_of(registry: Registry, version: Version) -> Spectrum:
+    """What a registered version found, with the components that it kept."""
+    arrays = registry.arrays(version)
+    return Spectrum(arrays["variance"], arrays["components"], arrays["mean"], int(version.tags["images"]))
+
+
+def prepare_version(workspace: Workspace, version: Version) -> None:
+    """Write the rows of a version that are not there yet, so that nothing is missing once it is published.
+
+    The calibration comes last: where that is, everything is.
+    """
+    lake = workspace.lake
+    if _has(workspace, CALIBRATIONS, version):
+        return
+    spectrum = spectrum_of(workspace.registry, version)
+    if not _has(workspace, EXPLAINED_VARIANCE, version):
+        delta.write_small(spectrum_rows(version, spectrum), lake, EXPLAINED_VARIANCE, mode="append")
+    crash_point("gold.explained-variance-written")
+    if not _has(workspace, MODELS, version):
+        delta.write_small(model_row(version), lake, MODELS, mode="append")
+    crash_point("gold.models-written")
+    sample = _sample(workspace, version, spectrum)
+    calibration, metrics = find_calibration(sample)
+    row = calibration_row(version.number, calibration, metrics, sample.num_rows)
+    delta.write_small(row, lake, CALIBRATIONS, mode="append")
+    crash_point("gold.calibrations-written")
+
+
+def write_projections(workspace: Workspace, version: Version) -> tuple[int, int]:
+    """Bring `gold.projections` to this PCA and to `silver.scaled`; returns how many were projected, and removed."""
+    lake, engine = workspace.lake, workspace.engine
+    upstream = f"{snapshot_id(lake, SCALED, FEATURES)} by {PCA} {version.number}"
+    if is_in_sync_with(lake, PROJECTIONS, upstream):
+        return 0, 0
+    spectrum = spectrum_of(workspace.registry, version)
+
+    def projected(among: Rows | None) -> Rows:
+        return _projected(workspace, version, spectrum, engine.rows(SCALED, SCALED_VECTOR, among=among))
+
+    same, number = ["sha256", "scaler_version"], ("pca_version", version.number)
+    made = sync_table(engine, lake, PROJECTIONS, SCALED, projected, same=same, version=number, follows=upstream)
+    crash_point("gold.projections-written")
+    return made
+
+
+def _projected(workspace: Workspace, version: Version, spectrum: Spectrum, scaled: Rows) -> Rows:
+    """Rows of `gold.projections` from rows of `silver.scaled`."""
+    engine = workspace.engine
+    projecting = Projecting(spectrum.mean, spectrum.components, version.number)
+    columns = ", ".join(f"{'features' if name in ('label', 'split') else 'projected'}.{name}" for name in _COLUMNS)
+    return engine.sql(
+        f"SELECT {columns} FROM projected JOIN features ON projected.path = features.path",
+        projected=engine.map(scaled, projecting, PROJECTED),
+        features=engine.rows(FEATURES, ["path", "label", "split"]),
+    )
+
+
+def _sample(workspace: Workspace, version: Version, spectrum: Spectrum) -> pa.Table:
+    """The projections of all photographs, or of some CALIBRATED: always the same ones, by their content."""
+    engine, scaled = workspace.engine, workspace.engine.rows(SCALED, SCALED_VECTOR)
+    share = CALIBRATED / max(delta.count(workspace.lake, SCALED), 1)
+    if share < 1:
+        columns, bound = ", ".join(SCALED_VECTOR), f"{int(share * 2**32):08x}"
+        scaled = engine.sql(f"SELECT {columns} FROM scaled WHERE sha256 < :bound", {"bound": bound}, scaled=scaled)
+    return engine.arrow(_projected(workspace, version, spectrum, scaled)).sort_by("path")
+
+
+def _has(workspace: Workspace, table: Table, version: Version) -> bool:
+    return any(row["pca_version"] == version.number for row in delta.read_rows(workspace.lake, table, ["pca_version"]))
