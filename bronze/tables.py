@@ -2,24 +2,25 @@
 
 import pyarrow as pa
 
-from lakehouse.tables.table import INSTANT, Table
+from lakehouse.tables.table import INSTANT, Table, column
 
 IMAGES = Table(
     name="bronze.images",
+    description="One row a photograph that could be read, with its bytes as they were; written by `fruits bronze`.",
     schema=pa.schema(
         [
-            pa.field("path", pa.string()),
-            pa.field("label", pa.string()),
-            pa.field("split", pa.string()),
-            pa.field("format", pa.string()),
-            pa.field("width", pa.int32()),
-            pa.field("height", pa.int32()),
-            pa.field("length", pa.int64()),
-            pa.field("modification_time", INSTANT),
-            pa.field("sha256", pa.string()),
-            pa.field("batch", pa.int64()),
-            pa.field("ingested_at", INSTANT),
-            pa.field("content", pa.binary()),
+            column("path", pa.string(), "URI of the photograph, not percent-encoded; it makes the row one."),
+            column("label", pa.string(), "Name of the folder that the photograph is in; null at the top."),
+            column("split", pa.string(), "Name of the folder that is a split (Training, Test, …); null without one."),
+            column("format", pa.string(), "JPEG, PNG, GIF, BMP or WEBP, decided by content, never by name."),
+            column("width", pa.int32(), "Width in pixels, as stored: before EXIF orientation is applied."),
+            column("height", pa.int32(), "Height in pixels, as stored: before EXIF orientation is applied."),
+            column("length", pa.int64(), "Size of the file in bytes."),
+            column("modification_time", INSTANT, "When the file was modified; with `length`, what tells a new one."),
+            column("sha256", pa.string(), "SHA-256 of `content`, in hexadecimal digits; equal for copies."),
+            column("batch", pa.int64(), "Number of the ingest that read this content, counted from 1."),
+            column("ingested_at", INSTANT, "When that ingest began."),
+            column("content", pa.binary(), "The bytes of the file."),
         ]
     ),
     key=("path",),
@@ -28,16 +29,18 @@ IMAGES = Table(
 
 QUARANTINE = Table(
     name="bronze.quarantine",
+    description="One row a file that cannot be used, until it is replaced; written by `fruits bronze`, and by `fruits "
+    "silver` for photographs that end each process which computes their features.",
     schema=pa.schema(
         [
-            pa.field("path", pa.string()),
-            pa.field("label", pa.string()),
-            pa.field("length", pa.int64()),
-            pa.field("modification_time", INSTANT),
-            pa.field("reason", pa.string()),
-            pa.field("detail", pa.string()),
-            pa.field("batch", pa.int64()),
-            pa.field("quarantined_at", INSTANT),
+            column("path", pa.string(), "URI of the file, not percent-encoded; it makes the row one."),
+            column("label", pa.string(), "Name of the folder that the file is in; null at the top."),
+            column("length", pa.int64(), "Size of the file in bytes."),
+            column("modification_time", INSTANT, "When the file was modified; with `length`, what tells a new one."),
+            column("reason", pa.string(), "Why, in a word; `fruits quarantine` says what to do about it."),
+            column("detail", pa.string(), "What was found, in a sentence."),
+            column("batch", pa.int64(), "Number of the ingest that found it, counted from 1."),
+            column("quarantined_at", INSTANT, "When that ingest began."),
         ]
     ),
     key=("path",),

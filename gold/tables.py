@@ -2,25 +2,27 @@
 
 import pyarrow as pa
 
-from lakehouse.tables.table import INSTANT, VECTOR, Table
+from lakehouse.tables.table import INSTANT, VECTOR, Table, column
 
 PCA = "fruits-pca"
 """The PCA's name in the model registry."""
 
 PROJECTIONS = Table(
     name="gold.projections",
+    description="One row an image of silver.scaled, projected onto the principal components; all rows by one PCA, the "
+    "champion. Written by `fruits gold`, and anew by `fruits rollback`.",
     schema=pa.schema(
         [
-            pa.field("path", pa.string()),
-            pa.field("label", pa.string()),
-            pa.field("split", pa.string()),
-            pa.field("sha256", pa.string()),
-            pa.field("pc1", pa.float32()),
-            pa.field("pc2", pa.float32()),
-            pa.field("pc3", pa.float32()),
-            pa.field("components", VECTOR),
-            pa.field("scaler_version", pa.int64()),
-            pa.field("pca_version", pa.int64()),
+            column("path", pa.string(), "URI of the photograph; it makes the row one."),
+            column("label", pa.string(), "As in silver.features."),
+            column("split", pa.string(), "As in silver.features."),
+            column("sha256", pa.string(), "As in silver.features."),
+            column("pc1", pa.float32(), "First element of `components`, for plots; null where there is none."),
+            column("pc2", pa.float32(), "Second element of `components`; null where there is none."),
+            column("pc3", pa.float32(), "Third element of `components`; null where there is none."),
+            column("components", VECTOR, "Coordinates on the principal components, shape (k,), float32."),
+            column("scaler_version", pa.int64(), "Version of the scaler that the projected vectors are of."),
+            column("pca_version", pa.int64(), "Version of the registered PCA, the same in all rows."),
         ]
     ),
     key=("path",),
@@ -29,13 +31,15 @@ PROJECTIONS = Table(
 
 EXPLAINED_VARIANCE = Table(
     name="gold.explained_variance",
+    description="One row a PCA version and possible component: how much of the variance it explains. Written by "
+    "`fruits gold` with each fit.",
     schema=pa.schema(
         [
-            pa.field("pca_version", pa.int64()),
-            pa.field("component", pa.int32()),
-            pa.field("variance", pa.float64()),
-            pa.field("ratio", pa.float64()),
-            pa.field("cumulative", pa.float64()),
+            column("pca_version", pa.int64(), "Version of the registered PCA."),
+            column("component", pa.int32(), "Number of the component, from 1, by descending variance; kept or not."),
+            column("variance", pa.float64(), "Variance along the component, in squared units of the scaled features."),
+            column("ratio", pa.float64(), "Its share of the whole variance, 0 to 1."),
+            column("cumulative", pa.float64(), "The share of this component and all before it, 0 to 1."),
         ]
     ),
     key=("pca_version", "component"),
@@ -44,36 +48,56 @@ EXPLAINED_VARIANCE = Table(
 
 MODELS = Table(
     name="gold.models",
+    description="One row a PCA version, with what it was fitted on and why; its arrays are in registry.models. Written "
+    "by `fruits gold` with each fit.",
     schema=pa.schema(
         [
-            pa.field("pca_version", pa.int64()),
-            pa.field("scaler_version", pa.int64()),
-            pa.field("feature_version", pa.string()),
-            pa.field("images", pa.int64()),
-            pa.field("components", pa.int32()),
-            pa.field("explained_variance", pa.float64()),
-            pa.field("threshold", pa.float64()),
-            pa.field("fitted_at", INSTANT),
-            pa.field("reason", pa.string()),
+            column("pca_version", pa.int64(), "Version of the registered PCA; it makes the row one."),
+            column("scaler_version", pa.int64(), "Version of the scaler under which it was fitted."),
+            column("feature_version", pa.string(), "The feature version it was fitted on."),
+            column("images", pa.int64(), "Number of images it was fitted on."),
+            column("components", pa.int32(), "Number of components it keeps, k."),
+            column("explained_variance", pa.float64(), "Share of the variance that these explain, 0 to 1."),
+            column("threshold", pa.float64(), "Share that was asked for: the setting `threshold` of then."),
+            column("fitted_at", INSTANT, "When it was registered, right after the fit."),
+            column("reason", pa.string(), "Why it was fitted, as `first fit` or `asked for`."),
         ]
     ),
     key=("pca_version",),
     statistics=("pca_version", "scaler_version"),
+    layout=2,
 )
 
 CALIBRATIONS = Table(
     name="gold.calibrations",
+    description="One row a PCA version: from where a photograph is of no known label, and how well photographs are "
+    "identified. Written by `fruits gold` before the version is published.",
     schema=pa.schema(
         [
-            pa.field("pca_version", pa.int64()),
-            pa.field("photographs", pa.int64()),
-            pa.field("known_ratio_p98", pa.float64()),
-            pa.field("unknown_threshold", pa.float64()),
-            pa.field("metrics", pa.map_(pa.string(), pa.float64())),
+            column("pca_version", pa.int64(), "Version of the registered PCA; it makes the row one."),
+            column("photographs", pa.int64(), "Number of photographs it was calibrated on."),
+            column(
+                "known_ratio_p98",
+                pa.float64(),
+                "The distance ratio (nearest label to second nearest) that 98 % of known photographs are below; null "
+                "where fewer than two labels are known.",
+            ),
+            column(
+                "unknown_threshold",
+                pa.float64(),
+                "The distance ratio from which a photograph is of no known label; null where fewer than two labels are "
+                "known.",
+            ),
+            column(
+                "metrics",
+                pa.map_(pa.string(), pa.float64()),
+                "Accuracy and share of unknowns, 0 to 1, by name and split, as `accuracy_test`.",
+            ),
         ]
     ),
     key=("pca_version",),
     statistics=("pca_version",),
+    layout=2,
 )
 
 TABLES = (PROJECTIONS, EXPLAINED_VARIANCE, MODELS, CALIBRATIONS)

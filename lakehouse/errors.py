@@ -17,6 +17,10 @@ class ForeignTableError(LakehouseError):
     """A table has a layout that this version of the project does not know; it was not touched."""
 
 
+class OutdatedTableError(LakehouseError):
+    """A table has the layout of an older release; it can be migrated, and was not touched."""
+
+
 class MirrorError(LakehouseError):
     """MLflow cannot show the lake's models, or be asked about them; the lake itself is well."""
 

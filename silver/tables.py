@@ -2,22 +2,24 @@
 
 import pyarrow as pa
 
-from lakehouse.tables.table import VECTOR, Table
+from lakehouse.tables.table import VECTOR, Table, column
 
 SCALER = "fruits-scaler"
 """The scaler's name in the model registry."""
 
 FEATURES = Table(
     name="silver.features",
+    description="One row an image of bronze.images, with the features that the encoder makes of it; written by `fruits "
+    "silver`.",
     schema=pa.schema(
         [
-            pa.field("path", pa.string()),
-            pa.field("label", pa.string()),
-            pa.field("split", pa.string()),
-            pa.field("sha256", pa.string()),
-            pa.field("feature_version", pa.string()),
-            pa.field("features", VECTOR),
-            pa.field("batch", pa.int64()),
+            column("path", pa.string(), "URI of the photograph; it makes the row one."),
+            column("label", pa.string(), "As in bronze.images."),
+            column("split", pa.string(), "As in bronze.images."),
+            column("sha256", pa.string(), "SHA-256 of the bytes that the features were computed from."),
+            column("feature_version", pa.string(), "Encoder, weights and revision that made the features."),
+            column("features", VECTOR, "The encoder's output, shape (d,), float32; 1,280 of MobileNetV2."),
+            column("batch", pa.int64(), "As in bronze.images: the ingest that read this content."),
         ]
     ),
     key=("path",),
@@ -26,13 +28,19 @@ FEATURES = Table(
 
 MOMENTS = Table(
     name="silver.moments",
+    description="One row: count, mean and scatter of all features, from which scaler and PCA are fitted; written by "
+    "`fruits silver`.",
     schema=pa.schema(
         [
-            pa.field("feature_version", pa.string()),
-            pa.field("features_version", pa.int64()),
-            pa.field("count", pa.int64()),
-            pa.field("mean", pa.binary()),
-            pa.field("scatter", pa.binary()),
+            column("feature_version", pa.string(), "The feature version of the rows that were summed."),
+            column("features_version", pa.int64(), "The Delta version of silver.features that was summed."),
+            column("count", pa.int64(), "Number of rows, n."),
+            column("mean", pa.binary(), "Mean of the features: float64, little-endian, shape (d,)."),
+            column(
+                "scatter",
+                pa.binary(),
+                "Sum over the rows of (x − mean)(x − mean)ᵀ: float64, little-endian, shape (d, d), row by row.",
+            ),
         ]
     ),
     key=(),
@@ -41,13 +49,15 @@ MOMENTS = Table(
 
 SCALED = Table(
     name="silver.scaled",
+    description="One row an image of silver.features, its features scaled; all rows by one scaler. Written by `fruits "
+    "silver`, and anew by `fruits rollback`.",
     schema=pa.schema(
         [
-            pa.field("path", pa.string()),
-            pa.field("sha256", pa.string()),
-            pa.field("scaler_version", pa.int64()),
-            pa.field("scaled", VECTOR),
-            pa.field("batch", pa.int64()),
+            column("path", pa.string(), "URI of the photograph; it makes the row one."),
+            column("sha256", pa.string(), "As in silver.features."),
+            column("scaler_version", pa.int64(), "Version of the registered scaler, the same in all rows."),
+            column("scaled", VECTOR, "(features − mean) / standard deviation, shape (d,), float32."),
+            column("batch", pa.int64(), "As in bronze.images."),
         ]
     ),
     key=("path",),

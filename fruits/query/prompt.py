@@ -15,14 +15,14 @@ from fruits.query.answers import SqlFormat, show_answer
 from fruits.query.sql import Session, statements
 from lakehouse.errors import LakehouseError, SettingsError
 from lakehouse.tables import delta
-from lakehouse.tables.table import Table
+from lakehouse.tables.table import Table, comment_of
 from lakehouse.user_folders import state_folder
 
 HELP = """\
 A query ends with `;` and may take several lines. Tab completes tables,
 columns and keywords, ↑ finds what was asked before.
   .tables          the tables, and how many rows each has now
-  .schema [TABLE]  the columns of a table, or of all
+  .schema [TABLE]  the columns of a table, or of all, and what they hold
   .help            this
   .exit            leave, as Ctrl-D does; Ctrl-C gives up the line, or the query that runs"""
 
@@ -128,8 +128,8 @@ def _table(name: str) -> Table:
 
 
 def _print_columns(tables: Iterable[Table]) -> None:
-    rows = [[table.name, field.name, str(field.type)] for table in tables for field in table.schema]
-    print_table(["table", "column", "type"], rows)
+    rows = [[table.name, field.name, str(field.type), comment_of(field)] for table in tables for field in table.schema]
+    print_table(["table", "column", "type", "what it holds"], rows)
 
 
 def _completed(word: str, words: Iterable[str]) -> Iterable[Completion]:

@@ -2,7 +2,7 @@
 
 import pyarrow as pa
 
-from lakehouse.tables.table import INSTANT, Table
+from lakehouse.tables.table import INSTANT, Table, column
 
 ARRAY = pa.struct(
     [
@@ -15,14 +15,19 @@ ARRAY = pa.struct(
 
 MODELS = Table(
     name="registry.models",
+    description="One row a version of a model: its arrays, and what it was fitted on. Written with each fit.",
     schema=pa.schema(
         [
-            pa.field("model", pa.string()),
-            pa.field("version", pa.int64()),
-            pa.field("fit", pa.string()),
-            pa.field("fitted_at", INSTANT),
-            pa.field("tags", pa.map_(pa.string(), pa.string())),
-            pa.field("arrays", pa.list_(pa.field("element", ARRAY))),
+            column("model", pa.string(), "Name of the model, as `fruits-pca`."),
+            column("version", pa.int64(), "Version of the model, from 1; model and version make the row one."),
+            column("fit", pa.string(), "Names this fit alone, in MLflow too: 32 hexadecimal digits."),
+            column("fitted_at", INSTANT, "When it was registered, right after the fit."),
+            column("tags", pa.map_(pa.string(), pa.string()), "What it was fitted on, and what came out, in words."),
+            column(
+                "arrays",
+                pa.list_(pa.field("element", ARRAY)),
+                "What it has learned: arrays by name, with their shapes, and their values as float64 row by row.",
+            ),
         ]
     ),
     key=("model", "version"),
@@ -31,14 +36,16 @@ MODELS = Table(
 
 CHOICES = Table(
     name="registry.choices",
+    description="One row a choice of a version under an alias; the newest of an alias counts. Written by fits, "
+    "`fruits rollback` and where the champion is moved in MLflow.",
     schema=pa.schema(
         [
-            pa.field("choice", pa.int64()),
-            pa.field("model", pa.string()),
-            pa.field("alias", pa.string()),
-            pa.field("version", pa.int64()),
-            pa.field("chosen_at", INSTANT),
-            pa.field("reason", pa.string()),
+            column("choice", pa.int64(), "Number of the choice, from 1; it makes the row one."),
+            column("model", pa.string(), "Name of the model."),
+            column("alias", pa.string(), "`champion`: the version in use; `pinned`: the one that no fit replaces."),
+            column("version", pa.int64(), "The version that was chosen; null where the alias was taken away."),
+            column("chosen_at", INSTANT, "When it was chosen."),
+            column("reason", pa.string(), "Why, as `first fit` or `rollback`."),
         ]
     ),
     key=("choice",),

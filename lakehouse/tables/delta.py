@@ -16,12 +16,12 @@ from deltalake.exceptions import DeltaError, TableNotFoundError
 from deltalake.transaction import AddAction, RemoveAction
 
 from lakehouse.arrow import pc, pq
-from lakehouse.errors import ForeignTableError
 from lakehouse.guard import no_check
 from lakehouse.storage import check_reachable, delta_options, open_file
 from lakehouse.storage.uri import native_name
+from lakehouse.tables.layout import check_layout
 from lakehouse.tables.staged import StagedFiles, conformed
-from lakehouse.tables.table import LAYOUT, DataFile, Row, Table
+from lakehouse.tables.table import DataFile, Row, Table
 
 USER_METADATA = "userMetadata"
 """The key under which Spark's Delta stores user metadata of a commit; `metadata` reads it too."""
@@ -69,7 +69,7 @@ def create(lake: Lake, tables: Sequence[Table]) -> None:
         if found is None:
             missing.append(table)
         else:
-            _check_layout(table, found)
+            check_layout(table, found)
     for table in missing:
         lake.guard()
         DeltaTable.create(
@@ -77,6 +77,7 @@ def create(lake: Lake, tables: Sequence[Table]) -> None:
             Schema.from_arrow(table.schema),
             mode="ignore",
             name=table.name,
+            description=table.description or None,
             # delta-rs refuses properties that it does not know unless told that they are meant.
             configuration=table.properties,
             raise_if_key_not_exists=False,
@@ -285,14 +286,3 @@ def _file_statistics(lake: Lake, table: Table, name: str, version: int | None = 
     if name not in files.column_names:
         return []
     return [value for value in files.column(name).to_pylist() if value is not None]
-
-
-def _check_layout(table: Table, found: DeltaTable) -> None:
-    layout = found.metadata().configuration.get("fruits.layout")
-    plain = found.protocol().min_reader_version == 1 and not found.metadata().partition_columns
-    if layout != LAYOUT or found.schema() != Schema.from_arrow(table.schema) or not plain:
-        columns = ", ".join(column.name for column in found.schema().fields)
-        raise ForeignTableError(
-            f"The table {table.name} has another layout (fruits.layout={layout}, this version writes {LAYOUT}; "
-            f"columns: {columns}). It was not touched. Use the version of fruits that wrote it, or another lake."
-        )

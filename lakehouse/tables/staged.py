@@ -14,7 +14,7 @@ from lakehouse.arrow import pc, pq
 from lakehouse.errors import StorageError
 from lakehouse.storage import create_file, remove_file
 from lakehouse.storage.uri import absolute_uri
-from lakehouse.tables.table import Ordered, Table
+from lakehouse.tables.table import Ordered, Table, without_comments
 
 GROUP_BYTES = 32 << 20
 """Bytes of a row group, at the most, unless one batch alone has more."""
@@ -67,7 +67,7 @@ class StagedFiles:
 class _OpenFile:
     def __init__(self, uri: str, table: Table) -> None:
         self.bytes = 0
-        self._uri, self._schema = uri, table.schema
+        self._uri, self._schema = uri, without_comments(table.schema)
         self._group: list[pa.RecordBatch] = []
         self._group_bytes = 0
         self._statistics = _Statistics(table)
@@ -75,7 +75,7 @@ class _OpenFile:
         flat = [field.name for field in table.schema if not is_bulk(field.type)]
         self._writer = pq.ParquetWriter(
             self._file,
-            table.schema,
+            self._schema,
             # Photographs and vectors of floats hardly get smaller, and take the time all the same.
             compression={field.name: "SNAPPY" if field.name in flat else "NONE" for field in table.schema},
             use_dictionary=[field.name for field in table.schema if field.type == pa.string()],

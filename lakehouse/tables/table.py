@@ -8,11 +8,13 @@ import pyarrow as pa
 
 Row = dict[str, Any]
 """A row by its columns; which types its values have, its table's schema says."""
-LAYOUT = "1"
 INSTANT = pa.timestamp("us", "UTC")
 """A column of instants."""
 VECTOR = pa.list_(pa.field("element", pa.float32()))
 """A column of vectors; Delta and Parquet call what a list holds `element`."""
+LAYOUT = "fruits.layout"
+"""The table property that tells the layout's number."""
+_COMMENT = b"comment"  # where Delta, and with it Spark and Athena, keep what a column is
 
 
 class Ordered(Protocol):
@@ -25,21 +27,45 @@ class Ordered(Protocol):
     def __ge__(self, other: Any, /) -> bool: ...
 
 
+def column(name: str, kind: pa.DataType, comment: str) -> pa.Field:
+    """A column that may be null, with what it holds: meaning, unit, shape. The comment goes into the table itself."""
+    return pa.field(name, kind, metadata={_COMMENT: comment})
+
+
+def comment_of(field: pa.Field) -> str:
+    """What a column holds; empty where nobody says it."""
+    comment: bytes = (field.metadata or {}).get(_COMMENT, b"")
+    return comment.decode()
+
+
+def without_comments(schema: pa.Schema) -> pa.Schema:
+    """Names and types alone: what data files hold."""
+    return pa.schema([field.remove_metadata() for field in schema])
+
+
 @dataclass(frozen=True)
 class Table:
     """A Delta table as data.
 
     Attributes:
         name: `<layer>.<table>`, its name in SQL; it lies under `<lake>/<layer>/<table>`.
-        schema: plain types, so that every reader of Delta reads them.
+        schema: plain types, so that every reader of Delta reads them; made of `column`s.
         key: the columns that make a row one.
         statistics: the columns whose minimum and maximum the log keeps for each file.
+        description: what a row is, and who writes it; it stands in the table itself.
+        layout: raised when a table that an older release wrote cannot be read as this one; a migration
+            (`lakehouse/migration.py`) then brings it here.
+        added: columns that tables of this layout which an older release made may lack: null in their rows, and added
+            when the lake is next opened for writing.
     """
 
     name: str
     schema: pa.Schema
     key: tuple[str, ...]
     statistics: tuple[str, ...]
+    description: str = ""
+    layout: int = 1
+    added: tuple[str, ...] = ()
 
     @property
     def properties(self) -> dict[str, str]:
@@ -47,7 +73,7 @@ class Table:
         return {
             "delta.enableChangeDataFeed": "true",
             "delta.dataSkippingStatsColumns": ",".join(self.statistics),
-            "fruits.layout": LAYOUT,
+            LAYOUT: str(self.layout),
         }
 
 

@@ -39,7 +39,7 @@ from lakehouse.settings import LakeSettings
 from lakehouse.storage.uri import absolute_uri
 from lakehouse.tables import delta
 from lakehouse.tables.delta import Lake
-from lakehouse.tables.table import Table
+from lakehouse.tables.table import Table, without_comments
 
 _USER_METADATA = "spark.databricks.delta.commitInfo.userMetadata"
 _PARTIALS = 32  # that the driver gathers: of moments 32 × 13 MB
@@ -271,7 +271,7 @@ def _own(rows: Rows) -> SparkRows:
 
 
 def _struct(schema: pa.Schema) -> StructType:
-    return StructType.fromJson(json.loads(Schema.from_arrow(schema).to_json()))
+    return StructType.fromJson(json.loads(Schema.from_arrow(without_comments(schema)).to_json()))
 
 
 def _with_views(text: str, views: Mapping[str, str]) -> str:

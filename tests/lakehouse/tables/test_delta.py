@@ -1,6 +1,7 @@
 """Delta tables by their logs: created once, plain, and never over a stranger; what their statistics and marks say."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import deltalake
 import duckdb
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 import bronze.tables
@@ -17,7 +19,8 @@ from lakehouse.engine.port import Counts, Engine
 from lakehouse.errors import ForeignTableError, LeaseLostError
 from lakehouse.tables import delta
 from lakehouse.tables.delta import Lake
-from lakehouse.tables.table import LAYOUT, Table
+from lakehouse.tables.layout import is_declared
+from lakehouse.tables.table import LAYOUT, Table, column
 from tests.conftest import Opening
 from tests.lakehouse.engine.fruit import FRUIT, by_path, fruit, held, many
 
@@ -75,16 +78,37 @@ def test_every_table_of_the_project_can_be_created_and_created_again(tmp_path: P
         assert Path(lake.path(table)) == tmp_path / "lake" / Path(*table.name.split("."))
 
 
+def test_created_table_says_itself_what_it_holds(tmp_path: Path) -> None:
+    """Description and comments stand in Delta's own metadata, and not in each data file as well."""
+    lake, schema = Lake(f"file://{tmp_path}"), pa.schema([column("path", pa.string(), "URI of a fruit.")])
+    table = Table("garden.told", schema, ("path",), (), "One row a fruit.")
+    delta.create(lake, [table])
+    delta.write_small(pa.table({"path": ["a"]}), lake, table, mode="append")
+    handle = delta.existing(lake, table)
+    assert handle.metadata().description == "One row a fruit."
+    assert [field.metadata for field in handle.schema().fields] == [{"comment": "URI of a fruit."}]
+    assert pq.read_schema(delta.data_files(lake, table)[0]).field("path").metadata is None
+
+
+def test_table_without_comments_is_opened(lake: Lake) -> None:
+    """As older releases have made them; it stays as it is."""
+    told = replace(FRUIT, schema=pa.schema([column(one.name, one.type, "A comment.") for one in FRUIT.schema]))
+    delta.create(lake, [told])
+    assert version(lake) == 0
+    assert is_declared(FRUIT, delta.existing(lake, FRUIT))
+    assert not is_declared(told, delta.existing(lake, told))
+
+
 COLUMNS = [*FRUIT.schema]
 BATCH = FRUIT.schema.get_field_index("batch")
 STRANGERS: dict[str, dict[str, Any]] = {
     "another column": {"schema": FRUIT.schema.append(pa.field("colour", pa.string()))},
     "a column less": {"schema": pa.schema(COLUMNS[:-1])},
     "another type": {"schema": FRUIT.schema.set(BATCH, pa.field("batch", pa.string()))},
-    "another layout": {"configuration": {"fruits.layout": "2"}},
+    "another layout": {"configuration": {LAYOUT: "2"}},
     "no layout": {"configuration": {}},
     "partitions": {"partition_by": ["batch"]},
-    "reader version 3": {"configuration": {"fruits.layout": LAYOUT, "delta.enableDeletionVectors": "true"}},
+    "reader version 3": {"configuration": {LAYOUT: "1", "delta.enableDeletionVectors": "true"}},
 }
 
 

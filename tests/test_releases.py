@@ -1,0 +1,69 @@
+"""What earlier releases have written is opened, read and gone on with by this one."""
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from fruits.cli import app
+from fruits.operations.run import run_layers
+from fruits.settings import Settings
+from tests.releases import put_photographs_back, unpack
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """The lake of 0.1.0 at another place, to be read."""
+    return unpack(tmp_path_factory.mktemp("release"), model=True)
+
+
+def answers(settings: Settings, *arguments: str) -> list[dict[str, object]]:
+    """What a command answers as JSON."""
+    call = [*arguments, "--lake", settings.lake, "--format", "json"]
+    found = CliRunner().invoke(app, call, catch_exceptions=False)
+    assert found.exit_code == 0, found.stderr
+    answer: list[dict[str, object]] = json.loads(found.stdout)
+    return answer
+
+
+def test_lake_of_an_earlier_release_answers_sql(written: Settings) -> None:
+    """With every row of every layer."""
+    query = """
+        SELECT label, split, count(*) AS n, count(features) AS features, count(scaled) AS scaled,
+               max(pca_version) AS pca
+        FROM bronze.images JOIN silver.features USING (path, label, split) JOIN silver.scaled USING (path)
+        JOIN gold.projections USING (path, label, split) GROUP BY ALL ORDER BY ALL
+    """
+    split = {"Test": 1, "Training": 5}
+    assert answers(written, "sql", query) == [
+        {"label": label, "split": part, "n": n, "features": n, "scaled": n, "pca": 2}
+        for label in ("Banana", "Kiwi", "Plum")
+        for part, n in split.items()
+    ]
+    assert answers(written, "sql", "SELECT reason FROM bronze.quarantine") == [{"reason": "truncated"}]
+
+
+def test_lake_of_an_earlier_release_tells_its_models(written: Settings) -> None:
+    """From a store that has moved with the lake."""
+    told = [(one["pca_version"], one["images"], one["champion"]) for one in answers(written, "models")]
+    assert told == [(1, 12, False), (2, 18, True)]
+
+
+def test_lake_of_an_earlier_release_identifies(written: Settings) -> None:
+    """By its own arrays, and with the paths of its own photographs."""
+    photograph = Path(str(written.images).removeprefix("file://")) / "Training" / "Kiwi" / "1_100.jpg"
+    (answer,) = answers(written, "identify", str(photograph))
+    assert (answer["label"], answer["known"]) == ("Kiwi", True)
+    nearest = answer["neighbours"][0]  # type: ignore[index]
+    assert nearest["path"] == "file:///tmp/fruits-0.1.0/photographs/Training/Kiwi/1_100.jpg"
+    assert nearest["distance"] == pytest.approx(0, abs=1e-3)
+
+
+def test_lake_of_an_earlier_release_is_gone_on_with(tmp_path: Path) -> None:
+    """Nothing is read, computed or fitted again."""
+    settings = put_photographs_back(unpack(tmp_path, model=True))
+    summary = run_layers(settings)
+    assert (summary["bronze"]["ingested"], summary["bronze"]["unchanged"]) == (0, 19)
+    assert (summary["silver"]["featurized"], summary["silver"]["scaled"], summary["silver"]["refit"]) == (0, 0, None)
+    assert (summary["gold"]["projected"], summary["gold"]["pca_version"], summary["gold"]["refit"]) == (0, 2, None)
