@@ -11,7 +11,7 @@ UV = env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m uv
 PARALLEL = -n 2 --dist loadscope --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test soak bench bench-latency fmt lint setup setup-test lock check-lock clean
+.PHONY: help demo test test-slow soak bench bench-latency fmt lint setup setup-test lock check-lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -21,6 +21,9 @@ demo: setup ## set up, run the whole lakehouse on FRUITS_IMAGES or drawn photogr
 
 test: setup-test ## set up and run the tests; those of Spark need Java, and say so where they skip
 	$(BIN)/python -m pytest $(PARALLEL)
+
+test-slow: setup-test ## run the tests that take a minute each or install packages, as .ci/run does after `make test`
+	$(BIN)/python -m pytest $(PARALLEL) -m 'slow and not soak'
 
 soak: setup-test ## run the tests that take long: every crash from an empty lake, hundreds of random steps
 	$(BIN)/python -m pytest $(PARALLEL) -m soak

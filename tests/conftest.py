@@ -7,6 +7,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+# Before NumPy is imported, here and in whatever is started from here: of two processes of tests each has a core, where
+# the threads of linear algebra wait for one another at full speed, and a fit costs twice what it costs alone.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -20,7 +24,9 @@ from lakehouse.models.tracking import open_store
 from lakehouse.progress import NullProgress
 from lakehouse.tables.delta import Lake
 from lakehouse.workspace import Workspace
+from silver.encoders import ENCODERS
 from silver.encoders.base import Encoder
+from tests import stub
 from tests.stub import STUB
 
 if TYPE_CHECKING:
@@ -33,7 +39,6 @@ Photograph = Callable[..., bytes]
 Opening = Callable[[str], Engine]
 
 
-BESIDE_SPARK = "tests/test_acceptance.py"  # one of its tests is of Spark, and its runs are not made twice
 LONGEST = ("tests/test_crash.py", "tests/test_emr_job.py", "tests/lakehouse/lease/")
 
 
@@ -45,7 +50,7 @@ class OneSession(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no typ
     """
 
     def _split_scope(self, nodeid: str) -> str:
-        return "spark" if "spark" in nodeid or nodeid.startswith(BESIDE_SPARK) else nodeid.partition("::")[0]
+        return "spark" if "spark" in nodeid else nodeid.partition("::")[0]
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -166,6 +171,14 @@ def workspace(settings: Settings, tracking_store: Path) -> Iterator[Workspace]:
 def encoder() -> Encoder:
     """A stub of eight dimensions that computes a photograph's features from its pixels alone."""
     return STUB
+
+
+@pytest.fixture(scope="module")
+def stub_encoder() -> Iterator[str]:
+    """The name by which settings ask for the stub."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(ENCODERS, stub.NAME, stub.__name__)
+        yield stub.NAME
 
 
 def photograph(seed: int, size: tuple[int, int] = (8, 8), encoding: str = "PNG") -> bytes:

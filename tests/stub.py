@@ -1,4 +1,8 @@
-"""An encoder of eight dimensions that takes no time: a function of a photograph's pixels alone."""
+"""An encoder of eight dimensions that takes no time: a function of a photograph's pixels alone.
+
+Also a module of an encoder, for the setting `encoder`: what a run does with its 8 features takes a third of what it
+takes with the 1,280 of MobileNetV2.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,7 +32,33 @@ def stub_features(content: memoryview) -> NDArray[np.float32]:
     return np.concatenate([pixels.mean(axis=(0, 1)), pixels.std(axis=(0, 1)), size]).astype(np.float32)
 
 
-STUB = Encoder("stub-r1", 8, load_stub)
+NAME = "stub"
+STUB = Encoder(f"{NAME}-r1", 8, load_stub)
+
+
+def prepare(weights: str | None, folder: str) -> Encoder:
+    """See `EncoderModule.prepare`."""
+    return STUB
+
+
+def reopen(feature_version: str, folder: str) -> Predict:
+    """See `EncoderModule.reopen`."""
+    return load_stub()
+
+
+def convert_ahead(weights: str | None) -> bool:
+    """See `EncoderModule.convert_ahead`."""
+    return True
+
+
+def weights_uri(weights: str | None) -> str | None:
+    """See `EncoderModule.weights_uri`."""
+    return None
+
+
+def weights_file(weights: str | None) -> Path | None:
+    """See `EncoderModule.weights_file`."""
+    return None
 
 
 @dataclass(frozen=True)

@@ -240,6 +240,7 @@ def test_fit_is_scikit_learns(first: Outcome) -> None:
     assert len(curve) == 1280
 
 
+@pytest.mark.slow
 def test_fit_is_spark_mls(first: Outcome, spark: SparkSession) -> None:
     """Scaler, explained variance and components equal Spark ML's StandardScaler(withMean, withStd) and PCA."""
     frame = spark.createDataFrame([(row.tolist(),) for row in first.features], "features array<double>")

@@ -22,6 +22,7 @@ from lakehouse.tables import delta
 from lakehouse.tables.table import Table
 from lakehouse.workspace import Workspace
 from silver.tables import SCALER
+from tests import stub
 from tests.conftest import add_photographs, photograph
 from tests.points import crash_points
 from tests.warm_command import run_command
@@ -40,7 +41,7 @@ class Killable(World):
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
         self.config = folder / "settings.yaml"
-        self.config.write_text("weights: untrained\nremoved_images: delete\n")
+        self.config.write_text(f"encoder: {stub.NAME}\nremoved_images: delete\n")
 
     def settings(self, engine: str) -> Settings:
         """What the command reads too."""
@@ -124,7 +125,7 @@ def _assert_equal(value: Any, expected: Any, where: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory, tracking_store: Path) -> Killable:
+def world(tmp_path_factory: pytest.TempPathFactory, tracking_store: Path, stub_encoder: str) -> Killable:
     """A lake after a run, and its photographs after that: new, replaced, moved, gone, broken ones."""
     world = Killable(tmp_path_factory.mktemp("crash"))
     for label, seeds in {"Apple": range(5), "Kiwi": range(5, 10), "Lemon": range(10, 14)}.items():
@@ -183,15 +184,24 @@ def test_run_killed_there_and_run_again_is_an_undisturbed_run(
     assert_same(world.holds(), undisturbed[beginning])
 
 
+TURNS = [("spark", "local"), ("local", "spark")]
 IN_TURN = ("bronze.images-written", "silver.features-computed", "silver.scaled-written", "gold.projections-written")
 
 
+def how_often(dying: str, finishing: str, point: str) -> tuple[pytest.MarkDecorator, ...]:
+    """A point of each layer by one of the turns always, by the other slowly; all else is soaked."""
+    if point not in IN_TURN or (dying, finishing) not in TURNS:
+        return (pytest.mark.soak,)
+    return () if TURNS[IN_TURN.index(point) % 2] == (dying, finishing) else (pytest.mark.slow,)
+
+
 @pytest.mark.parametrize(
-    "point", [pytest.param(point, marks=() if point in IN_TURN else pytest.mark.soak) for point in RUN]
-)
-@pytest.mark.parametrize(
-    ("dying", "finishing"),
-    [pytest.param("spark", "spark", marks=pytest.mark.soak), ("spark", "local"), ("local", "spark")],
+    ("dying", "finishing", "point"),
+    [
+        pytest.param(*turn, point, marks=how_often(*turn, point))
+        for turn in (("spark", "spark"), *TURNS)
+        for point in RUN
+    ],
 )
 def test_run_that_died_on_one_engine_is_finished_by_another(
     world: Killable,

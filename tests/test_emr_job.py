@@ -2,17 +2,23 @@
 
 The S3 server is versitygw and the cluster Spark's own of two executors, each a process: no AWS. What EMR's release
 brings (Delta's and Hadoop's jars, the S3 client's configuration) is given here as `spark-submit` options.
+
+There is one installation, of a worker node, which does for the primary one too: the model is converted here and put
+into the lake, as it is for EMR Serverless. TensorFlow's own installation, on the primary node, is soaked.
 """
 
 import json
 import os
 import subprocess
+import sys
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import boto3
+import numpy as np
 import pyspark
 import pytest
 
@@ -28,15 +34,18 @@ from lakehouse.storage import aws, write_file
 from lakehouse.tables import delta
 from lakehouse.tables.delta import Lake
 from lakehouse.workspace import Workspace
+from silver.encoders.mobilenet import converted_model, load_model
 from silver.encoders.mobilenet.weights import keras_weights
 from tests.bootstrap.conftest import EMR, PATH, python311  # noqa: F401 - a fixture
-from tests.conftest import add_photographs
+from tests.conftest import add_photographs, photograph
 from tests.lakehouse.conftest import s3_server  # noqa: F401 - a fixture
 from tests.lakehouse.s3server import S3Server, environment
 from tests.test_crash import PASSING, assert_same
 
+pytestmark = pytest.mark.slow
 REAL = os.environ.get("FRUITS_TEST_IMAGES")
 A_LABEL = 10
+CLUSTER, ALONE = "local-cluster[2,1,1536]", "local[2]"  # masters
 REGION = "us-east-1"  # the S3 server's
 ROOT, LAKE = "s3://fruits/photographs", "s3://fruits/lake"
 
@@ -46,17 +55,36 @@ class Node:
     """A machine where the bootstrap action has been.
 
     Attributes:
+        code: the prefix that it has fetched.
         prefix: where it has installed.
         work: where Spark's workers put what is theirs.
+        role: whether it is the primary node, as EMR says it.
     """
 
+    code: str
     prefix: Path
     work: Path
+    role: str
 
-    def run(self, layer: Layer) -> dict[str, Any]:
+    def bootstrap(self) -> str:
+        """Run the bootstrap action; returns what it says."""
+        (self.work / "instance.json").write_text(self.role)
+        variables = {
+            **os.environ,
+            "PATH": PATH,
+            "FRUITS_INSTANCE_INFO": str(self.work / "instance.json"),
+            "PIP_CACHE_DIR": pip_cache(),
+            "PIP_COMPILE": "0",  # what a step imports is compiled then, and the rest, by far the most, never
+        }
+        command = [str(EMR), self.code, "--prefix", str(self.prefix)]
+        done = subprocess.run(command, env=variables, capture_output=True, text=True, timeout=600, check=False)
+        assert done.returncode == 0, done.stderr[-3000:]
+        return done.stdout
+
+    def run(self, layer: Layer, master: str) -> dict[str, Any]:
         """Run the step of a layer; returns what it prints."""
         home = Path(pyspark.__file__).parent
-        command = spark_submit(layer, str(self.prefix), platform())
+        command = spark_submit(layer, str(self.prefix), platform(master))
         variables = {"SPARK_HOME": str(home), "SPARK_WORKER_DIR": str(self.work), "PATH": os.environ["PATH"]}
         variables |= {key: value for key, value in os.environ.items() if key.startswith("AWS_")}
         done = subprocess.run(
@@ -72,12 +100,26 @@ class Node:
         printed: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
         return printed
 
+    def python(self, source: str, **variables: str) -> str:
+        """What a program prints that the installed Python runs."""
+        command = [self.prefix / "bin" / "python", "-c", source]
+        environment = {"PATH": os.defpath, "HOME": str(self.work), **variables}
+        done = subprocess.run(command, env=environment, cwd="/", capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
 
-def platform() -> dict[str, str]:
+
+def pip_cache() -> str:
+    """The folder where this user's pip keeps what it has downloaded."""
+    command = [sys.executable, "-m", "pip", "cache", "dir"]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def platform(master: str) -> dict[str, str]:
     """What EMR's release has set: jars, S3, and here also the cluster."""
     classpath = os.pathsep.join(map(str, jars.jars([*load_settings().packages, *load_settings().s3_packages])))
     return {
-        "spark.master": "local-cluster[2,1,1536]",
+        "spark.master": master,
         "spark.driver.memory": "1g",
         "spark.executor.memory": "1g",
         "spark.driver.extraClassPath": classpath,
@@ -138,24 +180,70 @@ def settings(store: None, weights: str) -> Settings:
 
 
 @pytest.fixture(scope="module")
-def node(settings: Settings, tmp_path_factory: pytest.TempPathFactory, python311: str) -> Node:  # noqa: F811
-    """A primary node: the bootstrap action itself fetches the code from S3 and installs it."""
-    here = tmp_path_factory.mktemp("node")
+def code(settings: Settings) -> str:
+    """The prefix of the run's code, as `fruits emr` uploads it."""
     emr = load_emr_settings(region=REGION, outside_eu=REGION)
-    code = upload("fruits", code_files(on_cluster(settings.model_copy(update={"region": None}), emr)))
-    (here / "work").mkdir()
-    variables = {**os.environ, "PATH": PATH, "FRUITS_INSTANCE_INFO": str(here / "instance.json")}
-    (here / "instance.json").write_text('{"isMaster": true}')
-    command = [str(EMR), code, "--prefix", str(here / "opt" / "fruits")]
-    done = subprocess.run(command, env=variables, capture_output=True, text=True, timeout=600, check=False)
-    assert done.returncode == 0, done.stderr[-3000:]
-    return Node(here / "opt" / "fruits", here / "work")
+    return upload("fruits", code_files(on_cluster(settings.model_copy(update={"region": None}), emr)))
 
 
 @pytest.fixture(scope="module")
-def runs(node: Node) -> list[dict[str, Any]]:
-    """The steps, twice: what each printed for its layer."""
-    return [{layer: node.run(layer)[layer] for layer in LAYERS} for _ in range(2)]
+def node(code: str, tmp_path_factory: pytest.TempPathFactory, python311: str) -> Node:  # noqa: F811
+    """A worker node: the bootstrap action itself fetches the code from S3 and installs it."""
+    here = tmp_path_factory.mktemp("node")
+    (here / "work").mkdir()
+    node = Node(code, here / "opt" / "fruits", here / "work", '{"isMaster": false}')
+    node.bootstrap()
+    return node
+
+
+@pytest.fixture(scope="module")
+def runs(node: Node, settings: Settings) -> list[dict[str, Any]]:
+    """The steps, twice: what each printed for its layer. There is nothing to spread over a cluster the second time."""
+    converted_model(settings.weights, f"{LAKE}/models")
+    return [{layer: node.run(layer, master)[layer] for layer in LAYERS} for master in (CLUSTER, ALONE)]
+
+
+def test_real_code_runs_on_what_the_cluster_brings(node: Node, tmp_path: Path) -> None:
+    """Everything a job imports is there once spark-submit adds PySpark, which is not installed itself."""
+    (py4j,) = (Path(pyspark.__file__).parent / "python" / "lib").glob("py4j-*.zip")
+    source = (
+        "import pyspark, py4j, fruits.operations.run, delta, deltalake, duckdb, mlflow; "
+        "import ai_edge_litert.interpreter as i; "
+        "import lakehouse.engine.spark.engine, lakehouse.engine.local.engine; print(i and 1)"
+    )
+    (tmp_path / "pyspark").symlink_to(Path(pyspark.__file__).parent)  # alone, not what lies beside it
+    assert node.python(source, PYTHONPATH=f"{tmp_path}:{py4j}").endswith("1")
+    absent = (
+        "import importlib.util as u; print([n for n in ('pyspark', 'py4j', 'tensorflow', 'keras') if u.find_spec(n)])"
+    )
+    assert node.python(absent) == "[]"
+
+
+def test_job_is_the_command(node: Node) -> None:
+    """What spark-submit runs is the command `fruits`."""
+    arguments: list[str | Path] = [node.prefix / "bin" / "python", node.prefix / "job.py", "--help"]
+    done = subprocess.run(arguments, cwd="/", capture_output=True, text=True, check=True)
+    assert "A medallion lakehouse for photographs" in done.stdout
+
+
+def test_real_code_is_installed_once(node: Node) -> None:
+    """A second run with the same code is over at once."""
+    begun = time.monotonic()
+    assert "nothing to do" in node.bootstrap()
+    assert time.monotonic() - begun < 20  # it fetches the code again
+
+
+@pytest.mark.soak
+def test_primary_node_converts_the_model(code: str, tmp_path: Path, python311: str) -> None:  # noqa: F811
+    """With the real TensorFlow of its own lock, to the features of what is converted here."""
+    (tmp_path / "work").mkdir()
+    node = Node(code, tmp_path / "opt" / "fruits", tmp_path / "work", '{"isMaster": true}')
+    node.bootstrap()
+    source = "from silver.encoders.mobilenet import converted_model as c; print(c('untrained', {!r})[1])"
+    model = node.python(source.format(f"file://{tmp_path}/models")).splitlines()[-1]
+    _, own = converted_model("untrained", f"file://{tmp_path}/own")
+    content = [memoryview(photograph(1))]
+    np.testing.assert_allclose(load_model(model)(content), load_model(own)(content), rtol=1e-6)
 
 
 def rows(lake: Lake, root: str) -> Mapping[str, Any]:

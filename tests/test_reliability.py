@@ -10,8 +10,8 @@ import pytest
 
 from bronze.reasons import Reason
 from tests.bronze.test_bad_input import CORPUS
-from tests.fruits.operations.test_rollback import READS
-from tests.lakehouse.lease.test_lease import RACES
+from tests.fruits.operations.test_rollback import MANY_READS, READS
+from tests.lakehouse.lease.test_lease import MANY_RACES, RACES
 from tests.test_crash import RUN
 from tests.test_state_machine import EXAMPLES, STEPS
 
@@ -19,8 +19,9 @@ DOCUMENT = Path(__file__).parents[1] / "docs" / "reliability.md"
 INTRODUCTION = """# What the lakehouse promises, and the test that proves it
 
 Made by `tests/test_reliability.py` from the tests, which fail when this page is out of date. "Killed" is SIGKILL;
-servers, other processes and Spark are real ones. `make test` runs all of it but what `make soak` adds: every crash of
-a first run, and hundreds of random steps instead of dozens.
+servers, other processes and Spark are real ones. `make test` runs all of it but what is called slow here, which
+`make test-slow` adds (`.ci/run` runs both), and what `make soak` adds: every crash of a first run, and hundreds of
+random steps instead of dozens.
 
 | promise | proved by | how much |
 |---|---|---|
@@ -41,7 +42,7 @@ PROMISES: list[Promise] = [
             "silver/test_executor_killed.py",
             "lakehouse/engine/local/test_workers.py",
         ),
-        f"{len(RUN)} points; a worker process and an executor killed in mid-task",
+        f"{len(RUN)} points; a worker process and (slow) an executor killed in mid-task",
     ),
     (
         "**No-op re-run.** Nothing new: no commit with data, no inference, no image byte read, no Java.",
@@ -106,7 +107,7 @@ PROMISES: list[Promise] = [
         "**One writer.** A second run is refused before it writes, with the holder's name and since when; an abandoned "
         "lease expires; a run that has lost its lease stops before its next commit.",
         ("lakehouse/lease/test_lease.py", "fruits/operations/test_run.py"),
-        f"{RACES:,} races on an S3 server, one winner each",
+        f"{RACES} races on an S3 server, one winner each; slow: {MANY_RACES:,}",
     ),
     (
         "**One model version** in every snapshot; a reader during a refit or a rollback sees old or new, never a mix.",
@@ -114,7 +115,7 @@ PROMISES: list[Promise] = [
             "fruits/operations/test_rollback.py::test_readers_in_another_process_never_see_two_versions",
             "lakehouse/test_sync.py::test_another_model_replaces_all_rows_in_one_commit",
         ),
-        f"{READS} reads of each table in other processes",
+        f"{READS} reads of each table in other processes; slow: {MANY_READS}",
     ),
     (
         "**Reproducible fit.** Same images, same components, whatever the partitioning or the order of arrival; "

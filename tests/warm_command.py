@@ -2,7 +2,7 @@
 
 A run imports MLflow, scikit-learn and its engine, which takes longer than a run of a dozen photographs. Where a test is
 about what a killed run leaves, and starts dozens, this is the same command without that. `python -m fruits` itself is
-started by the tests of the command.
+started by the tests of the command. Here the setting `encoder` may be `stub` besides, which is `tests.stub`.
 """
 
 import multiprocessing
@@ -10,6 +10,8 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+from tests import stub
 
 PRELOADED = [
     "fruits.cli",
@@ -48,5 +50,7 @@ def _command(arguments: list[str], environment: dict[str, str], log: Path) -> No
     os.dup2(output, 2)
     sys.argv = ["fruits", *arguments]
     from fruits.cli import main
+    from silver.encoders import ENCODERS
 
+    ENCODERS[stub.NAME] = stub.__name__
     main()

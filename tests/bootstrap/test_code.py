@@ -1,19 +1,15 @@
-"""The real code: what the wheel brings along, what the locks say, and an installation of both."""
+"""The real code: what the wheel brings along, and what the locks say. `tests/test_emr_job.py` installs both."""
 
 import io
 import re
 import shutil
 import subprocess
 import sys
-import time
 import zipfile
 from pathlib import Path
 
-import pyspark
-import pytest
-
 from fruits.emr.code import wheel as made
-from tests.bootstrap.conftest import ROOT, Node
+from tests.bootstrap.conftest import ROOT
 
 LOCKS = ROOT / "bootstrap"
 REQUIREMENT = re.compile(
@@ -91,52 +87,3 @@ def test_platform_is_found_in_an_editable_installation(tmp_path: Path, wheel: Pa
         load = f"import site; site.addsitedir({str(target)!r}); " + find
         command = [sys.executable, "-S", "-c", load]  # -S: the installation that runs the tests is not seen
         assert subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True).stdout == "True\n"
-
-
-@pytest.fixture(scope="module")
-def worker(tmp_path_factory: pytest.TempPathFactory, wheel: Path, python311: str) -> Node:
-    """A worker node with the real code installed, from the index or pip's cache."""
-    node = Node(tmp_path_factory.mktemp("worker"))
-    node.code.mkdir()
-    for path in (wheel, *(LOCKS / name for name in ("job.py", "requirements-emr.lock", "requirements-emr-model.lock"))):
-        shutil.copy(path, node.code)
-    node.says('{"isMaster": false}')
-    cache = subprocess.run([sys.executable, "-m", "pip", "cache", "dir"], capture_output=True, text=True, check=True)
-    node.environment["PIP_CACHE_DIR"] = cache.stdout.strip()
-    done = node.bootstrap()
-    assert done.returncode == 0, done.stderr
-    return node
-
-
-def test_real_code_runs_on_what_the_cluster_brings(worker: Node) -> None:
-    """Everything a job imports is there once spark-submit adds PySpark, which is not installed itself."""
-    spark = Path(pyspark.__file__).parents[1]
-    (py4j,) = (Path(pyspark.__file__).parent / "python" / "lib").glob("py4j-*.zip")
-    source = (
-        "import pyspark, py4j, fruits.operations.run, delta, deltalake, duckdb, mlflow; "
-        "import ai_edge_litert.interpreter as i; "
-        "import lakehouse.engine.spark.engine, lakehouse.engine.local.engine; print(i and 1)"
-    )
-    folder = worker.folder / "spark"  # PySpark alone, not what lies beside it
-    folder.mkdir()
-    (folder / "pyspark").symlink_to(spark / "pyspark")
-    assert worker.python(source, PYTHONPATH=f"{folder}:{py4j}").endswith("1")
-    absent = (
-        "import importlib.util as u; print([n for n in ('pyspark', 'py4j', 'tensorflow', 'keras') if u.find_spec(n)])"
-    )
-    assert worker.python(absent) == "[]"
-
-
-def test_job_is_the_command(worker: Node) -> None:
-    """What spark-submit runs is the command `fruits`."""
-    arguments: list[str | Path] = [worker.prefix / "bin" / "python", worker.prefix / "job.py", "--help"]
-    done = subprocess.run(arguments, cwd="/", capture_output=True, text=True, check=True)
-    assert "A medallion lakehouse for photographs" in done.stdout
-
-
-def test_real_code_is_installed_once(worker: Node) -> None:
-    """A second run with the same code is over at once."""
-    begun = time.monotonic()
-    done = worker.bootstrap()
-    assert "nothing to do" in done.stdout
-    assert time.monotonic() - begun < 5

@@ -18,6 +18,6 @@ def browser() -> Iterator[Any]:
     if program is None:
         pytest.skip("Chromium is not installed (apt-get install chromium)")
     with playwright.sync_playwright() as started:
-        opened = started.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        opened = started.chromium.launch(executable_path=program, args=["--no-sandbox", "--disable-gpu"])
         yield opened
         opened.close()

@@ -24,6 +24,7 @@ from tests.processes import command, descendants
 from tests.silver import executor_killed
 from tests.test_crash import PASSING, assert_same
 
+pytestmark = pytest.mark.slow
 PHOTOGRAPHS = 60
 EXECUTOR = "CoarseGrainedExecutorBackend"
 

@@ -125,7 +125,7 @@ def fruits(bare: dict[str, str], folder: Path, *arguments: object) -> subprocess
 
 def test_setup_and_run_do_without_java(bare: dict[str, str], config: Path, tmp_path: Path) -> None:
     """From photographs to projections, with more of them than one process computes alone."""
-    draw_photographs(tmp_path / "photographs", views=24, size=16)
+    draw_photographs(tmp_path / "photographs", views=8, size=16)
     for command in ("setup", "run", "doctor"):
         done = fruits(bare, tmp_path, command, "--config", config)
         assert done.returncode == 0, (command, done.stdout, done.stderr)
@@ -133,6 +133,7 @@ def test_setup_and_run_do_without_java(bare: dict[str, str], config: Path, tmp_p
     assert delta.count(lake, PROJECTIONS) == delta.count(lake, IMAGES) > 64
 
 
+@pytest.mark.slow
 def test_demo_does_without_java(bare: dict[str, str], config: Path, tmp_path: Path) -> None:
     """It draws photographs, takes them through all layers, and shows what is in the lake."""
     config.write_text("weights: untrained\n")

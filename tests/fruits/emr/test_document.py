@@ -74,6 +74,7 @@ def test_every_command_is_one_of_the_page() -> None:
     assert named == {"emr plan", "emr run", "emr up", "emr status", "emr down", "sql", "models"}
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not keras_weights().is_file(), reason="the weights of MobileNetV2 are not in Keras' cache")
 def test_page_leads_from_an_empty_account_to_an_answer_and_back(
     accounts_work: None, photographs: Path, tmp_path: Path

@@ -165,8 +165,15 @@ def test_forgotten_photograph_is_in_no_file_of_the_lake(
     assert_forgotten(workspace, world, path)
 
 
-@EACH_ENGINE
-@pytest.mark.parametrize("point", crash_points("fruits/operations/forget.py"))
+POINTS = crash_points("fruits/operations/forget.py")
+
+
+@pytest.mark.parametrize(
+    ("engine", "point"),
+    [("local", point) for point in POINTS]
+    + [pytest.param("spark", point, marks=() if point == POINTS[0] else pytest.mark.slow) for point in POINTS],
+    indirect=["engine"],
+)
 def test_forgetting_killed_there_is_finished_by_the_same_call(
     workspace: Workspace, world: World, secret: Path, point: str
 ) -> None:

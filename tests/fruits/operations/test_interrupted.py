@@ -23,7 +23,7 @@ from tests.conftest import add_photographs
 from tests.fruits.cli.test_cli import call
 from tests.processes import WORKER, command, local_workers
 
-PHOTOGRAPHS = 6 * SHARE_ROWS
+PHOTOGRAPHS = 4 * SHARE_ROWS
 PATIENCE = 120.0  # seconds for what is waited for; a test that waits so long has failed
 
 

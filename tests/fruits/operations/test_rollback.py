@@ -24,7 +24,7 @@ from tests.conftest import add_photographs
 from tests.stub import STUB
 from tests.world import World
 
-READS = 500
+READS, MANY_READS = 100, 500
 READER = """
 import sys, time
 from deltalake import DeltaTable
@@ -145,11 +145,12 @@ def test_rollback_to_other_features_is_refused(workspace: Workspace, run: Run, e
         roll_back(workspace.section(Settings), 1)
 
 
-def test_readers_in_another_process_never_see_two_versions(workspace: Workspace, run: Run) -> None:
-    """500 reads of each table by delta-rs, while versions change under them."""
+@pytest.mark.parametrize("reads", [READS, pytest.param(MANY_READS, marks=pytest.mark.slow)])
+def test_readers_in_another_process_never_see_two_versions(workspace: Workspace, run: Run, reads: int) -> None:
+    """Hundreds of reads of each table by delta-rs, while versions change under them."""
     readers = [
         subprocess.Popen(
-            [sys.executable, "-c", READER, workspace.lake.path(table), name, str(READS)],
+            [sys.executable, "-c", READER, workspace.lake.path(table), name, str(reads)],
             stdout=subprocess.PIPE,
             text=True,
         )
@@ -163,7 +164,7 @@ def test_readers_in_another_process_never_see_two_versions(workspace: Workspace,
     for reader in readers:
         lines = [line.split() for line in reader.communicate()[0].splitlines()]
         assert reader.returncode == 0
-        assert len(lines) == READS
+        assert len(lines) == reads
         assert {len(line) for line in lines} == {2}  # the read's number, and one version
         assert {line[1] for line in lines} == {"1", "2"}
     assert changes >= 2

@@ -153,6 +153,7 @@ def run_of(settings: Settings, version: int) -> str:
     return f"#/experiments/1/runs/{run}"
 
 
+@pytest.mark.slow
 def test_run_shows_its_curve_and_figures(settings: Settings, address: str, page: Any, tmp_path: Path) -> None:
     """The cumulative explained variance as a curve, the scree plot as a picture and as a page to move about in."""
     run = f"{address}/{run_of(settings, 2)}"
@@ -172,6 +173,7 @@ def test_run_shows_its_curve_and_figures(settings: Settings, address: str, page:
     page.screenshot(path=tmp_path / "scree-page.png")
 
 
+@pytest.mark.slow
 def test_run_says_what_a_version_is_chosen_by(settings: Settings, address: str, page: Any) -> None:
     """Figures, why it was fitted, on which tables, and which version it became."""
     page.goto(f"{address}/{run_of(settings, 2)}")

@@ -23,7 +23,8 @@ from lakehouse.lease.base import Lease
 from tests.lakehouse.s3server import Proxy, S3Server, environment
 
 ROOT = Path(__file__).parents[3]
-RACES = 1000
+RACES, MANY_RACES = 100, 1000
+CONTESTS = 20  # of eight threads each
 
 # A process with a lease that evaluates what it is told to, line by line.
 RUN = """
@@ -498,7 +499,7 @@ def test_server_does_one_of_many_conditional_puts(s3: Any, bucket: str, exists: 
     condition = {"IfNoneMatch": "*"}
 
     def contend(own: int) -> None:
-        for number in range(100):
+        for number in range(CONTESTS):
             if own == 0:
                 s3.delete_object(Bucket=bucket, Key=KEY)
                 if exists:
@@ -513,10 +514,11 @@ def test_server_does_one_of_many_conditional_puts(s3: Any, bucket: str, exists: 
             barrier.wait(60)
 
     in_threads(contend, range(8))
-    assert done == [*range(100)]
+    assert done == [*range(CONTESTS)]
 
 
-def test_every_one_of_a_thousand_races_has_one_winner(s3: Any, bucket: str, s3_lake: str) -> None:
+@pytest.mark.parametrize("races", [RACES, pytest.param(MANY_RACES, marks=pytest.mark.slow)])
+def test_every_race_of_processes_on_s3_has_one_winner(s3: Any, bucket: str, s3_lake: str, races: int) -> None:
     """Four processes race for a lease that was given back, that never was, or that is over."""
 
     def prepare(number: int) -> None:
@@ -525,7 +527,7 @@ def test_every_one_of_a_thousand_races_has_one_winner(s3: Any, bucket: str, s3_l
         elif number % 3 == 2:
             put_expired(s3, bucket)
 
-    assert race_processes(s3_lake, 4, RACES, prepare) == [*range(RACES)]
+    assert race_processes(s3_lake, 4, races, prepare) == [*range(races)]
 
 
 def test_every_race_of_threads_on_s3_has_one_winner(s3: Any, bucket: str, s3_lake: str) -> None:
@@ -535,7 +537,7 @@ def test_every_race_of_threads_on_s3_has_one_winner(s3: Any, bucket: str, s3_lak
         if number % 2:
             put_expired(s3, bucket)
 
-    assert race(lambda: open_lease(s3_lake), 8, 50, prepare) == [*range(50)]
+    assert race(lambda: open_lease(s3_lake), 8, CONTESTS, prepare) == [*range(CONTESTS)]
 
 
 def test_second_run_on_s3_is_refused_until_the_first_is_done(s3_lake: str) -> None:

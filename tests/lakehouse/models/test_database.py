@@ -21,7 +21,7 @@ from tests.lakehouse.models.mirrored import World
 # Forks for each line, so that MLflow is imported once: what to do, a lake's folder, the cache, and how many bytes of
 # databases there must be for the child to be killed. Says its exit status.
 FORKS = """
-import os, signal, sys
+import os, signal, sys, time
 from pathlib import Path
 from lakehouse.errors import StorageError
 from lakehouse.models.mirror import Mirror, make_database
@@ -47,7 +47,7 @@ for line in sys.stdin:
         os._exit(0)
     still_there = os.WEXITED | os.WNOHANG | os.WNOWAIT
     while size(Path(folder).parent) < int(limit) and os.waitid(os.P_PID, child, still_there) is None:
-        pass
+        time.sleep(0.0005)  # the child needs the processor
     os.kill(child, signal.SIGKILL)
     print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 """
