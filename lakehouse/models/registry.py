@@ -93,6 +93,7 @@ class Registry:
 
     def register(self, name: str, tags: Mapping[str, str], arrays: Arrays) -> Version:
         """Make a fit the next version of a model; the version with the same tags, where there is one."""
+        self._seen = None  # numbers follow those that are there, whoever gave them
         found = self.find(name, tags)
         if found is not None:
             return found
@@ -132,6 +133,7 @@ class Registry:
             self._choose(name, {PINNED: None}, reason)
 
     def _choose(self, name: str, aliases: Mapping[str, int | None], reason: str) -> None:
+        self._seen = None
         now, first = datetime.now(UTC), self._known.choices + 1
         rows = [
             {"choice": choice, "model": name, "alias": alias, "version": number, "chosen_at": now, "reason": reason}
