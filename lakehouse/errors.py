@@ -21,6 +21,10 @@ class OutdatedTableError(LakehouseError):
     """A table has the layout of an older release; it can be migrated, and was not touched."""
 
 
+class TamperedModelError(LakehouseError):
+    """A converted model is not the one that the lake's features were computed with; it was not loaded."""
+
+
 class MirrorError(LakehouseError):
     """MLflow cannot show the lake's models, or be asked about them; the lake itself is well."""
 

@@ -46,7 +46,7 @@ def run(workspace: Workspace, encoder: Encoder, pinned: int | None = None) -> Su
     Raises:
         SettingsError: the settings forbid the fit that is needed, or the pinned scaler is not for these features.
         ForeignTableError: a table has another layout.
-        TamperedModelError: the champion's artifact is not the one that was registered.
+        TamperedModelError: the converted model is not the one that its name tells.
     """
     delta.create(workspace.lake, (*BRONZE_TABLES, *TABLES))
     featurized, copied, removed = follow_images(workspace, encoder)

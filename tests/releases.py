@@ -11,9 +11,9 @@ import pyarrow.parquet as pq
 from deltalake import DeltaTable
 
 from fruits.settings import Settings, load_settings
-from lakehouse.storage.uri import FILE
+from lakehouse.storage.uri import FILE, local_path
 from silver.encoders.base import UNTRAINED
-from silver.encoders.mobilenet import prepare
+from silver.encoders.mobilenet import converted_model
 from silver.moments import Moments
 
 DATA = Path(__file__).parent / "data"
@@ -33,7 +33,9 @@ def unpack(folder: Path, *, model: bool = False) -> Settings:
     for file in (lake / "silver" / "moments").glob("*.parquet"):
         _put_back_scatter(lake, file)
     if model:
-        prepare(UNTRAINED, f"{FILE}{lake / 'models'}")
+        _, converted = converted_model(UNTRAINED, f"{FILE}{folder / 'converted'}")
+        (lake / "models").mkdir()
+        shutil.copy(local_path(converted), lake / "models" / "mobilenetv2-untrained-r1.tflite")
     return load_settings(lake=str(lake), images=str(folder / "photographs"), weights=UNTRAINED)
 
 

@@ -7,16 +7,22 @@ stays in the lake. Workers need LiteRT, NumPy and Pillow, and never import Tenso
 """
 
 import hashlib
+import re
 import tempfile
 from functools import partial
 
-from lakehouse.storage import exists, read_file, write_file
-from lakehouse.storage.uri import FILE, absolute_uri
+from lakehouse.errors import TamperedModelError
+from lakehouse.storage import exists, list_files, read_file, write_file
+from lakehouse.storage.uri import FILE, absolute_uri, on_disk
 from lakehouse.user_folders import cache_folder
 from silver.encoders.base import UNTRAINED, Encoder, Predict, WeightsNotFoundError
 from silver.encoders.mobilenet.convert import convert, in_other_process
-from silver.encoders.mobilenet.network import DIMENSION, REVISION
+from silver.encoders.mobilenet.network import DIMENSION, NAME, REVISION
 from silver.encoders.mobilenet.weights import keras_weights, weights_file
+
+_SUFFIX = ".tflite"
+_DIGITS = 16  # of a model's SHA-256, in its name
+_MODEL = rf"[0-9a-f]{{{_DIGITS}}}"
 
 __all__ = ["convert_ahead", "prepare", "reopen", "weights_file", "weights_uri"]
 
@@ -24,28 +30,45 @@ __all__ = ["convert_ahead", "prepare", "reopen", "weights_file", "weights_uri"]
 def converted_model(weights: str | None, folder: str) -> tuple[str, str]:
     """The model as a file, a flatbuffer, which is kept in `folder` from the first call on.
 
+    A lake stays with the model that it has: another release of TensorFlow may convert the same weights differently.
+
     Args:
         weights: path or URI of a weights file; None for Keras' cache or download; "untrained" for fixed random weights.
         folder: URI of the folder where the lake keeps converted models.
 
     Returns:
-        The feature version, which names the weights by their SHA-256, and the file's URI.
+        The feature version, which names weights and model by their SHA-256, and the file's URI.
 
     Raises:
         WeightsNotFoundError: the weights are nowhere to be had.
     """
     path = weights_file(weights)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()[:12] if path else UNTRAINED
-    version = f"mobilenetv2-{digest}-{REVISION}"
-    model = f"{folder}/{version}.tflite"
-    if exists(model):
-        return version, model
-    # Converted once a machine, not once a lake: TensorFlow takes 8 s to import and convert.
-    cached = f"{FILE}{cache_folder()}/{version}.tflite"
-    if not exists(cached):
-        write_file(cached, in_other_process(convert, str(path) if path else None))
-    write_file(model, read_file(cached))
-    return version, model
+    version = _kept(folder, digest, f"(?:{_MODEL}-)?")  # release 0.1.0 named the weights alone
+    if version is None:
+        # Converted once a machine, not once a lake: TensorFlow takes 8 s to import and convert.
+        cache = f"{FILE}{cache_folder()}"
+        version = _kept(cache, digest, f"{_MODEL}-")
+        if version is None:
+            flatbuffer = in_other_process(convert, str(path) if path else None)
+            version = f"{NAME}-{digest}-{_digest(flatbuffer)}-{REVISION}"
+            write_file(f"{cache}/{version}{_SUFFIX}", flatbuffer)
+        write_file(f"{folder}/{version}{_SUFFIX}", read_file(f"{cache}/{version}{_SUFFIX}"))
+    return version, f"{folder}/{version}{_SUFFIX}"
+
+
+def _kept(folder: str, weights: str, model: str) -> str | None:
+    """The version, with a pattern for the model's part, of these weights that is in a folder; of several the first."""
+    if on_disk(folder) and not exists(folder):
+        return None
+    names = [file.path.rpartition("/")[2] for file in list_files(folder, recursive=False)]
+    of_these = re.compile(rf"({NAME}-{weights}-{model}{REVISION}){re.escape(_SUFFIX)}")
+    found = sorted(match[1] for name in names if (match := of_these.fullmatch(name)))
+    return found[0] if found else None
+
+
+def _digest(flatbuffer: bytes) -> str:
+    return hashlib.sha256(flatbuffer).hexdigest()[:_DIGITS]
 
 
 def convert_ahead(weights: str | None) -> bool:
@@ -78,8 +101,20 @@ def weights_uri(weights: str | None) -> str | None:
 
 
 def load_model(uri: str) -> Predict:
-    """From the URI of a flatbuffer to the function that computes photographs' features."""
+    """From the URI of a flatbuffer, whose name ends with its version, to the function that computes features.
+
+    Raises:
+        TamperedModelError: the file is not the one that its version names; it was not loaded.
+    """
+    flatbuffer = read_file(uri)
+    _, *named = uri.rpartition("/")[2].removesuffix(f"-{REVISION}{_SUFFIX}").removeprefix(f"{NAME}-").split("-")
+    if named and named != [_digest(flatbuffer)]:
+        raise TamperedModelError(
+            f"The converted model {uri} has the SHA-256 {_digest(flatbuffer)}…, not the one in its name. It was not "
+            "loaded. Put the file back from a copy of the lake, or delete it: the next run then converts the network "
+            "anew, and if TensorFlow does that differently by now, computes all features anew."
+        )
     # Here, for LiteRT and Pillow are needed only where there is something to compute.
     from silver.encoders.mobilenet.inference import load_predict
 
-    return load_predict(read_file(uri))
+    return load_predict(flatbuffer)

@@ -1,5 +1,7 @@
 """MobileNetV2 as it is used here."""
 
+NAME = "mobilenetv2"
+"""The encoder's name, with which its feature versions begin."""
 DIMENSION = 1280
 """Features of a photograph."""
 SIZE = 224

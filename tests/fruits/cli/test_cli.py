@@ -64,7 +64,7 @@ def test_run_prints_its_summary_as_json(folder: Path) -> None:
     summary = json.loads((folder / "run.json").read_text())
     assert {layer: set(figures) for layer, figures in summary.items()} == SUMMARY
     assert (summary["bronze"]["ingested"], summary["silver"]["featurized"], summary["gold"]["projected"]) == (6, 6, 6)
-    assert summary["silver"]["feature_version"] == "mobilenetv2-untrained-r1"
+    assert summary["silver"]["feature_version"].startswith("mobilenetv2-untrained-")
     assert summary["gold"]["explained_variance"] >= 0.9
 
 

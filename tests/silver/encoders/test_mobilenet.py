@@ -1,5 +1,6 @@
 """MobileNetV2 through LiteRT: Keras' own features, from one conversion."""
 
+import hashlib
 import io
 import os
 import pickle
@@ -13,6 +14,7 @@ import pyarrow as pa
 import pytest
 from PIL import Image
 
+from lakehouse.errors import TamperedModelError
 from lakehouse.storage import read_file
 from silver.encoders import module_of
 from silver.encoders.base import WeightsNotFoundError
@@ -59,9 +61,10 @@ def flatbuffer(untrained: tuple[str, str]) -> bytes:
 def test_untrained_model_says_so(untrained: tuple[str, str], folder: Path) -> None:
     """The feature version names what the features are of, and the file is named after it."""
     version, model = untrained
-    assert version == "mobilenetv2-untrained-r1"
+    content = (folder / f"{version}.tflite").read_bytes()
+    assert version == f"mobilenetv2-untrained-{hashlib.sha256(content).hexdigest()[:16]}-r1"
     assert model == f"file://{folder}/{version}.tflite"
-    assert (folder / f"{version}.tflite").read_bytes()[4:8] == b"TFL3"  # as a flatbuffer of TensorFlow Lite's begins
+    assert content[4:8] == b"TFL3"  # as a flatbuffer of TensorFlow Lite's begins
 
 
 def test_model_is_converted_once(untrained: tuple[str, str], folder: Path) -> None:
@@ -103,6 +106,28 @@ def test_features_are_computed_again_by_what_the_lake_keeps(untrained: tuple[str
     np.testing.assert_array_equal(again(content), load_model(untrained[1])(content))
     with pytest.raises(WeightsNotFoundError, match=r"mobilenetv2-lost-r1\.tflite is not there: `fruits run` makes it"):
         module.reopen("mobilenetv2-lost-r1", f"file://{folder}")
+
+
+def test_model_that_is_not_the_one_its_version_names_is_not_loaded(untrained: tuple[str, str], tmp_path: Path) -> None:
+    """One byte more, and LiteRT never sees it; one that release 0.1.0 has named, by its weights alone, is taken."""
+    module, version = module_of(untrained[0]), untrained[0]
+    other = tmp_path / f"{version}.tflite"
+    other.write_bytes(read_file(untrained[1]) + b"\0")
+    with pytest.raises(TamperedModelError, match=r"has the SHA-256 [0-9a-f]{16}…, not the one in its name"):
+        module.reopen(version, f"file://{tmp_path}")
+    other.rename(tmp_path / "mobilenetv2-untrained-r1.tflite")
+    assert converted_model("untrained", f"file://{tmp_path}")[0] == "mobilenetv2-untrained-r1"
+    features = module.reopen("mobilenetv2-untrained-r1", f"file://{tmp_path}")([memoryview(photograph(1))])
+    assert features.shape == (1, 1280)
+
+
+def test_lake_stays_with_the_model_that_it_has(tmp_path: Path) -> None:
+    """Though this machine's TensorFlow would convert the same weights differently."""
+    kept = tmp_path / "mobilenetv2-untrained-0123456789abcdef-r1.tflite"
+    kept.write_bytes(b"converted elsewhere")
+    version, model = converted_model("untrained", f"file://{tmp_path}")
+    assert (version, model) == (kept.stem, f"file://{kept}")
+    assert [*tmp_path.iterdir()] == [kept]
 
 
 def test_features_keep_their_scale(flatbuffer: bytes) -> None:
@@ -178,5 +203,5 @@ def test_features_are_keras_own(tmp_path: Path) -> None:
     version, model = converted_model(None, f"file://{tmp_path}/models")
     predict = load_model(model)
     actual = predict([memoryview(one.read_bytes()) for one in photographs])
-    assert re.fullmatch(r"mobilenetv2-[0-9a-f]{12}-r1", version)
+    assert re.fullmatch(r"mobilenetv2-[0-9a-f]{12}-[0-9a-f]{16}-r1", version)
     np.testing.assert_allclose(actual, np.load(tmp_path / "expected.npy"), atol=1e-3)
