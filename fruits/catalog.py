@@ -3,6 +3,7 @@
 from enum import StrEnum
 
 import bronze.tables
+import gold.migrations
 import gold.tables
 import lakehouse.models.tables
 import silver.tables
@@ -21,6 +22,9 @@ BY_LAYER = {Layer.BRONZE: bronze.tables.TABLES, Layer.SILVER: silver.tables.TABL
 
 TABLES = (*(table for tables in BY_LAYER.values() for table in tables), *lakehouse.models.tables.TABLES)
 """All of them, the kernel's own last."""
+
+MIGRATIONS = gold.migrations.MIGRATIONS
+"""What brings tables of older releases to this one, in order; a layer lists its own in `migrations.py`."""
 
 OF_PHOTOGRAPHS = tuple(table for table in TABLES if "path" in table.schema.names)
 """Those whose rows name photographs, which can be erased."""

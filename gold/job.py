@@ -48,7 +48,7 @@ def run(workspace: Workspace) -> Summary:
         ForeignTableError: a table has another layout.
     """
     lake, registry = workspace.lake, workspace.registry
-    delta.create(lake, (*SILVER_TABLES, *TABLES))
+    workspace.create_tables((*SILVER_TABLES, *TABLES))
     covered, scaler = read_moments(lake), _scaler_of_scaled(workspace)
     if covered is None or scaler is None:
         return _nothing(workspace)

@@ -21,6 +21,9 @@ CALIBRATED = 8000
 
 _COLUMNS = PROJECTIONS.schema.names
 
+_REVISION = 2
+"""Of the rules by which rows follow silver.scaled; see `bronze.job`."""
+
 
 def spectrum_of(registry: Registry, version: Version) -> Spectrum:
     """What a registered version found, with the components that it kept."""
@@ -53,7 +56,7 @@ def prepare_version(workspace: Workspace, version: Version) -> None:
 def write_projections(workspace: Workspace, version: Version) -> tuple[int, int]:
     """Bring `gold.projections` to this PCA and to `silver.scaled`; returns how many were projected, and removed."""
     lake, engine = workspace.lake, workspace.engine
-    upstream = f"{snapshot_id(lake, SCALED, FEATURES)} by {PCA} {version.number}"
+    upstream = f"r{_REVISION} {snapshot_id(lake, SCALED, FEATURES)} by {PCA} {version.number}"
     if is_in_sync_with(lake, PROJECTIONS, upstream):
         return 0, 0
     spectrum = spectrum_of(workspace.registry, version)

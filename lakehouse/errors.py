@@ -21,6 +21,10 @@ class OutdatedTableError(LakehouseError):
     """A table has the layout of an older release; it can be migrated, and was not touched."""
 
 
+class DamagedTableError(LakehouseError):
+    """A file of a table's, of its log or its data, is gone or cannot be read."""
+
+
 class TamperedModelError(LakehouseError):
     """A converted model is not the one that the lake's features were computed with; it was not loaded."""
 

@@ -1,6 +1,6 @@
 """Execution context of a job: settings, lake, engine, models, progress."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import TypeVar
 
@@ -11,7 +11,9 @@ from lakehouse.models.mirror import Mirror
 from lakehouse.models.registry import Registry
 from lakehouse.progress import NullProgress, Progress
 from lakehouse.settings import LakeSettings
+from lakehouse.tables import delta
 from lakehouse.tables.delta import Lake
+from lakehouse.tables.table import Table
 
 Section = TypeVar("Section", bound=LakeSettings)
 
@@ -26,11 +28,22 @@ class Workspace:
         self.settings = settings
         self.progress = progress or NullProgress()
         self.lake = Lake(settings.lake, guard)
+        self.created: set[str] = set()
+        """The tables that are known to be there as this release has them."""
 
     @cached_property
     def engine(self) -> Engine:
         """What computes rows and commits them; it starts nothing before it is used."""
         return open_engine(self.settings, self.lake, self.progress)
+
+    def create_tables(self, tables: Sequence[Table]) -> None:
+        """Create the tables that do not exist; each is looked for once, however many jobs need it.
+
+        Raises:
+            ForeignTableError: one exists with another layout; nothing was changed.
+        """
+        delta.create(self.lake, [table for table in tables if table.name not in self.created])
+        self.created |= {table.name for table in tables}
 
     def section(self, kind: type[Section]) -> Section:
         """The settings of a layer: those of a run hold every layer's."""

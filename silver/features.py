@@ -18,6 +18,9 @@ from silver.encoders.base import Encoder
 from silver.featurize import IMAGE, Encoding
 from silver.tables import FEATURES
 
+_REVISION = 2
+"""Of the rules of the difference; see `bronze.job`. What features depend on is in the feature version."""
+
 
 class Action(StrEnum):
     """What the features of an image need."""
@@ -42,7 +45,7 @@ class _Work:
 def follow_images(workspace: Workspace, encoder: Encoder) -> tuple[int, int, int]:
     """Bring `silver.features` to `bronze.images`; returns how many were computed, copied and removed."""
     lake = workspace.lake
-    upstream = f"{snapshot_id(lake, IMAGES)} as {encoder.feature_version}"
+    upstream = f"r{_REVISION} {snapshot_id(lake, IMAGES)} as {encoder.feature_version}"
     if is_in_sync_with(lake, FEATURES, upstream):
         return 0, 0, 0
     engine = workspace.engine

@@ -5,7 +5,6 @@ from typing import TypedDict
 from bronze.tables import TABLES as BRONZE_TABLES
 from lakehouse.background import Background
 from lakehouse.failpoint import crash_point
-from lakehouse.tables import delta
 from lakehouse.workspace import Workspace
 from silver.encoders import encoder_module
 from silver.encoders.base import Encoder
@@ -48,7 +47,7 @@ def run(workspace: Workspace, encoder: Encoder, pinned: int | None = None) -> Su
         ForeignTableError: a table has another layout.
         TamperedModelError: the converted model is not the one that its name tells.
     """
-    delta.create(workspace.lake, (*BRONZE_TABLES, *TABLES))
+    workspace.create_tables((*BRONZE_TABLES, *TABLES))
     featurized, copied, removed = follow_images(workspace, encoder)
     crash_point("silver.features-written")
     moments = update_moments(workspace, encoder.feature_version, encoder.dimension)

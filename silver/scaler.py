@@ -18,6 +18,9 @@ from silver.settings import SilverSettings
 from silver.statistics import FeatureStatistics, recompute_exact
 from silver.tables import FEATURES, MOMENTS, SCALED, SCALER
 
+_REVISION = 2
+"""Of the rules by which rows follow silver.features; see `bronze.job`."""
+
 
 @dataclass(frozen=True)
 class Scaler:
@@ -154,7 +157,7 @@ def describe_scaler(workspace: Workspace, version: Version, folder: Path) -> Fit
 def _write_scaled(workspace: Workspace, scaler: Scaler) -> int:
     """Bring `silver.scaled` to this scaler and to the features; returns how many rows were scaled."""
     lake, number = workspace.lake, scaler.version.number
-    upstream = f"{snapshot_id(lake, FEATURES)} by {SCALER} {number}"
+    upstream = f"r{_REVISION} {snapshot_id(lake, FEATURES)} by {SCALER} {number}"
     if is_in_sync_with(lake, SCALED, upstream):
         return 0
     engine = workspace.engine

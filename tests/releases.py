@@ -2,8 +2,9 @@
 
 import os
 import shutil
+import sqlite3
 import tarfile
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pyarrow as pa
@@ -34,9 +35,23 @@ def unpack(folder: Path, *, model: bool = False) -> Settings:
         _put_back_scatter(lake, file)
     if model:
         _, converted = converted_model(UNTRAINED, f"{FILE}{folder / 'converted'}")
-        (lake / "models").mkdir()
+        (lake / "models").mkdir(exist_ok=True)
         shutil.copy(local_path(converted), lake / "models" / "mobilenetv2-untrained-r1.tflite")
     return load_settings(lake=str(lake), images=str(folder / "photographs"), weights=UNTRAINED)
+
+
+def settle(settings: Settings) -> None:
+    """Have MLflow's database name the unpacked lake's present place, as that of a lake which was never moved."""
+    lake = settings.lake.removeprefix(FILE)
+    with closing(sqlite3.connect(f"{lake}/mlflow/mlflow.db")) as connection, connection:
+        for table, column in (
+            ("experiments", "artifact_location"),
+            ("runs", "artifact_uri"),
+            ("logged_models", "artifact_location"),
+            ("model_versions", "source"),
+            ("model_versions", "storage_location"),
+        ):
+            connection.execute(f"UPDATE {table} SET {column} = replace({column}, ?, ?)", [f"{ROOT_0_1_0}/lake", lake])
 
 
 def put_photographs_back(settings: Settings) -> Settings:

@@ -102,7 +102,7 @@ class Node:
 
     def python(self, source: str, **variables: str) -> str:
         """What a program prints that the installed Python runs."""
-        command = [self.prefix / "bin" / "python", "-c", source]
+        command = [str(self.prefix / "bin" / "python"), "-c", source]
         environment = {"PATH": os.defpath, "HOME": str(self.work), **variables}
         done = subprocess.run(command, env=environment, cwd="/", capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr

@@ -6,16 +6,27 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+import lakehouse.migration
+from fruits.catalog import TABLES
 from fruits.cli import app
+from fruits.operations.health import repair
+from fruits.operations.rollback import roll_back
 from fruits.operations.run import run_layers
 from fruits.settings import Settings
-from tests.releases import put_photographs_back, unpack
+from lakehouse.migration import Migration
+from lakehouse.tables import delta
+from lakehouse.tables.delta import Lake
+from lakehouse.tables.layout import is_declared
+from lakehouse.workspace import Workspace
+from tests.releases import put_photographs_back, settle, unpack
 
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    """The lake of 0.1.0 at another place, to be read."""
-    return unpack(tmp_path_factory.mktemp("release"), model=True)
+    """The lake of 0.1.0 at another place, migrated, to be read."""
+    settings = unpack(tmp_path_factory.mktemp("release"), model=True)
+    repair(settings)
+    return settings
 
 
 def answers(settings: Settings, *arguments: str) -> list[dict[str, object]]:
@@ -25,6 +36,46 @@ def answers(settings: Settings, *arguments: str) -> list[dict[str, object]]:
     assert found.exit_code == 0, found.stderr
     answer: list[dict[str, object]] = json.loads(found.stdout)
     return answer
+
+
+@pytest.mark.parametrize("command", [("models",), ("identify", "{photograph}"), ("sql", "FROM gold.calibrations")])
+def test_lake_that_is_not_migrated_yet_says_how(tmp_path: Path, command: tuple[str, ...]) -> None:
+    """Who reads changes nothing."""
+    settings = unpack(tmp_path)
+    before = sorted(path.stat().st_mtime_ns for path in (tmp_path / "lake").rglob("*"))
+    photograph = next((tmp_path / "photographs").rglob("*.jpg"))
+    call = [*(part.format(photograph=photograph) for part in command), "--lake", settings.lake]
+    found = CliRunner().invoke(app, call)
+    assert "`fruits doctor --repair`" in str(found.exception)
+    assert sorted(path.stat().st_mtime_ns for path in (tmp_path / "lake").rglob("*")) == before
+
+
+@pytest.mark.parametrize("times", [1, 2, 3, 4])
+def test_migration_that_was_killed_is_finished_by_the_next(
+    tmp_path: Path, times: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After each of its steps."""
+
+    class DiedError(BaseException):
+        pass
+
+    left, migrated = times, lakehouse.migration._migrated
+
+    def die(workspace: Workspace, step: Migration) -> str | None:
+        nonlocal left
+        said, left = migrated(workspace, step), left - 1
+        if not left:
+            raise DiedError
+        return said
+
+    settings = unpack(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr("lakehouse.migration._migrated", die)
+        with pytest.raises(DiedError):
+            repair(settings)
+    repair(settings)
+    told = [(one["pca_version"], one["images"], one["champion"]) for one in answers(settings, "models")]
+    assert told == [(1, 12, False), (2, 18, True)]
 
 
 def test_lake_of_an_earlier_release_answers_sql(written: Settings) -> None:
@@ -45,7 +96,7 @@ def test_lake_of_an_earlier_release_answers_sql(written: Settings) -> None:
 
 
 def test_lake_of_an_earlier_release_tells_its_models(written: Settings) -> None:
-    """From a store that has moved with the lake."""
+    """All that were published, and the champion of then."""
     told = [(one["pca_version"], one["images"], one["champion"]) for one in answers(written, "models")]
     assert told == [(1, 12, False), (2, 18, True)]
 
@@ -63,7 +114,10 @@ def test_lake_of_an_earlier_release_identifies(written: Settings) -> None:
 def test_lake_of_an_earlier_release_is_gone_on_with(tmp_path: Path) -> None:
     """Nothing is read, computed or fitted again."""
     settings = put_photographs_back(unpack(tmp_path, model=True))
+    settle(settings)
     summary = run_layers(settings)
     assert (summary["bronze"]["ingested"], summary["bronze"]["unchanged"]) == (0, 19)
     assert (summary["silver"]["featurized"], summary["silver"]["scaled"], summary["silver"]["refit"]) == (0, 0, None)
     assert (summary["gold"]["projected"], summary["gold"]["pca_version"], summary["gold"]["refit"]) == (0, 2, None)
+    assert roll_back(settings, 1)["projected"] == 18
+    assert all(is_declared(table, delta.existing(Lake(settings.lake), table)) for table in TABLES)

@@ -14,7 +14,7 @@ from gold.calibration import Projector, calibration_of
 from gold.nearest import Calibration, Float32, Labelled, chords, directions, ratios
 from gold.tables import CALIBRATIONS, MODELS, PCA, PROJECTIONS
 from lakehouse.arrow import as_matrix, as_numpy
-from lakehouse.errors import LakehouseError
+from lakehouse.errors import DamagedTableError, LakehouseError
 from lakehouse.models.registry import Registry
 from lakehouse.tables import delta
 from lakehouse.tables.delta import Lake
@@ -128,7 +128,7 @@ class Identifier:
             snapshot = delta.existing(lake, PROJECTIONS).version()
             try:
                 return cls._opened(settings, lake, snapshot)
-            except FileNotFoundError:  # erased while it was read
+            except (FileNotFoundError, DamagedTableError):  # erased while it was read
                 if delta.existing(lake, PROJECTIONS).version() == snapshot:
                     raise
 

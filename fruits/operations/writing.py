@@ -3,20 +3,23 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from fruits.catalog import MIGRATIONS, TABLES
 from fruits.console import bars
 from fruits.settings import Settings
 from lakehouse.engine.port import CancelledError
 from lakehouse.failpoint import crash_point
 from lakehouse.lease import open_lease
+from lakehouse.migration import open_for_writing
 from lakehouse.workspace import Workspace
 
 
 @contextmanager
 def exclusive_workspace(settings: Settings) -> Iterator[Workspace]:
-    """Hold the lake's lease while the block runs, and show its progress.
+    """Hold the lake's lease while the block runs, its tables brought to this release, and show its progress.
 
     Raises:
         LeaseHeldError: another process writes to the lake; nothing was changed.
+        ForeignTableError: a table is of a newer release, or of a stranger; nothing was changed.
         LeaseLostError: from a commit in the block, after the lease was lost.
     """
     with bars() as progress:
@@ -25,6 +28,8 @@ def exclusive_workspace(settings: Settings) -> Iterator[Workspace]:
         with lease:
             crash_point("run.lease-held")
             try:
+                for sentence in open_for_writing(workspace, TABLES, MIGRATIONS):
+                    progress.log(sentence)
                 yield workspace
             except CancelledError:
                 lease.check()  # what was cancelled because the lease is lost is told as that

@@ -173,6 +173,9 @@ def show(connection: duckdb.DuckDBPyConnection, lake: Lake, table: Table, as_of:
         source = f"_{schema}_{name}"
         rows = delta.dataset(lake, table, version) if files else table.schema.empty_table()
         connection.register(source, rows)
+    if files and table.added:  # which none of the files may have
+        connection.register(f"_{schema}_{name}_added", table.schema.empty_table().select(list(table.added)))
+        source = f"(SELECT * FROM {source} UNION ALL BY NAME SELECT * FROM _{schema}_{name}_added)"
     connection.execute(f"CREATE OR REPLACE VIEW {schema}.{name} AS SELECT {_columns(table)} FROM {source}")
 
 

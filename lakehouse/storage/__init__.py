@@ -63,6 +63,15 @@ def write_file(uri: str, content: bytes) -> None:
     _storage(uri).write_file(uri, content)
 
 
+def write_new_file(uri: str, content: bytes) -> bool:
+    """Write a file that is there whole or not at all, unless one is there; returns whether it was written.
+
+    Raises:
+        StorageError: it cannot be written.
+    """
+    return _storage(uri).write_new_file(uri, content)
+
+
 def remove_file(uri: str) -> None:
     """Remove a file, if it is there.
 

@@ -32,6 +32,7 @@ class Storage(Protocol):
     def create_file(self, uri: str) -> BinaryIO: ...  # noqa: D102
     def read_file(self, uri: str, limit: int) -> bytes: ...  # noqa: D102
     def write_file(self, uri: str, content: bytes) -> None: ...  # noqa: D102
+    def write_new_file(self, uri: str, content: bytes) -> bool: ...  # noqa: D102
     def remove_file(self, uri: str) -> None: ...  # noqa: D102
     def check_reachable(self, uri: str) -> None: ...  # noqa: D102
     def delta_options(self) -> dict[str, str]: ...  # noqa: D102

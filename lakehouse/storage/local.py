@@ -3,6 +3,7 @@
 import os
 import stat
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import BinaryIO
 
 from lakehouse.errors import StorageError
@@ -40,7 +41,9 @@ class LocalStorage:
 
     def create_file(self, uri: str) -> BinaryIO:
         """See `storage.create_file`."""
-        return local_path(uri).open("xb")
+        path = local_path(uri)
+        path.parent.mkdir(parents=True, exist_ok=True)  # as a store without folders needs none
+        return path.open("xb")
 
     def read_file(self, uri: str, limit: int) -> bytes:
         """See `storage.read_file`."""
@@ -57,6 +60,25 @@ class LocalStorage:
             staged.rename(path)
         except OSError as error:
             raise StorageError(f"{uri} cannot be written: {error.strerror}.") from error
+
+    def write_new_file(self, uri: str, content: bytes) -> bool:
+        """See `storage.write_new_file`."""
+        path = local_path(uri)
+        staged = path.with_suffix(f".{os.getpid()}.part")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            staged.write_bytes(content)
+            os.link(staged, path)  # which fails where there is one, as a rename does not
+        except FileExistsError as error:
+            if path.parent.is_dir():
+                return False
+            raise StorageError(f"{uri} cannot be written: {path.parent} is no folder.") from error
+        except OSError as error:
+            raise StorageError(f"{uri} cannot be written: {error.strerror}.") from error
+        finally:
+            with suppress(OSError):
+                staged.unlink(missing_ok=True)
+        return True
 
     def remove_file(self, uri: str) -> None:
         """See `storage.remove_file`."""

@@ -104,6 +104,10 @@ class S3Storage:
         with answer["Body"]:
             return str(answer["ETag"])
 
+    def write_new_file(self, uri: str, content: bytes) -> bool:
+        """See `storage.write_new_file`."""
+        return self.replace_object(uri, content, None) is not None
+
     def replace_object(self, uri: str, content: bytes, etag: str | None) -> str | None:
         """See `ObjectStorage.replace_object`."""
         condition = {"IfNoneMatch": "*"} if etag is None else {"IfMatch": etag}

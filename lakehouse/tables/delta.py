@@ -5,9 +5,8 @@ All through delta-rs, which answers in milliseconds and needs no Java, whatever 
 
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from urllib.parse import unquote
 
 import pyarrow as pa
@@ -16,61 +15,31 @@ from deltalake.exceptions import DeltaError, TableNotFoundError
 from deltalake.transaction import AddAction, RemoveAction
 
 from lakehouse.arrow import pc, pq
-from lakehouse.guard import no_check
-from lakehouse.storage import check_reachable, delta_options, open_file
-from lakehouse.storage.uri import native_name
-from lakehouse.tables.layout import check_layout
-from lakehouse.tables.staged import StagedFiles, conformed
-from lakehouse.tables.table import DataFile, Row, Table
+from lakehouse.errors import DamagedTableError, ForeignTableError, LakehouseError
+from lakehouse.storage import check_reachable, open_file
+from lakehouse.tables.damage import explained, first_line, reading
+from lakehouse.tables.declare import bring_up, declare
+from lakehouse.tables.lake import Lake as Lake
+from lakehouse.tables.layout import check_layout, unknown_protocol
+from lakehouse.tables.staged import StagedFiles, conformed, widened
+from lakehouse.tables.table import DataFile, Row, Table, without_comments
 
 USER_METADATA = "userMetadata"
 """The key under which Spark's Delta stores user metadata of a commit; `metadata` reads it too."""
 
 
-@dataclass(frozen=True)
-class Lake:
-    """The folder that holds the tables of all layers.
-
-    Attributes:
-        uri: the folder.
-        guard: called before each commit; raises where it must not be made, as when the lease is lost.
-    """
-
-    uri: str
-    guard: Callable[[], None] = field(default=no_check, compare=False, repr=False)
-
-    def path(self, table: Table) -> str:
-        """The folder of a table, as Spark and delta-rs name it."""
-        return self.folder(table.name.replace(".", "/"))
-
-    def folder(self, name: str) -> str:
-        """A folder of the lake's, as Spark and delta-rs name it: a path on a disk, a URI on S3."""
-        return f"{native_name(self.uri)}/{name}"
-
-    def uri_of(self, name: str) -> str:
-        """The URI of a file or folder of the lake's that is no table (converted models, the MLflow store)."""
-        return f"{self.uri}/{name}"
-
-    @property
-    def options(self) -> dict[str, str]:
-        """Storage options for delta-rs."""
-        return delta_options(self.uri)
-
-
 def create(lake: Lake, tables: Sequence[Table]) -> None:
-    """Create the tables that do not exist.
+    """Create the tables that do not exist, and add to the others what has been declared since they were made.
 
     Raises:
         ForeignTableError: one exists with another layout; nothing was changed.
+        OutdatedTableError: one must be migrated first (`lakehouse/migration.py`); nothing was changed.
     """
-    missing = []
-    for table in tables:
-        found = open_table(lake, table)
-        if found is None:
-            missing.append(table)
-        else:
-            check_layout(table, found)
-    for table in missing:
+    found = [(table, open_table(lake, table)) for table in tables]
+    for table, handle in found:
+        if handle is not None:
+            bring_up(lake, table, handle)
+    for table in (table for table, handle in found if handle is None):
         lake.guard()
         DeltaTable.create(
             lake.path(table),
@@ -85,26 +54,74 @@ def create(lake: Lake, tables: Sequence[Table]) -> None:
         )
 
 
+def create_filled(lake: Lake, table: Table, batches: Iterable[pa.RecordBatch]) -> None:
+    """Create a table with rows, in one commit: how a migration makes a table of what a lake has kept elsewhere."""
+    with staging(lake, table) as staged:
+        staged.write(batches)
+        staged.close()
+        declare(lake, table, None, staged.added)
+
+
+def rewrite(lake: Lake, table: Table, found: DeltaTable, batches: Iterable[pa.RecordBatch]) -> None:
+    """Replace all rows and write the declaration, in one commit: how a migration changes a table that there is.
+
+    Args:
+        lake: where the table is.
+        table: as it is to be.
+        found: as it is, opened by its declaration of then.
+        batches: its rows, as they are to be.
+    """
+    with staging(lake, table) as staged:
+        staged.write(batches)
+        staged.close()
+        declare(lake, table, found, staged.added, files_of(lake, table, found))
+
+
 def open_table(lake: Lake, table: Table, version: int | None = None) -> DeltaTable | None:
-    """The delta-rs handle of a table, or None where it does not exist."""
+    """The delta-rs handle of a table, or None where it does not exist.
+
+    Raises:
+        ForeignTableError: it has another layout, or a protocol that is not read here.
+        OutdatedTableError: it must be migrated first.
+        DamagedTableError: its log cannot be read.
+    """
+    found = find_table(lake, table, version)
+    if found is not None:
+        check_layout(table, found)
+    return found
+
+
+def existing(lake: Lake, table: Table, version: int | None = None) -> DeltaTable:
+    """The delta-rs handle of a table that must exist; raises as `open_table`."""
+    found = open_table(lake, table, version)
+    if found is None:
+        raise LakehouseError(f"The table {table.name} is not in {lake.uri}; `fruits run` makes it.")
+    return found
+
+
+def find_table(lake: Lake, table: Table, version: int | None = None) -> DeltaTable | None:
+    """The delta-rs handle of a table whatever its layout, for who migrates or examines it; None without one."""
     try:
         return DeltaTable(lake.path(table), version=version, storage_options=lake.options)
     except TableNotFoundError:
         return None
-    except (DeltaError, OSError):
+    except (DeltaError, OSError) as error:
         check_reachable(lake.uri)  # which says what to do, where that is it
-        raise
-
-
-def existing(lake: Lake, table: Table, version: int | None = None) -> DeltaTable:
-    """The delta-rs handle of a table that must exist."""
-    return DeltaTable(lake.path(table), version=version, storage_options=lake.options)
+        if version is not None:  # which may just not be there
+            raise
+        if "not supported" in str(error) or "Unsupported" in str(error):
+            raise ForeignTableError(unknown_protocol(table, first_line(error))) from error
+        raise DamagedTableError(explained(table.name, lake.log(table), error)) from error
 
 
 def snapshot(lake: Lake, table: Table, version: int | None = None) -> list[DataFile]:
     """The data files of a version, by default the latest, with their entries in the log."""
     handle = open_table(lake, table, version)
-    found = actions(handle).to_pylist() if handle else []
+    return files_of(lake, table, handle) if handle else []
+
+
+def files_of(lake: Lake, table: Table, handle: DeltaTable) -> list[DataFile]:
+    """The data files of an open version."""
     return [
         DataFile(
             f"{lake.path(table)}/{unquote(action['path'])}",
@@ -113,7 +130,7 @@ def snapshot(lake: Lake, table: Table, version: int | None = None) -> list[DataF
             {name: action[f"min.{name}"] for name in table.statistics if action.get(f"min.{name}") is not None},
             {name: action[f"max.{name}"] for name in table.statistics if action.get(f"max.{name}") is not None},
         )
-        for action in found
+        for action in actions(handle).to_pylist()
     ]
 
 
@@ -214,7 +231,8 @@ def versions(lake: Lake, table: Table, column: str) -> set[int]:
 
 def dataset(lake: Lake, table: Table, version: int | None = None) -> "pa.dataset.Dataset":
     """A version, by default the latest, as an Arrow dataset: columns and rows that are not needed are not read."""
-    return existing(lake, table, version).to_pyarrow_dataset()
+    found = existing(lake, table, version).to_pyarrow_dataset()
+    return found.replace_schema(without_comments(table.schema)) if table.added else found
 
 
 def read_columns(lake: Lake, table: Table, columns: Sequence[str], version: int | None = None) -> Iterator[pa.Table]:
@@ -228,8 +246,13 @@ def read_columns(lake: Lake, table: Table, columns: Sequence[str], version: int 
 
 def _read_file(name: str, table: Table, columns: Sequence[str]) -> pa.Table:
     schema = pa.schema([table.schema.field(column) for column in columns])
-    with open_file(name) as source, pq.ParquetFile(source, coerce_int96_timestamp_unit="us") as file:
-        return pa.Table.from_batches(conformed(file.read(list(columns)).to_batches(), schema), schema)
+    with (
+        reading(name),
+        open_file(name) as source,
+        pq.ParquetFile(source, coerce_int96_timestamp_unit="us") as file,
+    ):
+        batches = widened(file.read(list(columns)), columns).to_batches()
+        return pa.Table.from_batches(conformed(batches, schema), schema)
 
 
 def read_rows(lake: Lake, table: Table, columns: Sequence[str]) -> list[Row]:

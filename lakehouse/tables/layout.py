@@ -25,7 +25,7 @@ def check_layout(table: Table, found: DeltaTable) -> None:
     if is_declared(table, found):
         return
     layout = layout_of(found)
-    if _is_plain(found) and layout is not None and layout < table.layout:
+    if may_be_older(table, found):
         raise OutdatedTableError(
             f"The table {table.name} has the layout {layout} of an older release; this version reads {table.layout}. "
             "Run `fruits doctor --repair`, which migrates it and keeps its rows."
@@ -42,6 +42,17 @@ def is_declared(table: Table, found: DeltaTable) -> bool:
         and found.metadata().description == (table.description or None)
         and layout_of(found) == table.layout
     )
+
+
+def may_be_older(table: Table, found: DeltaTable) -> bool:
+    """Whether a table has the layout of an older release."""
+    layout = layout_of(found)
+    return _is_plain(found) and layout is not None and 0 < layout < table.layout
+
+
+def has_added_columns(table: Table, found: DeltaTable) -> bool:
+    """Whether a table has the columns that were declared after it may have been made."""
+    return {*table.added} <= {column.name for column in found.schema().fields}
 
 
 def layout_of(found: DeltaTable) -> int | None:
@@ -66,6 +77,14 @@ def _has_columns(table: Table, found: DeltaTable) -> bool:
     declared = without_comments(table.schema)
     wanted = [field for field in declared if field.name not in table.added]
     return old == wanted and all(field == declared.field(field.name) for field in later)
+
+
+def unknown_protocol(table: Table, said: str) -> str:
+    """What is said of a table that delta-rs itself cannot open."""
+    return (
+        f"The table {table.name} needs a protocol of Delta that is not read here ({said}). It was not touched. Use the "
+        "version of fruits that wrote it, or take the feature away in Spark: ALTER TABLE … DROP FEATURE …"
+    )
 
 
 def _explained(table: Table, found: DeltaTable) -> str:

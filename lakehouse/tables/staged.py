@@ -2,7 +2,7 @@
 
 import json
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import BinaryIO
@@ -150,6 +150,14 @@ def _stated(value: object, up: timedelta) -> object:
 def is_bulk(kind: pa.DataType) -> bool:
     """Whether a column holds bytes or vectors: the wide part of a row."""
     return bool(pa.types.is_binary(kind) or pa.types.is_nested(kind))
+
+
+def widened(rows: pa.Table, names: Sequence[str]) -> pa.Table:
+    """Columns of a data file by name; one that was added to the table after the file was written is null."""
+    for name in names:
+        if name not in rows.column_names:
+            rows = rows.append_column(name, pa.nulls(rows.num_rows))
+    return rows.select(list(names))
 
 
 def conformed(batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa.RecordBatch]:

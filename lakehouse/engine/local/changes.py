@@ -8,6 +8,7 @@ from deltalake.exceptions import DeltaError
 from lakehouse.engine.local.rows import HeldRows, LocalRows
 from lakehouse.engine.local.scan import Scan
 from lakehouse.engine.port import CHANGE, Batches, HistoryLostError
+from lakehouse.errors import DamagedTableError
 from lakehouse.tables import delta
 from lakehouse.tables.delta import Lake
 from lakehouse.tables.staged import is_bulk
@@ -27,7 +28,7 @@ def _changes(lake: Lake, table: Table, schema: pa.Schema, before: int, after: in
         came = [file for name, file in new.items() if name not in old]
         yield from _marked(_differing(table, schema, gone, came), "delete")
         yield from _marked(_differing(table, schema, came, gone), "insert")
-    except (DeltaError, OSError, pa.ArrowException) as error:
+    except (DeltaError, DamagedTableError, OSError, pa.ArrowException) as error:
         raise HistoryLostError(f"What changed in {table.name} since version {before} is lost: {error}") from error
 
 

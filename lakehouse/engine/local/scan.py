@@ -14,7 +14,8 @@ from lakehouse.arrow import as_numpy, pc, pq
 from lakehouse.engine.local.rows import LocalRows
 from lakehouse.engine.port import SHARE_BYTES, Batches
 from lakehouse.storage import open_file
-from lakehouse.tables.staged import conform
+from lakehouse.tables.damage import reading
+from lakehouse.tables.staged import conform, widened
 from lakehouse.tables.table import DataFile, Ordered
 
 if TYPE_CHECKING:
@@ -59,7 +60,8 @@ class Part:
             here = self.rows[(self.rows >= first) & (self.rows < first + batch.num_rows)] - first
             first += batch.num_rows
             if len(here):
-                yield conform(batch, self.schema).take(pa.array(here))
+                chosen = widened(pa.Table.from_batches([batch]), self.schema.names).take(pa.array(here))
+                yield from (conform(one, self.schema) for one in chosen.combine_chunks().to_batches())
 
     @property
     def _contiguous(self) -> bool:
@@ -157,7 +159,8 @@ def _fitting(sizes: Index) -> int:
 @lru_cache(maxsize=16)
 def _open(file: str) -> "ParquetFile":
     # Data files never change under their names. Spark's older ones have time stamps of 96 bits.
-    return pq.ParquetFile(open_file(file), coerce_int96_timestamp_unit="us", pre_buffer=False)
+    with reading(file):
+        return pq.ParquetFile(open_file(file), coerce_int96_timestamp_unit="us", pre_buffer=False)
 
 
 @lru_cache(maxsize=1)
@@ -171,7 +174,9 @@ def _read_narrow(file: str, group: int, columns: tuple[str, ...]) -> pa.Table:
 
 
 def _read(file: str, group: int, columns: tuple[str, ...]) -> pa.Table:
-    read = _open(file).read_row_group(group, columns=list(columns), use_threads=False).select(columns)
+    with reading(file):
+        found = _open(file).read_row_group(group, columns=list(columns), use_threads=False)
+    read = widened(found, columns)
     return read.cast(pa.schema([(field.name, _plain(field.type)) for field in read.schema])).combine_chunks()
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from lakehouse.errors import StorageError
-from lakehouse.storage import list_files, list_folders, read_file
+from lakehouse.storage import list_files, list_folders, read_file, write_new_file
 from lakehouse.storage.uri import absolute_uri, local_path
 
 ODD_NAMES = [
@@ -160,3 +160,12 @@ def test_name_that_is_no_folder_is_refused(name: str, message: str) -> None:
     """A scheme nobody can read, or no name at all."""
     with pytest.raises(ValueError, match=message):
         absolute_uri(name)
+
+
+def test_new_file_is_written_once(tmp_path: Path) -> None:
+    """The second writer is told, the first one's content stays, and nothing else is left."""
+    uri = absolute_uri(str(tmp_path / "entry.json"))
+    assert (write_new_file(uri, b"first"), write_new_file(uri, b"second")) == (True, False)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"entry.json": b"first"}
+    with pytest.raises(StorageError, match="cannot be written"):
+        write_new_file(absolute_uri(str(tmp_path / "entry.json" / "no folder")), b"")

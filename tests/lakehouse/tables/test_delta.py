@@ -91,12 +91,12 @@ def test_created_table_says_itself_what_it_holds(tmp_path: Path) -> None:
 
 
 def test_table_without_comments_is_opened(lake: Lake) -> None:
-    """As older releases have made them; it stays as it is."""
+    """As older releases have made them, by readers as it is; who writes adds them."""
     told = replace(FRUIT, schema=pa.schema([column(one.name, one.type, "A comment.") for one in FRUIT.schema]))
-    delta.create(lake, [told])
-    assert version(lake) == 0
-    assert is_declared(FRUIT, delta.existing(lake, FRUIT))
     assert not is_declared(told, delta.existing(lake, told))
+    assert version(lake) == 0
+    delta.create(lake, [told])
+    assert is_declared(told, delta.existing(lake, told))
 
 
 COLUMNS = [*FRUIT.schema]
