@@ -39,7 +39,7 @@ Photograph = Callable[..., bytes]
 Opening = Callable[[str], Engine]
 
 
-LONGEST = ("tests/test_crash.py", "tests/test_emr_job.py", "tests/lakehouse/lease/")
+LONGEST = ("tests/test_crash.py", "tests/test_acceptance.py", "tests/test_emr_job.py", "tests/lakehouse/lease/")
 
 
 class OneSession(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
@@ -76,9 +76,9 @@ SMALL_SESSION = {  # of many small runs in at most 2 GB: more than one partition
     "spark.driver.memory": "1g",
     "spark.sql.shuffle.partitions": 1,
     "spark.databricks.delta.snapshotPartitions": 1,
-    # It runs for minutes, in which the better compiler pays off; code or a plan made for a dozen rows does not. With
-    # these three a test of a run takes half as long. `spark-submit` in test_emr_job.py has Spark as it is.
-    "spark.driver.extraJavaOptions": "-XX:+UseSerialGC",
+    # Code or a plan made for a dozen rows does not pay off: with these three a test of a run takes half as long. Nor
+    # does the better compiler: with it Spark's start and a first run take 91 processor seconds, without it (as shipped)
+    # 57, and later runs 20 either way. `spark-submit` in test_emr_job.py has Spark as it is.
     "spark.sql.codegen.wholeStage": False,
     "spark.sql.codegen.factoryMode": "NO_CODEGEN",
     "spark.sql.adaptive.enabled": False,
@@ -179,6 +179,18 @@ def stub_encoder() -> Iterator[str]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(ENCODERS, stub.NAME, stub.__name__)
         yield stub.NAME
+
+
+@pytest.fixture(scope="module")
+def blank_pictures() -> Iterator[None]:
+    """Pictures of fits are kept blank: to draw them takes half of a run of a dozen photographs."""
+
+    def blank(figure: object, path: Path, **_: object) -> None:
+        Image.new("L", (1, 1)).save(path)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("matplotlib.figure.Figure.savefig", blank)
+        yield
 
 
 def photograph(seed: int, size: tuple[int, int] = (8, 8), encoding: str = "PNG") -> bytes:

@@ -31,6 +31,8 @@ from tests.world import World
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
+pytestmark = pytest.mark.usefixtures("blank_pictures")
+
 # When it happened, and the numbers that Delta and MLflow give: a commit or a run more is no difference.
 PASSING = {"ingested_at", "quarantined_at", "fitted_at", "features_version"}
 

@@ -93,7 +93,7 @@ class Node:
             cwd=self.work,
             capture_output=True,
             text=True,
-            timeout=400,
+            timeout=1200,
             check=False,
         )
         assert done.returncode == 0, done.stdout[-4000:]  # where spark-submit puts both of Python's

@@ -22,6 +22,7 @@ from tests.test_crash import PASSING, assert_same
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
+pytestmark = pytest.mark.usefixtures("blank_pictures")
 REAL = os.environ.get("FRUITS_TEST_IMAGES")
 DRAWN = 3  # photographs of each of the drawn fruits
 LIVES = {"local": ["local"], "spark first": ["spark", "local"], "local first": ["local", "spark"]}

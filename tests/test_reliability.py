@@ -165,7 +165,7 @@ PROMISES: list[Promise] = [
             "test_engines.py::test_tables_are_the_same_whether_spark_computes_them_or_not",
             "test_crash.py::test_run_that_died_on_one_engine_is_finished_by_another",
         ),
-        "one contract suite; a first run, an increment, a refit and a rollback by each and by both in turn",
+        "one contract suite; a first run, an increment, a refit and a rollback by each engine, in turn; four points",
     ),
 ]
 

@@ -45,6 +45,7 @@ from tests.stub import STUB, stub_features
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
+pytestmark = pytest.mark.usefixtures("blank_pictures")
 EXAMPLES, STEPS = 5, 25
 LABELS = ("Apple", "Kiwi", "Lemon")
 names = st.tuples(st.sampled_from(LABELS), st.integers(0, 5))

@@ -19,6 +19,15 @@ PRELOADED = [
     "lakehouse.engine.local.engine",
     "gold.report",
     "skops.io",
+    # And what these import only when they are used, which takes longer than all that a small run does.
+    "duckdb",
+    "git",
+    "matplotlib.backends.backend_agg",
+    "matplotlib.figure",
+    "mlflow.store.model_registry.sqlalchemy_store",
+    "mlflow.store.tracking.sqlalchemy_store",
+    "plotly.io",
+    "tests.stub",
 ]
 _forking = multiprocessing.get_context("forkserver")
 _forking.set_forkserver_preload(PRELOADED)

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 import pytest
@@ -42,6 +43,14 @@ def s3(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> Any:
     import boto3
 
     monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)  # MLflow's, which keeps the credentials that it found first
+    return _client(s3_server.port)
+
+
+@cache
+def _client(port: int) -> Any:
+    """A client that serves all tests: what describes S3's protocol to boto3 takes longer to read than most of them."""
+    import boto3
+
     return boto3.Session().client("s3")
 
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from fruits.operations.run import run_layers
+from fruits.settings import load_settings
 from tests.conftest import add_photographs
 
 FOR_A_FIT = {"mlflow", "sklearn", "skops", "pandas", "scipy", "matplotlib", "plotly", "tensorflow", "pyspark"}
@@ -37,9 +39,8 @@ def options(tmp_path_factory: pytest.TempPathFactory) -> Sequence[object]:
     folder = tmp_path_factory.mktemp("run")
     add_photographs(folder / "photographs", "Apple", range(6))
     (folder / "settings.yaml").write_text(f"images: {folder}/photographs\nlake: {folder}/lake\nweights: untrained\n")
-    options = ("--config", folder / "settings.yaml")
-    assert fruits("run", *options).returncode == 0
-    return options
+    run_layers(load_settings(folder / "settings.yaml"))
+    return ("--config", folder / "settings.yaml")
 
 
 def test_run_without_news_imports_nothing_to_compute_with(options: Sequence[object]) -> None:

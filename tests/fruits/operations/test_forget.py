@@ -31,6 +31,7 @@ from tests.stub import STUB as ENCODER
 from tests.stub import stub_features
 from tests.world import World
 
+pytestmark = pytest.mark.usefixtures("blank_pictures")
 SECRET, SECOND = photograph(1000, size=(40, 40)), photograph(1001, size=(40, 40))
 CUT = "cut.parquet"  # what no reader can open, and yet holds bytes
 HISTORY = "a lake with a history"

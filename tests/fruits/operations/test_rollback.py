@@ -24,6 +24,7 @@ from tests.conftest import add_photographs
 from tests.stub import STUB
 from tests.world import World
 
+pytestmark = pytest.mark.usefixtures("blank_pictures")
 READS, MANY_READS = 100, 500
 READER = """
 import sys, time
