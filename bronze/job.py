@@ -15,7 +15,6 @@ from bronze.discover import (
     list_photographs,
 )
 from bronze.ingest import CANDIDATE, HeldBack, Photographs, killing
-from bronze.judgement import Limits
 from bronze.reasons import Reason
 from bronze.settings import BronzeSettings
 from bronze.tables import IMAGES, QUARANTINE, TABLES
@@ -117,14 +116,9 @@ def _nothing_new(workspace: Workspace, seen: ListingFingerprint) -> Summary:
     )
 
 
-def _limits(workspace: Workspace) -> Limits:
-    settings = workspace.section(BronzeSettings)
-    return Limits(settings.formats, settings.max_bytes, settings.max_pixels)
-
-
 def _judgement(workspace: Workspace) -> str:
     """What decides, beside the files, what becomes of them."""
-    clauses = _limits(workspace).clauses.values()
+    clauses = workspace.section(BronzeSettings).limits.clauses.values()
     return "; ".join([*clauses, f"removed: {workspace.section(BronzeSettings).removed_images}"])
 
 
@@ -141,7 +135,7 @@ def _take(workspace: Workspace, listing: Rows) -> Summary:
         engine.rows(IMAGES, ["path", "length", "modification_time"]),
         engine.rows(QUARANTINE, ["path", "length", "modification_time", "reason", "detail"]),
         root,
-        _limits(workspace).clauses,
+        workspace.section(BronzeSettings).limits.clauses,
     )
     with engine.kept(files) as kept:
         found = _counted(workspace, kept)
@@ -219,7 +213,7 @@ def _photographs(workspace: Workspace, found: _Found, change: FileChange, count:
     engine, settings = workspace.engine, workspace.section(BronzeSettings)
     chosen = f"SELECT {', '.join(CANDIDATE)} FROM files WHERE change = :change"
     candidates = engine.sql(chosen, {"change": change}, files=found.files)
-    read = Photographs(_limits(workspace), settings.readers, ingest.batch, ingest.now)
+    read = Photographs(workspace.section(BronzeSettings).limits, settings.readers, ingest.batch, ingest.now)
     work = Work("photographs read", count, found.bytes, "length", ingest.killing.append)
     return engine.map(candidates, read, IMAGES.schema, work)
 
@@ -279,7 +273,7 @@ def _broken(workspace: Workspace, rest: Rows, count: int, ingest: _Ingest) -> Ro
         rest=rest,
         killed=engine.of(killed.select(["path"])),
     )
-    judge = HeldBack(_limits(workspace), settings.readers, ingest.batch, ingest.now)
+    judge = HeldBack(workspace.section(BronzeSettings).limits, settings.readers, ingest.batch, ingest.now)
     judged = engine.map(candidates, judge, QUARANTINE.schema, Work("read again", count, 0, "length"))
     return engine.sql("SELECT * FROM judged UNION ALL SELECT * FROM killed", judged=judged, killed=engine.of(killed))
 

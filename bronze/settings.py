@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
+from bronze.judgement import Limits
 from lakehouse.errors import SettingsError
 from lakehouse.settings import LakeSettings
 from lakehouse.storage.uri import absolute_uri
@@ -27,6 +28,11 @@ class BronzeSettings(LakeSettings):
     @classmethod
     def _as_uri(cls, value: str | None) -> str | None:
         return None if value is None else absolute_uri(value)
+
+    @property
+    def limits(self) -> Limits:
+        """What is taken as a photograph."""
+        return Limits(self.formats, self.max_bytes, self.max_pixels)
 
     @property
     def source(self) -> str:

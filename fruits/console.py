@@ -27,6 +27,14 @@ class Format(StrEnum):
     json = "json"
 
 
+class SqlFormat(StrEnum):
+    """How an answer of rows and columns is written as text."""
+
+    table = "table"
+    csv = "csv"
+    json = "json"
+
+
 class Bars:
     """Progress bars in images on stderr; where that is no terminal, nothing but what must be read."""
 

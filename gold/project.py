@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from lakehouse.arrow import as_column, as_matrix
+from lakehouse.arrow import as_column, as_matrix, made_of
 from lakehouse.engine.port import Batches, Given
 from silver.moments import Float64
 
@@ -48,11 +48,9 @@ class Projecting:
 
     def _projected(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         coordinates = ((as_matrix(batch.column("scaled")) - self.mean) @ self.components.T).astype(np.float32)
-        columns = {name: batch.column(name) for name in ("path", "sha256", "scaler_version")}
-        for at, name in enumerate(_LEADING):
-            there = at < coordinates.shape[1]
-            columns[name] = pa.array(coordinates[:, at]) if there else pa.nulls(len(coordinates), pa.float32())
-        columns["components"] = as_column(coordinates)
-        columns["pca_version"] = pa.array([self.pca_version] * len(coordinates), pa.int64())
-        arrays = [columns[name].cast(PROJECTED.field(name).type) for name in PROJECTED.names]
-        return pa.RecordBatch.from_arrays(arrays, schema=PROJECTED)
+        leading = {
+            name: pa.array(coordinates[:, at]) if at < coordinates.shape[1] else pa.nulls(len(coordinates))
+            for at, name in enumerate(_LEADING)
+        }
+        components = as_column(coordinates)
+        return made_of(batch, PROJECTED, **leading, components=components, pca_version=self.pca_version)

@@ -58,6 +58,21 @@ def keep_pandas_out() -> None:
         sys.meta_path.remove(blind)
 
 
+def made_of(batch: pa.RecordBatch, schema: pa.Schema, /, **made: pa.Array | str | int) -> pa.RecordBatch:
+    """A batch of a schema for each row of another: the columns that are `made`, and the others as they are there.
+
+    A single value is every row's.
+    """
+
+    def column(field: pa.Field) -> pa.Array:
+        values = made[field.name] if field.name in made else batch.column(field.name)
+        if not isinstance(values, pa.Array):
+            return pa.repeat(pa.scalar(values, field.type), batch.num_rows)
+        return values if values.type.equals(field.type) else values.cast(field.type)
+
+    return pa.RecordBatch.from_arrays([column(field) for field in schema], schema=schema)
+
+
 def as_numpy(column: pa.Array | pa.ChunkedArray) -> NDArray[Any]:
     """Numbers as NumPy's, of the same type and without a copy where they lie in one piece.
 

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from lakehouse.arrow import as_column
+from lakehouse.arrow import as_column, made_of
 from lakehouse.engine.port import Batches, Given
 from silver.encoders.base import Encoder, Predict
 from silver.tables import FEATURES
@@ -34,7 +34,8 @@ class Encoding:
             _loaded[version] = self.encoder.load()
         for batch in images:
             if batch.num_rows:
-                yield _features(batch, as_column(self._predicted(batch, _loaded[version])), version)
+                features = as_column(self._predicted(batch, _loaded[version]))
+                yield made_of(batch, FEATURES.schema, features=features, feature_version=version)
 
     def _predicted(self, batch: pa.RecordBatch, predict: Predict) -> NDArray[np.float32]:
         contents = [memoryview(content.as_buffer()) for content in batch.column("content")]
@@ -59,9 +60,3 @@ def _name_culprit(paths: pa.Array, contents: Sequence[memoryview], predict: Pred
         except Exception as error:
             error.add_note(f"The photograph is {path}.")
             raise
-
-
-def _features(batch: pa.RecordBatch, features: pa.Array, version: str) -> pa.RecordBatch:
-    columns = {name: batch.column(name) for name in IMAGE}
-    columns |= {"features": features, "feature_version": pa.array([version] * batch.num_rows, pa.string())}
-    return pa.RecordBatch.from_pydict({name: columns[name] for name in FEATURES.schema.names})

@@ -6,7 +6,7 @@ from bronze.tables import TABLES as BRONZE_TABLES
 from lakehouse.background import Background
 from lakehouse.failpoint import crash_point
 from lakehouse.workspace import Workspace
-from silver.encoders import encoder_module
+from silver import encoders
 from silver.encoders.base import Encoder
 from silver.features import follow_images
 from silver.scaler import rescale
@@ -30,8 +30,7 @@ class Summary(TypedDict):
 def prepare_encoder(workspace: Workspace) -> Background[Encoder]:
     """Begin to make the encoder, which may take seconds where the lake has none yet, while other work goes on."""
     settings, folder = workspace.section(SilverSettings), workspace.lake.uri_of("models")
-    module = encoder_module(settings.encoder)
-    return Background(lambda: module.prepare(settings.weights, folder))
+    return Background(lambda: encoders.prepare_encoder(settings.encoder, settings.weights, folder))
 
 
 def run(workspace: Workspace, encoder: Encoder, pinned: int | None = None) -> Summary:

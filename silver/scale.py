@@ -4,9 +4,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pyarrow as pa
 
-from lakehouse.arrow import as_column, as_matrix
+from lakehouse.arrow import as_column, as_matrix, made_of
 from lakehouse.engine.port import Batches, Given
 from silver.moments import Float64, Moments
 from silver.tables import SCALED
@@ -69,7 +68,5 @@ class Scaling:
         """Scale the rows, a batch at a time."""
         for batch in features:
             if batch.num_rows:
-                columns = {name: batch.column(name) for name in ("path", "sha256", "batch")}
-                columns["scaled"] = as_column((as_matrix(batch.column("features")) - self.mean) / self.deviation)
-                columns["scaler_version"] = pa.array([self.scaler_version] * batch.num_rows, pa.int64())
-                yield pa.RecordBatch.from_pydict({name: columns[name] for name in SCALED.schema.names})
+                scaled = as_column((as_matrix(batch.column("features")) - self.mean) / self.deviation)
+                yield made_of(batch, SCALED.schema, scaled=scaled, scaler_version=self.scaler_version)

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 
+from bronze.judgement import Limits
 from bronze.reasons import Reason
 
 REFUSALS = {
@@ -23,11 +24,13 @@ REFUSALS = {
 _SPOKEN = {"WEBP": "WebP"}
 
 
-def refusal(reason: str, formats: Collection[str], max_bytes: int, max_pixels: int) -> tuple[int, str]:
+def refusal(reason: str, limits: Limits) -> tuple[int, str]:
     """The HTTP status and the words for a reason, under these limits."""
     status, words = REFUSALS[Reason(reason)]
     return status, words.format(
-        formats=spoken(formats), megabytes=f"{max_bytes / 2**20:.3g}", megapixels=f"{max_pixels / 1e6:.3g}"
+        formats=spoken(limits.formats),
+        megabytes=f"{limits.max_bytes / 2**20:.3g}",
+        megapixels=f"{limits.max_pixels / 1e6:.3g}",
     )
 
 

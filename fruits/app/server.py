@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from importlib.resources import files
 from typing import TypeVar
 
@@ -35,7 +36,7 @@ def make_app(known: LakeView, settings: Settings, host: str) -> Guard:
     """The application over a lake, for the host that it listens on."""
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
     uploads, questions = Gate(UPLOADS), Gate(QUESTIONS)
-    most = min(MOST_BYTES, settings.max_bytes)
+    limits = replace(settings.limits, max_bytes=min(MOST_BYTES, settings.max_bytes))
     # One thread for all that touches the lake, as LakeView asks; the loop stays free to refuse.
     thread = ThreadPoolExecutor(1, "lake")
 
@@ -45,14 +46,14 @@ def make_app(known: LakeView, settings: Settings, host: str) -> Guard:
     @app.post("/identify")
     async def identify(request: Request) -> Response:
         with uploads.enter():
-            content = await read_upload(request, most)
+            content = await read_upload(request, limits.max_bytes)
             return JSONResponse(await asked(lambda: known.identify(content)))
 
     @app.get("/map")
     async def draw_map() -> Response:
         with questions.enter():
             told = await asked(known.map)
-        return JSONResponse({**told, "max_bytes": most, "formats": spoken(settings.formats)})
+        return JSONResponse({**told, "max_bytes": limits.max_bytes, "formats": spoken(limits.formats)})
 
     @app.get("/photographs/{sha256}")
     async def photograph(sha256: str) -> Response:
@@ -64,7 +65,7 @@ def make_app(known: LakeView, settings: Settings, host: str) -> Guard:
 
     @app.exception_handler(NotAPhotographError)
     async def refuse(_: Request, error: NotAPhotographError) -> Response:
-        status, words = refusal(error.reason, settings.formats, most, settings.max_pixels)
+        status, words = refusal(error.reason, limits)
         return JSONResponse({"error": words, "reason": error.reason}, status)
 
     @app.exception_handler(LakehouseError)

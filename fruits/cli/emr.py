@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from fruits.cli.options import Config, Shape
 from fruits.console import OUT, Format, print_json, print_table
 from fruits.settings import load_settings
 
@@ -12,7 +13,6 @@ app = typer.Typer(no_args_is_help=True, help="Run the same jobs on Amazon EMR.")
 
 Images = Annotated[str | None, typer.Option("--images", help="s3:// URI of the photographs.")]
 LakeUri = Annotated[str | None, typer.Option("--lake", help="s3:// URI of the lakehouse.")]
-Config = Annotated[Path | None, typer.Option("--config", help="Settings file of the run.")]
 EmrConfig = Annotated[Path | None, typer.Option("--emr-config", help="Settings file of the cluster.")]
 Region = Annotated[str | None, typer.Option(help="AWS region.")]
 OutsideEu = Annotated[str | None, typer.Option(help="The same region again, where it is outside the European Union.")]
@@ -24,7 +24,6 @@ MaxCoreNodes = Annotated[int | None, typer.Option(help="Managed scaling, up to s
 TaskNodes = Annotated[int | None, typer.Option(help="Number of Spot task nodes.")]
 Glue = Annotated[bool | None, typer.Option("--glue", help="Enter the tables in AWS Glue's catalog.")]
 Serverless = Annotated[bool, typer.Option("--serverless", help="On EMR Serverless instead of a cluster.")]
-Shape = Annotated[Format, typer.Option("--format", help="Output format.")]
 
 
 @app.command()

@@ -9,7 +9,7 @@ import typer
 from fruits.console import Format
 from fruits.settings import DEFAULT_FILE, Settings, load_settings
 
-Config = Annotated[Path | None, typer.Option("--config", help=f"Settings file.  [default: {DEFAULT_FILE}]")]
+Config = Annotated[Path | None, typer.Option("--config", help="Settings file.", show_default=DEFAULT_FILE)]
 LakeUri = Annotated[str | None, typer.Option("--lake", help="Folder of the lakehouse: a path or s3:// URI.")]
 Images = Annotated[str | None, typer.Option("--images", help="Folder of photographs: a path or s3:// URI.")]
 Refit = Annotated[str | None, typer.Option("--refit", help="When to fit the models again: auto, always or never.")]

@@ -1,26 +1,14 @@
 """Commands that answer from the tables, and change nothing."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from fruits.cli.options import Config, LakeUri, Shape, settings_of
-from fruits.console import Format, print_json
-from lakehouse.errors import SettingsError
-
-if TYPE_CHECKING:
-    from fruits.query.answers import SqlFormat
+from fruits.console import Format, SqlFormat, print_json
 
 app = typer.Typer()
-
-
-def _sql_format(name: str) -> "SqlFormat":
-    from fruits.query.answers import SqlFormat
-
-    if name not in list(SqlFormat):
-        raise SettingsError(f"--format is {name!r}; it is one of {', '.join(SqlFormat)}.")
-    return SqlFormat(name)
 
 
 @app.command()
@@ -35,7 +23,8 @@ def sql(
     lake: LakeUri = None,
     config: Config = None,
     shape: Annotated[
-        str | None, typer.Option("--format", help="table, csv, json, or parquet with --output.  [default: table]")
+        str | None,
+        typer.Option("--format", help="table, csv, json, or parquet with --output.", show_default="table"),
     ] = None,
     output: Annotated[Path | None, typer.Option("--output", help="File for the answer, instead of stdout.")] = None,
     as_of: Annotated[
@@ -56,14 +45,14 @@ def quarantine(
     everything: Annotated[bool, typer.Option("--all", help="List every file, not the newest 50.")] = False,
     lake: LakeUri = None,
     config: Config = None,
-    shape: Annotated[str, typer.Option("--format", help="table, csv or json.")] = "table",
+    shape: Annotated[SqlFormat, typer.Option("--format", help="Output format.")] = SqlFormat.table,
 ) -> None:
     """List the files in quarantine by reason, with what to do about each."""
     from fruits.query.quarantine import show_quarantine
     from lakehouse.tables.delta import Lake
 
     settings = settings_of(config, lake=lake)
-    show_quarantine(Lake(settings.lake), reason, _sql_format(shape), everything=everything)
+    show_quarantine(Lake(settings.lake), reason, shape, everything=everything)
 
 
 @app.command()

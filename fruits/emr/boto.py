@@ -1,4 +1,8 @@
-"""What this command uses of boto3's clients for EMR, EMR Serverless and CloudFormation; boto3 has no types."""
+"""Types for what is used of boto3's clients for EMR, EMR Serverless and CloudFormation; boto3 has none.
+
+Keys and methods are AWS's own, whose API reference says what each request takes. Every call raises a ClientError where
+AWS refuses it and a BotoCoreError where it is out of reach; `aws.telling` makes an AwsError of both.
+"""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -16,7 +20,7 @@ class Status(TypedDict):
 
 
 class Step(TypedDict):
-    """A step of a cluster."""
+    """A step of a cluster: for a layer, its Spark job."""
 
     Id: str
     Name: str
@@ -24,7 +28,7 @@ class Step(TypedDict):
 
 
 class Cluster(TypedDict):
-    """A cluster."""
+    """A cluster, as it is described and as it is listed."""
 
     Id: str
     Name: str
@@ -32,26 +36,26 @@ class Cluster(TypedDict):
 
 
 class Pages(Protocol[Page_co]):
-    """Lists something a page at a time."""
+    """Asks for a list page by page."""
 
     def paginate(self, **request: object) -> Iterable[Page_co]:
-        """The list's pages."""
+        """The pages, each asked for when it is taken."""
 
 
 class ElasticMapReduce(Protocol):
     """The client `emr`."""
 
     def run_job_flow(self, **request: object) -> dict[Literal["JobFlowId"], str]:
-        """Make a cluster."""
+        """Start a cluster, with its first steps; returns its id at once, while its nodes are still to come."""
 
     def add_job_flow_steps(self, **request: object) -> dict[Literal["StepIds"], list[str]]:
-        """Add steps to it."""
+        """Queue steps on a running cluster; returns their ids."""
 
     def describe_cluster(self, **request: object) -> dict[Literal["Cluster"], Cluster]:
-        """Say what it does."""
+        """A cluster's state, and why it is in that."""
 
     def terminate_job_flows(self, **request: object) -> object:
-        """End it."""
+        """Begin to end clusters, whatever they do; of one that has ended, nothing."""
 
     @overload
     def get_paginator(
@@ -63,14 +67,14 @@ class ElasticMapReduce(Protocol):
 
 
 class Job(TypedDict):
-    """A job of EMR Serverless."""
+    """A job run, as it is described."""
 
     state: str
     stateDetails: NotRequired[str]
 
 
 class ListedJob(TypedDict):
-    """A job in a list."""
+    """A job run, as it is listed."""
 
     id: str
     state: str
@@ -80,32 +84,32 @@ class ServerlessEmr(Protocol):
     """The client `emr-serverless`."""
 
     def create_application(self, **request: object) -> dict[Literal["applicationId"], str]:
-        """Make an application."""
+        """Create an application, which costs nothing until a job runs; returns its id."""
 
     def get_application(self, **request: object) -> dict[Literal["application"], dict[Literal["state"], str]]:
-        """Say what it does."""
+        """An application's state; it can be deleted in CREATED and STOPPED."""
 
     def stop_application(self, **request: object) -> object:
-        """Stop it."""
+        """Begin to stop an application, whose jobs must be over."""
 
     def delete_application(self, **request: object) -> object:
-        """Remove it."""
+        """Delete an application on which nothing runs."""
 
     def start_job_run(self, **request: object) -> dict[Literal["jobRunId"], str]:
-        """Run a job."""
+        """Start a job; returns its id at once."""
 
     def get_job_run(self, **request: object) -> dict[Literal["jobRun"], Job]:
-        """Say what a job does."""
+        """A job's state, with the details where it failed."""
 
     def list_job_runs(self, **request: object) -> dict[Literal["jobRuns"], list[ListedJob]]:
-        """List jobs."""
+        """The first page of an application's jobs, in whatever state."""
 
     def cancel_job_run(self, **request: object) -> object:
-        """Cancel a job."""
+        """Begin to cancel a job."""
 
 
 class Output(TypedDict):
-    """What a stack gives to know."""
+    """An output of a stack: a name, and what was created under it (a bucket, a role's ARN, a subnet)."""
 
     OutputKey: str
     OutputValue: str
@@ -117,4 +121,4 @@ class CloudFormation(Protocol):
     def describe_stacks(
         self, **request: object
     ) -> dict[Literal["Stacks"], list[dict[Literal["Outputs"], list[Output]]]]:
-        """Say what stacks have made."""
+        """The stack of a name, with its outputs; a ClientError (ValidationError) where there is none."""

@@ -149,9 +149,8 @@ class Identifier:
         projector = Projector(scaling["mean"], scaling["scale"], reducing["mean"], reducing["components"])
         feature_version = pca.tags["feature_version"]
         predict = module_of(feature_version).reopen(feature_version, lake.uri_of("models"))
-        limits = Limits(settings.formats, settings.max_bytes, settings.max_pixels)
         projected = read_projected(lake, len(projector.pca_components), snapshot)
-        return cls(snapshot, number, projected, projector, calibration_of(rows[0]), predict, limits)
+        return cls(snapshot, number, projected, projector, calibration_of(rows[0]), predict, settings.limits)
 
     @property
     def map_points(self) -> tuple[Float32, Float32, list[str | None]]:

@@ -5,11 +5,10 @@ import csv
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from enum import StrEnum
 from pathlib import Path
 from typing import TextIO
 
-from fruits.console import ERR, OUT, print_table, write_json
+from fruits.console import ERR, OUT, SqlFormat, print_table, write_json
 from fruits.query.sql import Answer
 from lakehouse.errors import SettingsError
 
@@ -17,14 +16,6 @@ SHOWN = 200
 """Rows of a table for the eye; a program that wants all of them asks for another format."""
 
 FEW, LEGIBLE = 20, 12  # rows, and characters a column
-
-
-class SqlFormat(StrEnum):
-    """How an answer is written as text."""
-
-    table = "table"
-    csv = "csv"
-    json = "json"
 
 
 PARQUET = "parquet"

@@ -3,8 +3,8 @@
 import sys
 from pathlib import Path
 
-from fruits.console import ERR
-from fruits.query.answers import SqlFormat, answer_format, show_answer, write_answer
+from fruits.console import ERR, SqlFormat
+from fruits.query.answers import answer_format, show_answer, write_answer
 from fruits.query.sql import Session, statements
 from lakehouse.errors import SettingsError
 from lakehouse.tables.delta import Lake

@@ -10,8 +10,8 @@ from prompt_toolkit.history import FileHistory
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 
 from fruits.catalog import TABLES
-from fruits.console import ERR, OUT, print_table
-from fruits.query.answers import SqlFormat, show_answer
+from fruits.console import ERR, OUT, SqlFormat, print_table
+from fruits.query.answers import show_answer
 from fruits.query.sql import Session, statements
 from lakehouse.errors import LakehouseError, SettingsError
 from lakehouse.tables import delta

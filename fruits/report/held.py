@@ -45,8 +45,7 @@ class Held:
 def read_held(lake: Lake, settings: Settings) -> Held:
     """Ask `bronze.quarantine`, and look at the files themselves where they still are."""
     found = held_back(lake, most=SHOWN)
-    limits = Limits(settings.formats, settings.max_bytes, settings.max_pixels)
-    files = [_file(dict(zip(found.columns, row, strict=True)), limits) for row in found.rows]
+    files = [_file(dict(zip(found.columns, row, strict=True)), settings.limits) for row in found.rows]
     return Held([(reason, count, advice_on(reason)) for reason, count in found.counts.items()], files)
 
 

@@ -2,6 +2,7 @@
 
 from lakehouse.errors import SettingsError
 from lakehouse.lease.base import Lease, OnLost
+from lakehouse.storage.uri import OBJECT_STORES, S3
 
 
 def open_lease(lake_uri: str, ttl: float = 60.0, on_lost: OnLost | None = None) -> Lease:
@@ -17,11 +18,27 @@ def open_lease(lake_uri: str, ttl: float = 60.0, on_lost: OnLost | None = None) 
     """
     scheme, separator, rest = lake_uri.partition("://")
     if not separator or scheme == "file":
-        from lakehouse.lease.local import LocalLease
+        return _local_lease(lake_uri, ttl, on_lost)
+    store = OBJECT_STORES.get(scheme)
+    if store not in _OBJECT_LEASES or not rest.strip("/"):
+        known = " nor ".join(f"{one}bucket/prefix" for one in _OBJECT_LEASES)
+        raise SettingsError(f"The lake {lake_uri} is neither a folder nor {known}: name one of these.")
+    return _OBJECT_LEASES[store](store + rest, ttl, on_lost)
 
-        return LocalLease(lake_uri, ttl, on_lost)
-    if scheme not in ("s3", "s3a") or not rest.strip("/"):
-        raise SettingsError(f"The lake {lake_uri} is neither a folder nor s3://bucket/prefix: name one of these.")
+
+# Imported when needed: on a disk boto3 is not.
+
+
+def _local_lease(lake_uri: str, ttl: float, on_lost: OnLost | None) -> Lease:
+    from lakehouse.lease.local import LocalLease
+
+    return LocalLease(lake_uri, ttl, on_lost)
+
+
+def _s3_lease(lake_uri: str, ttl: float, on_lost: OnLost | None) -> Lease:
     from lakehouse.lease.s3 import S3Lease
 
     return S3Lease(lake_uri, ttl, on_lost)
+
+
+_OBJECT_LEASES = {S3: _s3_lease}

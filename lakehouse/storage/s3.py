@@ -11,7 +11,7 @@ from lakehouse.errors import StorageError
 from lakehouse.storage import aws
 from lakehouse.storage.base import FileStatus
 from lakehouse.storage.boto import Answer, Operation, Page
-from lakehouse.storage.s3_file import S3Reader, S3Writer
+from lakehouse.storage.object_file import ObjectReader, ObjectWriter
 from lakehouse.storage.uri import S3
 
 if TYPE_CHECKING:
@@ -54,13 +54,13 @@ class S3Storage:
     def open_file(self, uri: str) -> BinaryIO:
         """See `storage.open_file`."""
         try:
-            return cast(BinaryIO, S3Reader(*_quick(uri)))
+            return cast(BinaryIO, ObjectReader(*_quick(uri)))
         except ValueError:
             return io.BytesIO(self.read_file(uri, -1))
 
     def create_file(self, uri: str) -> BinaryIO:
         """See `storage.create_file`; the object is there when it is closed."""
-        return cast(BinaryIO, S3Writer(*_quick(uri)))
+        return cast(BinaryIO, ObjectWriter(*_quick(uri)))
 
     def read_file(self, uri: str, limit: int) -> bytes:
         """See `storage.read_file`."""

@@ -3,7 +3,7 @@
 from importlib import import_module
 
 from lakehouse.errors import SettingsError
-from silver.encoders.base import EncoderModule
+from silver.encoders.base import Encoder, EncoderModule
 
 ENCODERS = {"mobilenetv2": "silver.encoders.mobilenet"}
 """By the name that the setting `encoder` gives and a feature version begins with: the module, imported when used."""
@@ -21,10 +21,28 @@ def encoder_module(name: str) -> EncoderModule:
     return module
 
 
+def prepare_encoder(name: str, weights: str | None, folder: str) -> Encoder:
+    """The encoder of a name, by its module's `prepare`.
+
+    Raises:
+        SettingsError: there is no encoder of that name.
+        WeightsNotFoundError: the weights are nowhere to be had.
+        ValueError: its feature version does not name it, so that `module_of` would not find it again.
+    """
+    encoder = encoder_module(name).prepare(weights, folder)
+    if not encoder.feature_version.startswith(f"{name}-"):
+        raise ValueError(
+            f"The encoder {name} has the feature version {encoder.feature_version!r}, which must begin with {name}- "
+            "so that its features can be computed again."
+        )
+    return encoder
+
+
 def module_of(feature_version: str) -> EncoderModule:
-    """The module of the encoder that a feature version names.
+    """The module of the encoder that a feature version names; of two names that it begins with, the longer.
 
     Raises:
         SettingsError: this installation has no such encoder.
     """
-    return encoder_module(feature_version.partition("-")[0])
+    names = [name for name in ENCODERS if feature_version.startswith(f"{name}-")]
+    return encoder_module(max(names, key=len, default=feature_version.partition("-")[0]))

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from lakehouse.arrow import as_numpy
+from lakehouse.arrow import as_column, as_numpy, made_of
 
 WITHOUT = """
 import sys
@@ -66,3 +66,25 @@ def test_empty_columns_are_empty() -> None:
     for column in (pa.array([], pa.float32()), pa.chunked_array([], pa.float32())):
         assert as_numpy(column).dtype == np.float32
         assert len(as_numpy(column)) == 0
+
+
+def test_batch_is_made_of_columns_that_are_there_and_those_that_are_given() -> None:
+    """In the schema's order and types; what the schema does not name is left out, and one value is every row's."""
+    vector = pa.list_(pa.field("element", pa.float32()))
+    schema = pa.schema([("version", pa.int64()), ("path", pa.string()), ("vector", vector), ("batch", pa.int64())])
+    there = pa.RecordBatch.from_pydict(
+        {"path": ["a", "b"], "batch": pa.array([1, 2], pa.int32()), "content": [b"", b""]}
+    )
+    made = made_of(there, schema, vector=as_column(np.eye(2)), version=7)
+    assert made.schema == schema
+    assert made.to_pylist() == [
+        {"version": 7, "path": "a", "vector": [1.0, 0.0], "batch": 1},
+        {"version": 7, "path": "b", "vector": [0.0, 1.0], "batch": 2},
+    ]
+    assert made_of(there, schema, vector=as_column(np.eye(2)), version=7, batch=3)["batch"].to_pylist() == [3, 3]
+
+
+def test_column_that_is_nowhere_is_an_error() -> None:
+    """Not a column of nulls."""
+    with pytest.raises(KeyError, match="sha256"):
+        made_of(pa.RecordBatch.from_pydict({"path": ["a"]}), pa.schema([("sha256", pa.string())]))

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 import pytest
+import sklearn.preprocessing  # noqa: F401 - else the first example imports it, and runs into its deadline
 from hypothesis import given
 from hypothesis import strategies as st
 

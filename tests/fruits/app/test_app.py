@@ -11,6 +11,7 @@ from deltalake import DeltaTable
 from PIL import Image
 
 import fruits.app.known
+from bronze.judgement import Limits
 from bronze.reasons import Reason
 from bronze.tables import IMAGES
 from fruits.app.known import MOST_POINTS, PIXELS, LakeView, Map
@@ -80,7 +81,7 @@ def test_what_is_no_photograph_is_refused_for_the_reason_of_the_quarantine(app: 
 def test_every_reason_has_its_words() -> None:
     """A sentence each for the whole vocabulary of `bronze.quarantine`, with the limits that hold."""
     assert REFUSALS.keys() == set(Reason)
-    said = [refusal(reason, ["JPEG", "PNG", "WEBP"], 32 << 20, 100_000_000)[1] for reason in Reason]
+    said = [refusal(reason, Limits(["JPEG", "PNG", "WEBP"], 32 << 20, 100_000_000))[1] for reason in Reason]
     for words in ("JPEG, PNG or WebP", "32 MB", "100 megapixels"):
         assert any(words in sentence for sentence in said)
     assert not any("{" in sentence for sentence in said)

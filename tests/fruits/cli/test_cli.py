@@ -154,6 +154,7 @@ def test_unknown_setting_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[
         (("run", "--refit", "sometimes"), "--refit"),
         (("run",), "No photographs were named"),
         (("sql", "SELECT 1", "--format", "xml"), "table, csv, json"),
+        (("quarantine", "--format", "xml"), "csv"),
         (("run", "--config", "/nowhere/settings.yaml"), "/nowhere/settings.yaml cannot be read"),
         (("nonsense",), "nonsense"),
         (("run", "--nonsense"), "--nonsense"),
@@ -164,11 +165,20 @@ def test_wrong_call_is_status_2(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], message: str
 ) -> None:
     """A wrong call says what is wrong with it before any work begins."""
-    lake = ("--lake", tmp_path / "lake") if arguments[0] in ("run", "sql") else ()
+    lake = ("--lake", tmp_path / "lake") if arguments[0] in ("run", "sql", "quarantine") else ()
     status, said = fails(capsys, *arguments, *lake)
     assert status == 2
     assert message in said
     assert not (tmp_path / "lake").exists()
+
+
+@pytest.mark.parametrize(("command", "default"), [("run", "conf/local.yaml"), ("sql", "table")])
+def test_help_tells_a_default_that_the_settings_have(
+    capsys: pytest.CaptureFixture[str], command: str, default: str
+) -> None:
+    """Square brackets in a help text are markup, of which nothing is shown."""
+    assert call(command, "--help") == 0
+    assert f"[default: ({default})]" in " ".join(capsys.readouterr().out.replace("│", " ").split())
 
 
 def test_wrong_sql_is_status_2(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -18,7 +18,7 @@ from prompt_toolkit.input import create_pipe_input
 from prompt_toolkit.output import DummyOutput
 
 from fruits.catalog import TABLES
-from fruits.query.answers import SqlFormat
+from fruits.console import SqlFormat
 from fruits.query.prompt import SqlCompleter, converse, is_whole
 from fruits.query.sql import Session
 from lakehouse.errors import LakehouseError

@@ -11,7 +11,7 @@ import pytest
 
 from bronze.reasons import Reason
 from bronze.tables import QUARANTINE, TABLES
-from fruits.query.answers import SqlFormat
+from fruits.console import SqlFormat
 from fruits.query.quarantine import SHOWN, held_back, show_quarantine
 from fruits.settings import Settings
 from lakehouse.errors import LakehouseError, SettingsError

@@ -11,7 +11,8 @@ import pytest
 
 import bronze.tables
 from fruits.catalog import TABLES
-from fruits.query.answers import SqlFormat, print_answer
+from fruits.console import SqlFormat
+from fruits.query.answers import print_answer
 from fruits.query.sql import answer
 from fruits.settings import load_settings
 from gold.tables import EXPLAINED_VARIANCE, MODELS

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from inspect import isfunction, signature
 from pathlib import Path
 from types import ModuleType
 
@@ -18,8 +19,8 @@ from gold.tables import MODELS
 from lakehouse.errors import SettingsError
 from lakehouse.tables import delta
 from lakehouse.tables.delta import Lake
-from silver.encoders import ENCODERS, encoder_module, module_of
-from silver.encoders.base import Encoder, Predict
+from silver.encoders import ENCODERS, encoder_module, module_of, prepare_encoder
+from silver.encoders.base import Encoder, EncoderModule, Predict
 from silver.featurize import Encoding
 from tests.conftest import add_photographs, photograph
 
@@ -83,7 +84,8 @@ def test_doctor_says_that_an_encoder_needs_no_weights(brightness: None, tmp_path
 def test_unknown_encoder_is_named_with_those_that_there_are(tmp_path: Path) -> None:
     """Before anything is made."""
     settings = load_settings(images=str(tmp_path), lake=str(tmp_path / "lake"), encoder="resnet")
-    with pytest.raises(SettingsError, match="Unknown encoder 'resnet'; the setting `encoder` is one of: mobilenetv2"):
+    known = ", ".join(ENCODERS)
+    with pytest.raises(SettingsError, match=f"Unknown encoder 'resnet'; the setting `encoder` is one of: {known}."):
         run_layers(settings)
     assert not (tmp_path / "lake").exists()
 
@@ -93,6 +95,33 @@ def test_feature_version_begins_with_its_encoder() -> None:
     assert module_of("mobilenetv2-0123456789ab-r1") is encoder_module("mobilenetv2")
     with pytest.raises(SettingsError, match="Unknown encoder 'vit'"):
         module_of("vit-r1")
+
+
+def test_encoders_name_may_have_a_hyphen_and_begin_with_anothers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the names that a feature version begins with, the longest is its encoder's."""
+    for name in ("bright", "bright-er"):
+        module = ModuleType(name)
+        monkeypatch.setitem(sys.modules, name, module)
+        monkeypatch.setitem(ENCODERS, name, name)
+    assert module_of("bright-er-r1") is sys.modules["bright-er"]
+    assert module_of("bright-r1") is sys.modules["bright"]
+
+
+def test_feature_version_of_another_name_is_refused(brightness: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before a feature is computed, rather than when a photograph is to be identified by what made them."""
+    monkeypatch.setitem(ENCODERS, "lightness", "brightness")
+    with pytest.raises(ValueError, match="The encoder lightness has the feature version 'brightness-r1'"):
+        prepare_encoder("lightness", None, "")
+
+
+@pytest.mark.parametrize("name", ENCODERS)
+def test_module_of_an_encoder_has_every_function_with_the_interfaces_parameters(name: str) -> None:
+    """Which mypy cannot see, because the modules are imported by their names."""
+    functions = [one for one in vars(EncoderModule).items() if isfunction(one[1]) and not one[0].startswith("_")]
+    assert len(functions) == 5
+    for function, expected in functions:
+        demanded = [*signature(expected).parameters][1:]
+        assert [*signature(getattr(encoder_module(name), function)).parameters] == demanded, function
 
 
 def images(*contents: bytes) -> list[pa.RecordBatch]:

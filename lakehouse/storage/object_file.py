@@ -1,4 +1,4 @@
-"""An object on S3 as a Python file: read in any order, or written from its start to its end."""
+"""An object of a store of obstore's as a Python file: read in any order, or written from its start to its end."""
 
 import io
 import os
@@ -13,18 +13,18 @@ from obstore.exceptions import BaseError
 
 if TYPE_CHECKING:
     from obstore import Bytes, WritableFile
-    from obstore.store import S3Store
+    from obstore.store import ObjectStore
     from typing_extensions import Buffer
 
 
-class S3Reader(io.RawIOBase):
+class ObjectReader(io.RawIOBase):
     """An object's bytes; each `read` is one request for just these, so that Parquet's reader decides how many.
 
     Raises:
         OSError: the object is not there, or cannot be read.
     """
 
-    def __init__(self, store: "S3Store", key: str) -> None:
+    def __init__(self, store: "ObjectStore", key: str) -> None:
         self._store, self._key, self._at = store, key, 0
         with _as_os_error(key):
             self._length = obstore.head(store, key)["size"]
@@ -59,14 +59,14 @@ class S3Reader(io.RawIOBase):
         return content
 
 
-class S3Writer(io.RawIOBase):
+class ObjectWriter(io.RawIOBase):
     """A new object, there when it is closed: one request for a small one, parts of 10 MB side by side for a larger.
 
     Raises:
         OSError: it cannot be written.
     """
 
-    def __init__(self, store: "S3Store", key: str) -> None:
+    def __init__(self, store: "ObjectStore", key: str) -> None:
         self._key, self._written = key, 0
         self._file: WritableFile = obstore.open_writer(store, key)
 
