@@ -1,19 +1,18 @@
-"""Discover files under a folder, with label and split, and compare them with the tables."""
+"""Discover files under a folder, with the label and the split that the folders give."""
 
 import hashlib
 import os
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
-from enum import StrEnum
 from fnmatch import fnmatchcase
 from itertools import islice
 
 import numpy as np
 import pyarrow as pa
 
-from bronze.reasons import Reason
+from bronze.folders import FolderLabels, FolderNames
 from lakehouse.arrow import as_numpy
 from lakehouse.engine.port import Batches, Engine, Given, Rows
 from lakehouse.storage import list_files, list_folders
@@ -42,26 +41,6 @@ _SLOW = (
 _Row = tuple[str, str | None, str | None, int, int, str | None]
 
 
-def label_and_split(path: str, root: str, splits: Collection[str]) -> tuple[str | None, str | None]:
-    """Label and split by the folders: `…/<split>/<label>/<file>`.
-
-    Args:
-        path: the file's URI, at or below `root`.
-        root: the folder that was asked for; a file directly in it has no label, unless `root` itself is below a split.
-        splits: the names, in lower case, of folders that are a split.
-
-    Returns:
-        (label, split): the file's folder, and the folder above it where that is a split; else None.
-    """
-    folder, _, _ = path.rpartition("/")
-    above, _, name = folder.rpartition("/")
-    if name.lower() in splits:
-        return None, name
-    above = above.rpartition("/")[2]
-    split = above if above.lower() in splits else None
-    return (name if folder != root or split else None), split
-
-
 def work_items(root: str, wanted: int) -> list[tuple[str, bool]]:
     """Cut a tree into folders to list, each with whether to go below it, until there are `wanted` or no more.
 
@@ -76,21 +55,11 @@ def work_items(root: str, wanted: int) -> list[tuple[str, bool]]:
     return flat + [(folder, True) for folder in frontier]
 
 
-class FileChange(StrEnum):
-    """What has become of a file since the tables were written; only the first two are read."""
-
-    NEW = "new"
-    CHANGED = "changed"
-    UNCHANGED = "unchanged"
-    SKIPPED = "skipped"
-    GONE = "gone"
-
-
 @dataclass(frozen=True)
 class Rules:
-    """How files are taken: the folder names that are a split, and the file names (patterns) that are passed over."""
+    """How files are taken: what folders' names say, and the file names (patterns) that are passed over."""
 
-    splits: Collection[str]
+    names: FolderNames
     skip: Sequence[str]
 
 
@@ -124,7 +93,8 @@ class Listing:
                 yield from batches
 
     def _listed(self, item: tuple[str, bool]) -> list[pa.RecordBatch]:
-        found, batches = _rows(*item, self.root, self.rules), []
+        labels = FolderLabels(self.root, self.rules.names)
+        found, batches = _rows(*item, labels, self.rules.skip), []
         while rows := list(islice(found, _ROWS_A_BATCH)):
             batches.append(_to_batch(rows))
         return batches
@@ -191,71 +161,10 @@ def _surveys_in(rows: Iterable[pa.RecordBatch]) -> Iterator[ListingFingerprint]:
     return (ListingFingerprint(**row) for batch in rows for row in batch.to_pylist())
 
 
-def difference_of_files(
-    engine: Engine, listing: Rows, images: Rows, quarantine: Rows, root: str, clauses: Mapping[str, str]
-) -> Rows:
-    """What must be read: the candidates whose length and modification time no table holds.
-
-    A path stands in `quarantine` when its newest content could not be read; that row then speaks for it, and the row in
-    `images`, if any, is of older content. A held-back file is tried again as it is where the reason lay outside it, or
-    in limits that are no more.
-
-    Args:
-        engine: whose rows they are.
-        listing: as `list_photographs` returns it.
-        images: path, length and modification_time of `bronze.images`.
-        quarantine: the same of `bronze.quarantine`, with reason and detail.
-        root: the folder that was listed; rows that are not under it are left out.
-        clauses: by reason, the words that a detail has which was written under the limits of now.
-
-    Returns:
-        path, label, split, length, modification_time, rule, and
-        change: a `FileChange`,
-        in_images, in_quarantine: whether that table holds the path.
-    """
-    retried = [f"reason = '{Reason.UNREADABLE}'"]
-    retried += [f"(reason = '{reason}' AND NOT contains(detail, :{reason}))" for reason in clauses]
-    below = root.rstrip("/") + "/"
-    return engine.sql(
-        f"""
-        WITH held AS (
-            SELECT path, length, modification_time, {" OR ".join(retried)} AS retried
-            FROM quarantine WHERE substr(path, 1, :length) = :below
-        ), kept AS (
-            SELECT path, length, modification_time FROM images WHERE substr(path, 1, :length) = :below
-        ), known AS (
-            SELECT coalesce(held.path, kept.path) AS path,
-                   coalesce(held.retried, false) AS retried,
-                   kept.path IS NOT NULL AS in_images,
-                   held.path IS NOT NULL AS in_quarantine,
-                   coalesce(held.length, kept.length) AS length,
-                   coalesce(held.modification_time, kept.modification_time) AS modification_time
-            FROM kept FULL OUTER JOIN held ON kept.path = held.path
-        )
-        SELECT coalesce(listing.path, known.path) AS path,
-               listing.label, listing.split, listing.length, listing.modification_time, listing.rule,
-               CASE WHEN listing.path IS NULL THEN 'gone'
-                    WHEN listing.rule IS NOT NULL THEN 'skipped'
-                    WHEN known.path IS NULL THEN 'new'
-                    WHEN listing.length = known.length AND listing.modification_time = known.modification_time
-                         AND NOT known.retried THEN 'unchanged'
-                    ELSE 'changed' END AS change,
-               coalesce(known.in_images, false) AS in_images,
-               coalesce(known.in_quarantine, false) AS in_quarantine
-        FROM listing FULL OUTER JOIN known ON listing.path = known.path
-        """,
-        {**clauses, "below": below, "length": len(below)},
-        listing=listing,
-        images=images,
-        quarantine=quarantine,
-    )
-
-
-def _rows(folder: str, deep: bool, root: str, rules: Rules) -> Iterator[_Row]:
-    splits = frozenset(name.lower() for name in rules.splits)
+def _rows(folder: str, deep: bool, labels: FolderLabels, skip: Sequence[str]) -> Iterator[_Row]:
     for file in list_files(folder, recursive=deep):
-        label, split = label_and_split(file.path, root, splits)
-        rule = file.rule or _skip_rule(file.path, rules.skip)
+        label, split = labels.of_unusable(file.path) if file.rule else labels.of(file.path)
+        rule = file.rule or _skip_rule(file.path, skip)
         yield file.path, label, split, file.length, file.modified, rule
 
 

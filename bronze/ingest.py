@@ -3,17 +3,19 @@
 import hashlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypedDict
 
 import pyarrow as pa
 
 from bronze.judgement import Limits, Photograph, Problem
+from bronze.labels import Corrections, labelled
 from bronze.reasons import Reason
 from bronze.tables import IMAGES, QUARANTINE
 from lakehouse.engine.port import Batches, Given
 from lakehouse.storage import read_file
+from lakehouse.tables.table import Row
 
 
 class _Candidate(TypedDict):
@@ -41,14 +43,16 @@ class Reader:
         threads: files read at once.
         batch: the number of the ingest.
         now: when it began.
+        corrections: what people said certain contents are of.
     """
 
     limits: Limits
     threads: int
     batch: int
     now: datetime
+    corrections: Corrections = field(default_factory=dict)
 
-    def judged(self, candidates: Given) -> Iterator[list[dict[str, object]]]:
+    def judged(self, candidates: Given) -> Iterator[list[Row]]:
         """Candidates as rows of both bronze tables, some at a time; `reason` is None for a photograph."""
         known = {"batch": self.batch, "ingested_at": self.now, "quarantined_at": self.now}
         with ThreadPoolExecutor(self.threads) as pool:
@@ -69,7 +73,11 @@ class Photographs(Reader):
     def __call__(self, candidates: Given) -> Batches:
         """Read the candidates, and leave out what is no photograph."""
         for rows in self.judged(candidates):
-            yield pa.RecordBatch.from_pylist([row for row in rows if row["reason"] is None], schema=IMAGES.schema)
+            photographs = [row | self._labels(row) for row in rows if row["reason"] is None]
+            yield pa.RecordBatch.from_pylist(photographs, schema=IMAGES.schema)
+
+    def _labels(self, row: Row) -> Row:
+        return labelled(row["label"], row["split"], row["sha256"], self.corrections)
 
 
 @dataclass(frozen=True)
@@ -122,7 +130,7 @@ def _read(row: _Candidate, limits: Limits) -> bytes | Problem:
     return content
 
 
-def _judge(found: bytes | Problem, limits: Limits) -> dict[str, object]:
+def _judge(found: bytes | Problem, limits: Limits) -> Row:
     from bronze.photograph import inspect  # and with it Pillow, for which a run without news has no use
 
     verdict = found if isinstance(found, Problem) else inspect(found, limits)
@@ -132,7 +140,7 @@ def _judge(found: bytes | Problem, limits: Limits) -> dict[str, object]:
     return {"reason": None, **_photograph(verdict, found)}
 
 
-def _photograph(photograph: Photograph, content: bytes) -> dict[str, object]:
+def _photograph(photograph: Photograph, content: bytes) -> Row:
     return {
         "format": photograph.format,
         "width": photograph.width,

@@ -6,18 +6,26 @@ from typing import TypedDict
 
 import pyarrow as pa
 
-from bronze.discover import (
-    FileChange,
-    ListingFingerprint,
-    Rules,
-    difference_of_files,
-    fingerprint_listing,
-    list_photographs,
-)
+from bronze.difference import IMAGES_COMPARED, QUARANTINE_COMPARED, FileChange, difference_of_files
+from bronze.discover import ListingFingerprint, Rules, fingerprint_listing, list_photographs
+from bronze.folders import FolderNames
+from bronze.found import CANDIDATES, Found, count_found
 from bronze.ingest import CANDIDATE, HeldBack, Photographs, killing
+from bronze.labels import (
+    LABELLED,
+    Corrections,
+    LabelCounts,
+    corrections_in_force,
+    count_labels,
+    counts_from_text,
+    counts_to_text,
+    read_corrections,
+    relabel_images,
+)
+from bronze.manifest import read_manifest, with_manifest
 from bronze.reasons import Reason
 from bronze.settings import BronzeSettings
-from bronze.tables import IMAGES, QUARANTINE, TABLES
+from bronze.tables import CORRECTIONS, IMAGES, QUARANTINE, TABLES
 from lakehouse.engine.port import Rows, Work
 from lakehouse.errors import StorageError
 from lakehouse.failpoint import crash_point
@@ -26,7 +34,7 @@ from lakehouse.tables import delta
 from lakehouse.workspace import Workspace
 
 _BATCH = "fruits.batch"  # the log's transaction that numbers complete ingests
-_CANDIDATES = (FileChange.NEW, FileChange.CHANGED)
+_LABELS = "fruits.labels"  # the mark that keeps the counts of labels beside the word that nothing is new
 _REVISION = 2
 """Of the rules that decide what becomes of a file. Raised with them, it has every run look again once, where an older
 release has recorded that there is nothing new; without, a corrected rule would not reach what is there."""
@@ -36,41 +44,30 @@ _FOLDERS = 64  # listed side by side, as far as there are so many
 class Summary(TypedDict):
     """What a run found and did, in files. discovered = ingested + unchanged + quarantined + skipped.
 
-    `replaced` counts those of `ingested` whose path was there with other content; `batch` is the lake's newest.
+    `replaced` counts those of `ingested` whose path was there with other content; `relabelled` the photographs that
+    were there and have another label or split now, or another one given beneath a correction; `batch` is the lake's
+    newest; `labels` are of all that it holds.
     """
 
     discovered: int
     ingested: int
     replaced: int
+    relabelled: int
     unchanged: int
     quarantined: int
     skipped: int
     removed: int
     batch: int
-
-
-@dataclass(frozen=True)
-class _Found:
-    """The files of one run: the difference, and how many rows it has of each kind."""
-
-    files: Rows
-    counts: dict[tuple[FileChange, bool, bool], int]
-    bytes: int
-
-    def count(self, *changes: FileChange, images: bool | None = None, quarantine: bool | None = None) -> int:
-        return sum(
-            rows
-            for (change, in_images, in_quarantine), rows in self.counts.items()
-            if change in changes and images in (None, in_images) and quarantine in (None, in_quarantine)
-        )
+    labels: LabelCounts
 
 
 @dataclass(frozen=True)
 class _Ingest:
-    """One ingest: its number, when it began, and the files that ended each process that read them."""
+    """One ingest: its number, when it began, the labels that people gave, and the files that ended each reader."""
 
     batch: int
     now: datetime
+    corrections: Corrections
     killing: list[pa.RecordBatch]
 
     @property
@@ -89,17 +86,22 @@ def run(workspace: Workspace) -> Summary:
     """
     lake, settings, engine = workspace.lake, workspace.section(BronzeSettings), workspace.engine
     workspace.create_tables(TABLES)
-    rules = Rules(settings.splits, settings.skip)
+    manifest = read_manifest(settings.labels) if settings.labels else None
+    rules = Rules(FolderNames.of(settings.splits, settings.unlabelled_folders), settings.skip)
     with engine.kept(list_photographs(engine, settings.source, rules, settings.readers, _FOLDERS)) as listing:
         seen = fingerprint_listing(engine, listing)
-        upstream = f"r{_REVISION} {settings.source}: {seen.files} files {seen.fingerprint:x}; {_judgement(workspace)}"
-        if is_in_sync_with(lake, QUARANTINE, f"{upstream}; {snapshot_id(lake, IMAGES)}"):
+        named = f"; labels {manifest.sha256}" if manifest else ""
+        looked = f"r{_REVISION} {settings.source}: {seen.files} files {seen.fingerprint:x}{named}"
+        upstream = f"{looked}; {_judgement(workspace)}"
+        if is_in_sync_with(lake, QUARANTINE, f"{upstream}; {snapshot_id(lake, IMAGES, CORRECTIONS)}"):
             return _nothing_new(workspace, seen)
         engine.prepare(seen.files - delta.count(lake, IMAGES))
-        summary = _take(workspace, listing)
+        with with_manifest(engine, listing, manifest, settings.source, workspace.progress) as labelled:
+            summary = _take(workspace, labelled)
     # What could not be read, for a reason outside the file, is tried again though the listing stays the same.
     if summary["skipped"] == seen.skipped and not delta.any_row(lake, QUARANTINE, "reason", Reason.UNREADABLE):
-        record_upstream(lake, QUARANTINE, f"{upstream}; {snapshot_id(lake, IMAGES)}")
+        notes = {_LABELS: counts_to_text(summary["labels"])}
+        record_upstream(lake, QUARANTINE, f"{upstream}; {snapshot_id(lake, IMAGES, CORRECTIONS)}", notes)
     return summary
 
 
@@ -108,11 +110,13 @@ def _nothing_new(workspace: Workspace, seen: ListingFingerprint) -> Summary:
         discovered=seen.files,
         ingested=0,
         replaced=0,
+        relabelled=0,
         unchanged=seen.files - seen.skipped,
         quarantined=0,
         skipped=seen.skipped,
         removed=0,
         batch=delta.transaction_version(workspace.lake, IMAGES, _BATCH),
+        labels=counts_from_text(str(delta.metadata(workspace.lake, QUARANTINE)[_LABELS])),
     )
 
 
@@ -132,43 +136,36 @@ def _take(workspace: Workspace, listing: Rows) -> Summary:
     files = difference_of_files(
         engine,
         listing,
-        engine.rows(IMAGES, ["path", "length", "modification_time"]),
-        engine.rows(QUARANTINE, ["path", "length", "modification_time", "reason", "detail"]),
+        engine.rows(IMAGES, IMAGES_COMPARED),
+        engine.rows(QUARANTINE, QUARANTINE_COMPARED),
+        corrections_in_force(engine),
         root,
         workspace.section(BronzeSettings).limits.clauses,
     )
     with engine.kept(files) as kept:
-        found = _counted(workspace, kept)
+        found = count_found(engine, kept, removing=_deletes(workspace))
+        _refuse_to_erase_all(workspace, found)
         crash_point("bronze.found")
         return _ingest(workspace, found)
 
 
-def _counted(workspace: Workspace, files: Rows) -> _Found:
-    engine = workspace.engine
-    counted = engine.sql(
-        """
-        SELECT change, in_images, in_quarantine, count(*) AS files, CAST(coalesce(sum(length), 0) AS BIGINT) AS bytes
-        FROM files GROUP BY change, in_images, in_quarantine
-        """,
-        files=files,
-    )
-    rows = engine.arrow(counted).to_pylist()
-    counts = {(FileChange(row["change"]), row["in_images"], row["in_quarantine"]): row["files"] for row in rows}
-    found = _Found(files, counts, sum(row["bytes"] for row in rows if row["change"] in _CANDIDATES))
+def _refuse_to_erase_all(workspace: Workspace, found: Found) -> None:
     gone = found.count(FileChange.GONE)
-    if gone and _deletes(workspace) and not found.count(*_CANDIDATES, FileChange.UNCHANGED):
+    if gone and _deletes(workspace) and not found.count(*CANDIDATES, FileChange.UNCHANGED):
         source = workspace.section(BronzeSettings).source
         raise StorageError(
             f"{source} holds no photographs, while the lake holds {gone} from there and "
             "`removed_images: delete` would erase them all. If that is meant, use `removed_images: keep` and `fruits "
             "forget`."
         )
-    return found
 
 
-def _ingest(workspace: Workspace, found: _Found) -> Summary:
-    lake, candidates = workspace.lake, found.count(*_CANDIDATES)
-    ingest = _Ingest(delta.transaction_version(lake, IMAGES, _BATCH) + 1, datetime.now(UTC), [])
+def _ingest(workspace: Workspace, found: Found) -> Summary:
+    lake, candidates = workspace.lake, found.count(*CANDIDATES)
+    relabelled = _relabel(workspace, found)
+    crash_point("bronze.relabelled")
+    corrections = read_corrections(workspace.engine) if candidates and delta.count(lake, CORRECTIONS) else {}
+    ingest = _Ingest(delta.transaction_version(lake, IMAGES, _BATCH) + 1, datetime.now(UTC), corrections, [])
     inserted, replaced = _write_images(workspace, found, ingest)
     crash_point("bronze.images-written")
     held_back, broken = _hold_back(workspace, found, ingest) if inserted < candidates else (0, 0)
@@ -178,9 +175,10 @@ def _ingest(workspace: Workspace, found: _Found) -> Summary:
     _finish_batch(workspace, ingest.batch)
     crash_point("bronze.batch-numbered")
     return Summary(
-        discovered=found.count(*_CANDIDATES, FileChange.UNCHANGED, FileChange.SKIPPED),
+        discovered=found.count(*CANDIDATES, FileChange.UNCHANGED, FileChange.SKIPPED),
         ingested=inserted + replaced,
         replaced=replaced,
+        relabelled=relabelled,
         # With a candidate that has a new time stamp and the old bytes.
         unchanged=found.count(FileChange.UNCHANGED) + candidates - inserted - replaced - held_back,
         quarantined=broken,
@@ -188,13 +186,32 @@ def _ingest(workspace: Workspace, found: _Found) -> Summary:
         skipped=found.count(FileChange.SKIPPED) + held_back - broken,
         removed=removed,
         batch=delta.transaction_version(lake, IMAGES, _BATCH),
+        labels=count_labels(workspace.engine),
     )
+
+
+# ---- labels ---------------------------------------------------------------------------------------------------------
+
+
+def _relabel(workspace: Workspace, found: Found) -> int:
+    """Give rows that are there the labels they should have; returns how many photographs got another.
+
+    Before the ingest, by the content that is there: what is replaced then gets the labels of its new content.
+    """
+    engine, leaving = workspace.engine, FileChange.GONE if _deletes(workspace) else ""
+    if found.held_relabelled:
+        held = engine.sql("SELECT path, label FROM files WHERE held_relabelled", files=found.files)
+        engine.update(held, QUARANTINE)
+    if not found.relabelled:
+        return 0
+    chosen = "SELECT * FROM files WHERE relabelled AND change <> :leaving"
+    return relabel_images(engine, engine.sql(chosen, {"leaving": leaving}, files=found.files))
 
 
 # ---- photographs ----------------------------------------------------------------------------------------------------
 
 
-def _write_images(workspace: Workspace, found: _Found, ingest: _Ingest) -> tuple[int, int]:
+def _write_images(workspace: Workspace, found: Found, ingest: _Ingest) -> tuple[int, int]:
     """Write the candidates that are photographs; returns how many were new, and how many replaced other content."""
     engine = workspace.engine
     inserted = replaced = 0
@@ -203,22 +220,24 @@ def _write_images(workspace: Workspace, found: _Found, ingest: _Ingest) -> tuple
     if changed := found.count(FileChange.CHANGED):
         before = delta.existing(workspace.lake, IMAGES).version()
         rows = _photographs(workspace, found, FileChange.CHANGED, changed, ingest)
-        inserted += engine.merge(rows, IMAGES, touch=["length", "modification_time"]).inserted
+        inserted += engine.merge(rows, IMAGES, touch=["length", "modification_time", *LABELLED]).inserted
         if found.count(FileChange.CHANGED, images=True):
             replaced = _count_replaced(workspace, found, before)
     return inserted, replaced
 
 
-def _photographs(workspace: Workspace, found: _Found, change: FileChange, count: int, ingest: _Ingest) -> Rows:
+def _photographs(workspace: Workspace, found: Found, change: FileChange, count: int, ingest: _Ingest) -> Rows:
     engine, settings = workspace.engine, workspace.section(BronzeSettings)
     chosen = f"SELECT {', '.join(CANDIDATE)} FROM files WHERE change = :change"
     candidates = engine.sql(chosen, {"change": change}, files=found.files)
-    read = Photographs(workspace.section(BronzeSettings).limits, settings.readers, ingest.batch, ingest.now)
+    read = Photographs(
+        workspace.section(BronzeSettings).limits, settings.readers, ingest.batch, ingest.now, ingest.corrections
+    )
     work = Work("photographs read", count, found.bytes, "length", ingest.killing.append)
     return engine.map(candidates, read, IMAGES.schema, work)
 
 
-def _count_replaced(workspace: Workspace, found: _Found, before: int) -> int:
+def _count_replaced(workspace: Workspace, found: Found, before: int) -> int:
     """How many candidates have other content than in an older version; with the same bytes one was touched alone."""
     engine = workspace.engine
     paths = engine.sql("SELECT path FROM files WHERE change = 'changed' AND in_images", files=found.files)
@@ -236,7 +255,7 @@ def _count_replaced(workspace: Workspace, found: _Found, before: int) -> int:
 # ---- quarantine -----------------------------------------------------------------------------------------------------
 
 
-def _hold_back(workspace: Workspace, found: _Found, ingest: _Ingest) -> tuple[int, int]:
+def _hold_back(workspace: Workspace, found: Found, ingest: _Ingest) -> tuple[int, int]:
     """Read again what could not be read, for its reason; returns how many did not get in, and how many are held back.
 
     Read twice, because two tables cannot be written in one pass, and the broken ones are few.
@@ -278,10 +297,10 @@ def _broken(workspace: Workspace, rest: Rows, count: int, ingest: _Ingest) -> Ro
     return engine.sql("SELECT * FROM judged UNION ALL SELECT * FROM killed", judged=judged, killed=engine.of(killed))
 
 
-def _remove(workspace: Workspace, found: _Found) -> int:
+def _remove(workspace: Workspace, found: Found) -> int:
     """Remove what has been repaired or is gone from quarantine, and what is gone from images where that is wanted."""
     engine = workspace.engine
-    if found.count(*_CANDIDATES, FileChange.GONE, quarantine=True):
+    if found.count(*CANDIDATES, FileChange.GONE, quarantine=True):
         resolved = engine.sql(
             """
             SELECT files.path FROM files LEFT JOIN images ON files.path = images.path

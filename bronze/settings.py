@@ -21,10 +21,12 @@ class BronzeSettings(LakeSettings):
     max_bytes: Annotated[int, Field(gt=0)]
     max_pixels: Annotated[int, Field(gt=0)]
     splits: list[str]
+    unlabelled_folders: list[str]
+    labels: str | None
     skip: list[str]
     readers: Annotated[int, Field(ge=1, le=256)]
 
-    @field_validator("images")
+    @field_validator("images", "labels")
     @classmethod
     def _as_uri(cls, value: str | None) -> str | None:
         return None if value is None else absolute_uri(value)

@@ -10,8 +10,14 @@ IMAGES = Table(
     schema=pa.schema(
         [
             column("path", pa.string(), "URI of the photograph, not percent-encoded; it makes the row one."),
-            column("label", pa.string(), "Name of the folder that the photograph is in; null at the top."),
-            column("split", pa.string(), "Name of the folder that is a split (Training, Test, …); null without one."),
+            column(
+                "label",
+                pa.string(),
+                "What it is of, by a correction or else as given; null where neither says.",
+            ),
+            column(
+                "split", pa.string(), "Training, Test, …, by a correction or else as given; null where neither says."
+            ),
             column("format", pa.string(), "JPEG, PNG, GIF, BMP or WEBP, decided by content, never by name."),
             column("width", pa.int32(), "Width in pixels, as stored: before EXIF orientation is applied."),
             column("height", pa.int32(), "Height in pixels, as stored: before EXIF orientation is applied."),
@@ -21,10 +27,18 @@ IMAGES = Table(
             column("batch", pa.int64(), "Number of the ingest that read this content, counted from 1."),
             column("ingested_at", INSTANT, "When that ingest began."),
             column("content", pa.binary(), "The bytes of the file."),
+            column(
+                "given_label", pa.string(), "The label that folder or manifest give; null in rows of 0.1.0."
+            ),
+            column(
+                "given_split", pa.string(), "The split that folder or manifest give; null in rows of 0.1.0."
+            ),
+            column("corrected", pa.bool_(), "Whether a person's correction differs from what is given."),
         ]
     ),
     key=("path",),
     statistics=("path", "label", "split", "length", "modification_time", "batch", "ingested_at"),
+    added=("given_label", "given_split", "corrected"),
 )
 
 QUARANTINE = Table(
@@ -47,4 +61,23 @@ QUARANTINE = Table(
     statistics=("path", "label", "reason", "batch"),
 )
 
-TABLES = (IMAGES, QUARANTINE)
+CORRECTIONS = Table(
+    name="bronze.corrections",
+    description="One row a correction of a photograph's label or split by a person; the newest of a content counts. "
+    "Written by `fruits relabel`.",
+    schema=pa.schema(
+        [
+            column("sha256", pa.string(), "SHA-256 of the photograph's content, to which the correction belongs."),
+            column("path", pa.string(), "URI under which the person named it."),
+            column("label", pa.string(), "The label; null leaves what folder or manifest give."),
+            column("split", pa.string(), "The split; null leaves what folder or manifest give."),
+            column("reason", pa.string(), "Why, in the person's words; null where they gave none."),
+            column("corrected_by", pa.string(), "User name of whoever said it."),
+            column("corrected_at", INSTANT, "When it was said."),
+        ]
+    ),
+    key=("sha256", "corrected_at"),
+    statistics=("sha256", "path", "label", "split", "corrected_at"),
+)
+
+TABLES = (IMAGES, QUARANTINE, CORRECTIONS)

@@ -85,11 +85,27 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]], title:
 
 
 def print_summary(summary: Mapping[str, object]) -> None:
-    """Print a run's summary: a line a layer, with what is not zero."""
+    """Print a run's summary: a line a layer, with what is not zero; figures of figures have a line of their own."""
     for layer, figures in summary.items():
         assert isinstance(figures, Mapping)
-        parts = [f"{_shown(value)} {key.replace('_', ' ')}" for key, value in figures.items() if value not in (0, None)]
+        plain = {key: value for key, value in figures.items() if not isinstance(value, Mapping)}
+        parts = [f"{_shown(value)} {_words(key)}" for key, value in plain.items() if value not in (0, None)]
         OUT.print(f"{layer:<8}{', '.join(parts) or 'nothing'}", soft_wrap=True)
+        for key, value in figures.items():
+            if isinstance(value, Mapping):
+                OUT.print(f"{key:<8}{_all_of(value)}", soft_wrap=True)
+
+
+def _all_of(figures: Mapping[str, object]) -> str:
+    parts = [
+        f"{_words(key)}: {_all_of(value) or 'none'}" if isinstance(value, Mapping) else f"{_shown(value)} {_words(key)}"
+        for key, value in figures.items()
+    ]
+    return ", ".join(parts)
+
+
+def _words(key: str) -> str:
+    return key.replace("_", " ")
 
 
 def _shown(value: object) -> str:

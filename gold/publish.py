@@ -65,7 +65,9 @@ def write_projections(workspace: Workspace, version: Version) -> tuple[int, int]
         return _projected(workspace, version, spectrum, engine.rows(SCALED, SCALED_VECTOR, among=among))
 
     same, number = ["sha256", "scaler_version"], ("pca_version", version.number)
-    made = sync_table(engine, lake, PROJECTIONS, SCALED, projected, same=same, version=number, follows=upstream)
+    made = sync_table(
+        engine, lake, PROJECTIONS, SCALED, projected, same=same, version=number, follows=upstream, labels=FEATURES
+    )
     crash_point("gold.projections-written")
     return made
 

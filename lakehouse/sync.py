@@ -6,7 +6,7 @@
 from collections.abc import Callable, Sequence
 from enum import StrEnum
 
-from lakehouse.engine.port import Engine, Rows
+from lakehouse.engine.port import Engine, Marks, Rows
 from lakehouse.tables import delta
 from lakehouse.tables.delta import Lake
 from lakehouse.tables.table import Table
@@ -20,11 +20,23 @@ class Change(StrEnum):
 
     INSERT = "insert"
     UPDATE = "update"
+    RELABEL = "relabel"
     DELETE = "delete"
 
 
-def difference(engine: Engine, upstream: Rows, downstream: Rows, key: str, same: Sequence[str]) -> Rows:
-    """Which keys the downstream must insert, update or delete to follow its upstream.
+LABELS = ("label", "split")
+"""The columns that a row takes over as they are: where they alone differ, nothing is computed again."""
+
+
+def difference(
+    engine: Engine,
+    upstream: Rows,
+    downstream: Rows,
+    key: str,
+    same: Sequence[str],
+    labels: Sequence[str] = (),
+) -> Rows:
+    """Which keys the downstream must insert, update, relabel or delete to follow its upstream.
 
     Args:
         engine: whose rows they are.
@@ -32,20 +44,25 @@ def difference(engine: Engine, upstream: Rows, downstream: Rows, key: str, same:
         downstream: the rows that are there; `key` is unique.
         key: the column that both have.
         same: the columns, in both, whose equality makes a row current.
+        labels: columns, in both, that a row which is current by `same` takes over.
 
     Returns:
         `key`, the upstream's other columns, and `change`: a `Change`.
     """
     others = "".join(f"up.{column}, " for column in upstream.columns if column != key)
-    differs = " OR ".join([f"up.{column} IS DISTINCT FROM down.{column}" for column in same] or ["false"])
+    differs, relabelled = (
+        " OR ".join([f"up.{column} IS DISTINCT FROM down.{column}" for column in columns] or ["false"])
+        for columns in (same, labels)
+    )
     return engine.sql(
         f"""
         SELECT coalesce(up.{key}, down.{key}) AS {key}, {others}
                CASE WHEN down.{key} IS NULL THEN 'insert'
                     WHEN up.{key} IS NULL THEN 'delete'
-                    ELSE 'update' END AS change
+                    WHEN {differs} THEN 'update'
+                    ELSE 'relabel' END AS change
         FROM up FULL OUTER JOIN down ON up.{key} = down.{key}
-        WHERE up.{key} IS NULL OR down.{key} IS NULL OR {differs}
+        WHERE up.{key} IS NULL OR down.{key} IS NULL OR {differs} OR {relabelled}
         """,
         up=upstream,
         down=downstream,
@@ -62,6 +79,7 @@ def sync_table(
     same: Sequence[str],
     version: tuple[str, int],
     follows: str,
+    labels: Table | None = None,
 ) -> tuple[int, int]:
     """Bring a table to its upstream under one model; returns how many rows were made, and removed.
 
@@ -77,27 +95,41 @@ def sync_table(
         same: the columns of both whose equality makes a row current.
         version: the table's column that names the model version, and the version wanted.
         follows: what `is_in_sync_with` is to find there when this is done.
+        labels: the table, with the same key, whose LABELS the rows take over; None: they have none.
     """
     column, number = version
     marks = {FOLLOWS: follows}
     if delta.versions(lake, table, column) != {number}:
         return engine.replace(make(None), table, marks), 0
     (key,) = table.key
-    found, there = (engine.rows(one, [key, *same]) for one in (upstream, table))
-    with engine.kept(difference(engine, found, there, key, same)) as changes:
+    carried = () if labels is None else LABELS
+    found, there = engine.rows(upstream, [key, *same]), engine.rows(table, [key, *same, *carried])
+    if labels is not None:
+        found = _with_labels(engine, found, engine.rows(labels, [key, *LABELS]), key)
+    with engine.kept(difference(engine, found, there, key, same, carried)) as changes:
         counted = engine.arrow(engine.sql("SELECT change, count(*) AS n FROM changes GROUP BY change", changes=changes))
         counts = {Change(row["change"]): int(row["n"]) for row in counted.to_pylist()}
-        inserts, updates, deletes = (counts.get(change, 0) for change in Change)
+        inserts, updates, relabels, deletes = (counts.get(change, 0) for change in Change)
         if inserts or updates:
-            keys = engine.sql(f"SELECT {key} FROM changes WHERE change <> 'delete'", changes=changes)
+            keys = engine.sql(f"SELECT {key} FROM changes WHERE change IN ('insert', 'update')", changes=changes)
             write = engine.merge if updates else engine.append
-            write(make(keys), table, None if deletes else marks)
+            write(make(keys), table, None if relabels or deletes else marks)
+        if relabels:
+            chosen = f"SELECT {', '.join((key, *carried))} FROM changes WHERE change = 'relabel'"
+            engine.update(engine.sql(chosen, changes=changes), table, None if deletes else marks)
         removed = 0
         if deletes:
             gone = engine.sql(f"SELECT {key} FROM changes WHERE change = 'delete'", changes=changes)
             removed = engine.delete(gone, table, marks)
     record_upstream(lake, table, follows)
     return inserts + updates, removed
+
+
+def _with_labels(engine: Engine, rows: Rows, labels: Rows, key: str) -> Rows:
+    columns = ", ".join([*(f"found.{column}" for column in rows.columns), *(f"labels.{name}" for name in LABELS)])
+    return engine.sql(
+        f"SELECT {columns} FROM found LEFT JOIN labels ON found.{key} = labels.{key}", found=rows, labels=labels
+    )
 
 
 def snapshot_id(lake: Lake, *tables: Table) -> str:
@@ -111,10 +143,11 @@ def is_in_sync_with(lake: Lake, table: Table, upstream: str) -> bool:
     return delta.metadata(lake, table).get(FOLLOWS) == upstream
 
 
-def record_upstream(lake: Lake, table: Table, upstream: str) -> None:
+def record_upstream(lake: Lake, table: Table, upstream: str, notes: Marks | None = None) -> None:
     """Say in a commit without data that a table follows this upstream; any later commit invalidates the record.
 
-    No checkpoint: it can be lost, or never written, and costs only the time to find the same empty difference again.
+    `notes` are further marks of that commit. No checkpoint: it can be lost, or never written, and costs only the time
+    to find the same empty difference again.
     """
     if not is_in_sync_with(lake, table, upstream):
-        delta.write_metadata(lake, table, {FOLLOWS: upstream})
+        delta.write_metadata(lake, table, {FOLLOWS: upstream, **(notes or {})})

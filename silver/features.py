@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
+from typing import NamedTuple
 
 import pyarrow as pa
 
@@ -11,7 +12,7 @@ from bronze.reasons import Reason
 from bronze.tables import IMAGES, QUARANTINE
 from lakehouse.engine.port import Engine, Rows, Work, WorkerKilledError
 from lakehouse.failpoint import crash_point
-from lakehouse.sync import Change, difference, is_in_sync_with, record_upstream, snapshot_id
+from lakehouse.sync import LABELS, Change, difference, is_in_sync_with, record_upstream, snapshot_id
 from lakehouse.tables import delta
 from lakehouse.workspace import Workspace
 from silver.encoders.base import Encoder
@@ -27,6 +28,7 @@ class Action(StrEnum):
 
     COMPUTE = "compute"
     COPY = "copy"
+    RELABEL = "relabel"
     DELETE = "delete"
 
 
@@ -42,14 +44,24 @@ class _Work:
         return sum(n for (one, kind), n in self.counts.items() if one == action and change in (None, kind))
 
 
-def follow_images(workspace: Workspace, encoder: Encoder) -> tuple[int, int, int]:
-    """Bring `silver.features` to `bronze.images`; returns how many were computed, copied and removed."""
+class Followed(NamedTuple):
+    """How many features were computed, copied from the same content, given another label or split, and removed."""
+
+    computed: int
+    copied: int
+    relabelled: int
+    removed: int
+
+
+def follow_images(workspace: Workspace, encoder: Encoder) -> Followed:
+    """Bring `silver.features` to `bronze.images`."""
     lake = workspace.lake
     upstream = f"r{_REVISION} {snapshot_id(lake, IMAGES)} as {encoder.feature_version}"
     if is_in_sync_with(lake, FEATURES, upstream):
-        return 0, 0, 0
+        return Followed(0, 0, 0, 0)
     engine = workspace.engine
-    changes = difference(engine, _wanted(engine, encoder), _there(engine), "path", ["sha256", "feature_version"])
+    same = ["sha256", "feature_version"]
+    changes = difference(engine, _wanted(engine, encoder), _there(engine), "path", same, LABELS)
     with engine.kept(changes) as changed, engine.kept(with_action(engine, changed, _there(engine), encoder)) as rows:
         work = _counted(engine, rows)
         crash_point("silver.found")
@@ -62,19 +74,20 @@ def _wanted(engine: Engine, encoder: Encoder) -> Rows:
     """The features that there should be, by this encoder: of each image that is not held back as it is."""
     return engine.sql(
         """
-        SELECT images.path, images.sha256, images.length, images.batch, :version AS feature_version
+        SELECT images.path, images.sha256, images.length, images.batch, images.label, images.split,
+               :version AS feature_version
         FROM images LEFT JOIN held ON images.path = held.path AND held.reason = :reason
              AND images.length = held.length AND images.modification_time = held.modification_time
         WHERE held.path IS NULL
         """,
         {"version": encoder.feature_version, "reason": Reason.KILLS_THE_READER},
-        images=engine.rows(IMAGES, ["path", "sha256", "length", "modification_time", "batch"]),
+        images=engine.rows(IMAGES, ["path", "sha256", "length", "modification_time", "batch", *LABELS]),
         held=engine.rows(QUARANTINE, ["path", "length", "modification_time", "reason"]),
     )
 
 
 def _there(engine: Engine) -> Rows:
-    return engine.rows(FEATURES, ["path", "sha256", "feature_version"])
+    return engine.rows(FEATURES, ["path", "sha256", "feature_version", *LABELS])
 
 
 def with_action(engine: Engine, changes: Rows, features: Rows, encoder: Encoder) -> Rows:
@@ -82,25 +95,27 @@ def with_action(engine: Engine, changes: Rows, features: Rows, encoder: Encoder)
 
     Args:
         engine: whose rows they are.
-        changes: path, sha256, length, batch, change, as `difference` returns them.
+        changes: path, sha256, length, batch, label, split, change, as `difference` returns them.
         features: path, sha256, feature_version of the rows that are there.
         encoder: whose features count.
 
     Returns:
-        path, sha256, length, batch, change, and action: an `Action`.
+        path, sha256, length, batch, label, split, change, and action: an `Action`.
     """
     return engine.sql(
         """
         WITH known AS (SELECT DISTINCT sha256 FROM features WHERE feature_version = :version),
         ranked AS (
-            SELECT path, sha256, length, batch, change, row_number() OVER (PARTITION BY sha256 ORDER BY path) AS place
-            FROM changes WHERE change <> 'delete'
+            SELECT path, sha256, length, batch, label, split, change,
+                   row_number() OVER (PARTITION BY sha256 ORDER BY path) AS place
+            FROM changes WHERE change IN ('insert', 'update')
         )
-        SELECT ranked.path, ranked.sha256, ranked.length, ranked.batch, ranked.change,
+        SELECT ranked.path, ranked.sha256, ranked.length, ranked.batch, ranked.label, ranked.split, ranked.change,
                CASE WHEN known.sha256 IS NOT NULL OR ranked.place > 1 THEN 'copy' ELSE 'compute' END AS action
         FROM ranked LEFT JOIN known ON ranked.sha256 = known.sha256
         UNION ALL
-        SELECT path, sha256, length, batch, change, 'delete' AS action FROM changes WHERE change = 'delete'
+        SELECT path, sha256, length, batch, label, split, change, change AS action
+        FROM changes WHERE change IN ('relabel', 'delete')
         """,
         {"version": encoder.feature_version},
         changes=changes,
@@ -121,10 +136,10 @@ def _counted(engine: Engine, rows: Rows) -> _Work:
     return _Work(rows, counts, sum(row["bytes"] for row in found if row["action"] == Action.COMPUTE))
 
 
-def _write_features(workspace: Workspace, encoder: Encoder, work: _Work) -> tuple[int, int, int]:
-    """Work the difference off; returns how many images were computed, copied and removed."""
+def _write_features(workspace: Workspace, encoder: Encoder, work: _Work) -> Followed:
+    """Work the difference off."""
     engine, killed = workspace.engine, list[pa.RecordBatch]()
-    computed = copied = removed = 0
+    computed = copied = relabelled = removed = 0
     if work.count(Action.COMPUTE):
         computed = _put(workspace, _computed(workspace, encoder, work, killed), work, Action.COMPUTE)
         crash_point("silver.features-computed")
@@ -133,9 +148,13 @@ def _write_features(workspace: Workspace, encoder: Encoder, work: _Work) -> tupl
     if work.count(Action.COPY):
         copied = _put(workspace, _copied(engine, encoder, work), work, Action.COPY)
         crash_point("silver.features-copied")
+    if work.count(Action.RELABEL):
+        chosen = "SELECT path, label, split FROM work WHERE action = 'relabel'"
+        relabelled = engine.update(engine.sql(chosen, work=work.rows), FEATURES)
+        crash_point("silver.features-relabelled")
     if work.count(Action.DELETE):  # last, so that the features of a moved image can be copied before
         removed = engine.delete(engine.sql("SELECT path FROM work WHERE action = 'delete'", work=work.rows), FEATURES)
-    return computed, copied, removed
+    return Followed(computed, copied, relabelled, removed)
 
 
 def _computed(workspace: Workspace, encoder: Encoder, work: _Work, killed: list[pa.RecordBatch]) -> Rows:

@@ -20,6 +20,7 @@ class Summary(TypedDict):
 
     featurized: int
     copied: int
+    relabelled: int
     scaled: int
     removed: int
     feature_version: str
@@ -47,16 +48,17 @@ def run(workspace: Workspace, encoder: Encoder, pinned: int | None = None) -> Su
         TamperedModelError: the converted model is not the one that its name tells.
     """
     workspace.create_tables((*BRONZE_TABLES, *TABLES))
-    featurized, copied, removed = follow_images(workspace, encoder)
+    followed = follow_images(workspace, encoder)
     crash_point("silver.features-written")
     moments = update_moments(workspace, encoder.feature_version, encoder.dimension)
     crash_point("silver.moments-written")
     scaled, scaler, reason = rescale(workspace, moments, pinned)
     return Summary(
-        featurized=featurized,
-        copied=copied,
+        featurized=followed.computed,
+        copied=followed.copied,
+        relabelled=followed.relabelled,
         scaled=scaled,
-        removed=removed,
+        removed=followed.removed,
         feature_version=encoder.feature_version,
         scaler_version=scaler,
         refit=reason,

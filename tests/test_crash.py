@@ -11,7 +11,9 @@ import pytest
 from numpy.testing import assert_allclose
 
 import silver.job
+from bronze.manifest import Labelling
 from fruits.catalog import BY_LAYER
+from fruits.operations.relabel import relabel
 from fruits.operations.run import LAYERS, run_layers, run_pipeline
 from fruits.settings import Settings, load_settings
 from gold.tables import PCA
@@ -130,7 +132,7 @@ def _assert_equal(value: Any, expected: Any, where: str) -> None:
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory, tracking_store: Path, stub_encoder: str) -> Killable:
-    """A lake after a run, and its photographs after that: new, replaced, moved, gone, broken ones."""
+    """A lake after a run, and its photographs after that: new, replaced, moved, gone, broken, and relabelled ones."""
     world = Killable(tmp_path_factory.mktemp("crash"))
     for label, seeds in {"Apple": range(5), "Kiwi": range(5, 10), "Lemon": range(10, 14)}.items():
         add_photographs(world.photographs, label, seeds)
@@ -144,6 +146,7 @@ def world(tmp_path_factory: pytest.TempPathFactory, tracking_store: Path, stub_e
     (world.photographs / "Apple" / "1.png").rename(world.photographs / "Kiwi" / "1.png")
     (world.photographs / "Kiwi" / "5.png").unlink()
     (world.photographs / "Lemon" / "10.png").write_bytes(photograph(10)[:-4])
+    relabel(world.settings("local"), [Labelling(0, "Apple/2.png", "Pear", "Test")])
     world.keep("changed")
     return world
 
@@ -165,12 +168,14 @@ def test_undisturbed_run_is_worth_comparing_with(undisturbed: Mapping[str, Mappi
     sizes = {name: len(after[name]) for name in ("bronze.images", "bronze.quarantine", "gold.projections")}
     assert sizes == {"bronze.images": 16, "bronze.quarantine": 1, "gold.projections": 16}
     assert after["champions"] == {SCALER: 2, PCA: 2}
+    assert [row["label"] for row in after["gold.projections"] if row["split"] == "Test"] == ["Pear"]
     with pytest.raises(AssertionError):
         assert_same(undisturbed["photographs"], after)
 
 
-RUN = [point for point in crash_points() if not point.startswith("forget.")]
-FIRST_RUN = [point for point in RUN if point != "silver.features-copied"]  # nothing is copied into an empty lake
+RUN = [point for point in crash_points() if not point.startswith(("forget.", "relabel."))]
+OF_INCREMENTS = ("silver.features-copied", "silver.features-relabelled")  # an empty lake holds nothing to copy
+FIRST_RUN = [point for point in RUN if point not in OF_INCREMENTS]
 
 
 @pytest.mark.parametrize(

@@ -63,12 +63,17 @@ PROMISES: list[Promise] = [
         "also with an older time stamp",
     ),
     (
-        "**Moved or relabelled.** No inference; label and split follow the folder.",
+        "**Label and split follow** path, root, settings, manifest and people's corrections, in every layer and in one "
+        "run, without inference; a correction is taken back again.",
         (
+            "bronze/test_folders.py",
+            "bronze/test_difference.py",
             "bronze/test_job.py::test_moved_photograph_takes_the_label_of_its_new_folder",
             "silver/test_job.py::test_moved_photograph_is_copied",
+            "test_labels.py",
+            "fruits/operations/test_relabel.py",
         ),
-        "no inference",
+        "every step's inferences counted; killed at each point of a correction",
     ),
     (
         "**Old time stamps** among newer files are ingested.",
@@ -154,7 +159,7 @@ PROMISES: list[Promise] = [
     ),
     (
         "**All of it together**, in any order: add, replace, move, remove, break, repair, run, crash, refit, "
-        "roll back, release, and forget.",
+        "roll back, release, relabel, change root and splits, and forget.",
         ("test_state_machine.py::test_lake_holds_what_a_plain_model_says",),
         f"{EXAMPLES} × {STEPS} random steps against a plain model",
     ),

@@ -25,7 +25,9 @@ from hypothesis.stateful import (
 import bronze.tables
 import gold.tables
 import silver.tables
+from bronze.manifest import Labelling
 from fruits.operations.forget import forget
+from fruits.operations.relabel import relabel, undo
 from fruits.operations.rollback import roll_back, unpin
 from fruits.operations.run import LAYERS, run_pipeline
 from fruits.settings import Settings, load_settings
@@ -48,6 +50,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.usefixtures("blank_pictures")
 EXAMPLES, STEPS = 5, 25
 LABELS = ("Apple", "Kiwi", "Lemon")
+Label = tuple[str | None, str | None]
 names = st.tuples(st.sampled_from(LABELS), st.integers(0, 5))
 seeds = st.integers(0, 9)  # few, so that the same content turns up under several names
 
@@ -73,6 +76,10 @@ class Lakehouse(RuleBasedStateMachine):
         self.quarantine: set[tuple[str, int]] = set()
         self.broken: set[tuple[str, int]] = set()
         self.held: dict[tuple[str, int], set[bytes]] = {}  # all that a name ever had in the lake
+        self.labels: dict[tuple[str, int], Label] = {}  # what folders gave each image when it was listed last
+        self.corrections: dict[bytes, Label] = {}  # by content
+        self.listing = self.root  # the folder that is the root of the next runs
+        self.splits: list[str] = []
         self.versions = 0
         self.pinned: int | None = None
         self.clock = 1_000_000_000
@@ -127,6 +134,39 @@ class Lakehouse(RuleBasedStateMachine):
         name = data.draw(st.sampled_from(sorted(self.files)))
         self._write(name, content)
         self.broken.add(name)
+
+    # ---- what people say of labels ------------------------------------------------------------------------------
+
+    @rule(label=st.sampled_from([None, None, *LABELS]))
+    def change_root(self, label: str | None) -> None:
+        """One label's folder, whose photographs then have no label, or all of them."""
+        root = self.root / label if label else self.root
+        if root.is_dir():
+            self.listing = root
+
+    @rule(splits=st.lists(st.sampled_from(["apple", "kiwi"]), unique=True))
+    def change_splits(self, splits: list[str]) -> None:
+        """A folder's name is a split, or is one no more."""
+        self.splits = splits
+
+    @precondition(lambda self: self.images)
+    @rule(data=st.data(), label=st.sampled_from([None, *LABELS]), split=st.sampled_from([None, "Test"]))
+    def relabel(self, data: Any, label: str | None, split: str | None) -> None:
+        """Correct a photograph's label or split, and that of all copies."""
+        name = data.draw(st.sampled_from(sorted(self.images)))
+        old_label, old_split = self.corrections.get(self.images[name], (None, None))
+        if label or split:
+            relabel(self._workspace().section(Settings), [Labelling(0, str(self._path(name)), label, split)])
+            self.corrections[self.images[name]] = (label or old_label, split or old_split)
+
+    @precondition(lambda self: any(content in self.corrections for content in self.images.values()))
+    @rule(data=st.data())
+    def undo(self, data: Any) -> None:
+        """Take a correction back."""
+        corrected = sorted(name for name, content in self.images.items() if content in self.corrections)
+        name = data.draw(st.sampled_from(corrected))
+        undo(self._workspace().section(Settings), [str(self._path(name))])
+        del self.corrections[self.images[name]]
 
     # ---- what people do to the lake -----------------------------------------------------------------------------
 
@@ -183,6 +223,7 @@ class Lakehouse(RuleBasedStateMachine):
         forget(self._workspace().section(Settings), [str(self._path(name)) for name in erased])
         contents = {content for name in erased for content in self.held.pop(name, ())}
         self.images = {name: content for name, content in self.images.items() if name not in erased}
+        self.corrections = {one: label for one, label in self.corrections.items() if one not in contents}
         self.quarantine -= erased
         self._assert_one_version()
         for file in (self.folder / "lake").rglob("*"):
@@ -200,7 +241,6 @@ class Lakehouse(RuleBasedStateMachine):
         assert {name: row["sha256"] for name, row in images.items()} == {
             name: hashlib.sha256(content).hexdigest() for name, content in self.images.items()
         }
-        assert {name: row["label"] for name, row in images.items()} == {name: name[0] for name in self.images}
         assert set(self._rows(bronze.tables.QUARANTINE)) == self.quarantine
 
     def _assert_one_version(self) -> None:
@@ -209,6 +249,7 @@ class Lakehouse(RuleBasedStateMachine):
         )
         content = {name: hashlib.sha256(content).hexdigest() for name, content in self.images.items()}
         assert {name: row["sha256"] for name, row in features.items()} == content
+        self._assert_labels_agree(self._rows(bronze.tables.IMAGES), features, projections)
         self._assert_moments()
         registry = self._workspace().registry
         scaler, pca = registry.champion(SCALER), registry.champion(PCA)
@@ -223,6 +264,19 @@ class Lakehouse(RuleBasedStateMachine):
         if projections and pca is not None and scaler is not None:
             assert pca.tags["scaler_version"] == str(scaler.number)
             self._assert_numbers(features, projections, *fitted_champions(registry))
+
+    def _assert_labels_agree(self, images: dict[Any, Any], *others: dict[Any, Any]) -> None:
+        labels = {name: (row["label"], row["split"]) for name, row in images.items()}
+        for rows in others:
+            assert all((row["label"], row["split"]) == labels[name] for name, row in rows.items())
+
+    def _assert_labels(self) -> None:
+        expected = {}
+        for name, content in self.images.items():
+            given, correct = self.labels[name], self.corrections.get(content, (None, None))
+            expected[name] = (correct[0] or given[0], correct[1] or given[1])
+        found = {name: (row["label"], row["split"]) for name, row in self._rows(bronze.tables.IMAGES).items()}
+        assert found == expected
 
     def _assert_moments(self) -> None:
         covered = read_moments(self._workspace().lake)
@@ -245,11 +299,26 @@ class Lakehouse(RuleBasedStateMachine):
     # ---- the model ----------------------------------------------------------------------------------------------
 
     def _runs(self) -> bool:
-        """Whether a run is not refused: an empty folder erases nothing."""
-        return bool(self.files) or self.removed == "keep" or not (self.images or self.quarantine)
+        """Whether a run is not refused: a missing folder is none, and an empty one erases nothing."""
+        if not self.listing.is_dir():
+            self.listing = self.root
+        held = [name for name in {*self.images, *self.quarantine} if self._listed(name)]
+        return bool(self._listed_files()) or self.removed == "keep" or not held
+
+    def _listed(self, name: tuple[str, int]) -> bool:
+        return self.listing in (self.root, self.root / name[0])
+
+    def _listed_files(self) -> dict[tuple[str, int], bytes]:
+        return {name: content for name, content in self.files.items() if self._listed(name)}
+
+    def _given(self, name: tuple[str, int]) -> Label:
+        is_split = name[0].lower() in self.splits
+        return (None if is_split or self.listing != self.root else name[0]), (name[0] if is_split else None)
 
     def _take(self, **changes: object) -> None:
-        for name, content in self.files.items():
+        files = self._listed_files()
+        for name, content in files.items():
+            self.labels[name] = self._given(name)
             if name in self.broken:
                 self.quarantine.add(name)
                 if self.removed == "delete":
@@ -258,13 +327,15 @@ class Lakehouse(RuleBasedStateMachine):
                 self.quarantine.discard(name)
                 self.images[name] = content
                 self.held.setdefault(name, set()).add(content)
-        self.quarantine &= set(self.files)
+        self.quarantine = {name for name in self.quarantine if name in files or not self._listed(name)}
         if self.removed == "delete":
-            self.images = {name: content for name, content in self.images.items() if name in self.files}
+            kept = {name: one for name, one in self.images.items() if name in files or not self._listed(name)}
+            self.images = kept
         workspace = self._workspace(**changes)
         summary = run_pipeline(workspace, LAYERS, lambda: STUB)["bronze"]
         accounted = summary["ingested"] + summary["unchanged"] + summary["quarantined"] + summary["skipped"]
-        assert summary["discovered"] == accounted == len(self.files)
+        assert summary["discovered"] == accounted == len(files)
+        self._assert_labels()
         self._assert_one_version()
 
     def _copies(self, names: set[tuple[str, int]]) -> set[tuple[str, int]]:
@@ -281,7 +352,8 @@ class Lakehouse(RuleBasedStateMachine):
     def _workspace(self, **changes: object) -> Workspace:
         changes.setdefault("engine", next(self.turns))
         options: dict[str, object] = {"removed_images": self.removed, "weights": "untrained", **changes}
-        return Workspace(load_settings(images=str(self.root), lake=str(self.folder / "lake"), **options))
+        options["splits"] = self.splits
+        return Workspace(load_settings(images=str(self.listing), lake=str(self.folder / "lake"), **options))
 
     def _rows(self, table: Table) -> dict[tuple[str, int], dict[str, Any]]:
         found = delta.existing(self._workspace().lake, table).to_pyarrow_table().to_pylist()

@@ -29,6 +29,7 @@ TYPES = {
     pa.int64(): "bigint",
     pa.float32(): "float",
     pa.float64(): "double",
+    pa.bool_(): "boolean",
 }
 
 

@@ -6,6 +6,7 @@ import typer
 
 from fruits.cli.options import Config, EngineOption, Images, LakeUri, Shape, settings_of
 from fruits.console import ERR, OUT, Format, print_json, print_table
+from lakehouse.errors import SettingsError
 
 app = typer.Typer()
 
@@ -27,6 +28,51 @@ def forget(
         print_json(vars(done))
     else:
         OUT.print(format_forgotten(done), soft_wrap=True)
+
+
+@app.command()
+def relabel(
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="PATH… LABEL", help="Photographs, by their paths or by ends that no other path has; last the label."
+        ),
+    ] = None,
+    file: Annotated[
+        str | None, typer.Option("--from", help="Read lines `path,label[,split]` from this CSV or .jsonl file.")
+    ] = None,
+    split: Annotated[str | None, typer.Option("--split", help="The photographs' split, too.")] = None,
+    undo: Annotated[
+        bool, typer.Option("--undo", help="Take corrections back: PATH… without LABEL. Folder or manifest count again.")
+    ] = False,
+    reason: Annotated[str | None, typer.Option("--reason", help="Why; kept in `bronze.corrections`.")] = None,
+    lake: LakeUri = None,
+    config: Config = None,
+    shape: Shape = Format.table,
+) -> None:
+    """Correct labels and splits of photographs; the next run brings them into all layers, and computes nothing."""
+    from bronze.manifest import Labelling, read_manifest
+    from fruits.operations import relabel as relabelling
+    from lakehouse.storage.uri import absolute_uri
+
+    words = words or []
+    if file is not None and (words or split or undo):
+        raise SettingsError("--from reads photographs, labels and splits from the file: give no others, nor --undo.")
+    if undo and (split or not words):
+        raise SettingsError("Name the photographs whose corrections to take back: `fruits relabel --undo PATH…`.")
+    if file is None and not undo and (len(words) < 2 or not words[-1].strip()):
+        raise SettingsError("Name photographs and their label: `fruits relabel PATH… LABEL`, or a file: `--from FILE`.")
+    settings = settings_of(config, lake=lake)
+    if undo:
+        done = relabelling.undo(settings, words, reason)
+    else:
+        *paths, label = words or [""]
+        named = [Labelling(0, path, label.strip(), split) for path in paths]
+        done = relabelling.relabel(settings, read_manifest(absolute_uri(file)).lines if file else named, reason)
+    if shape == Format.json:
+        print_json(vars(done))
+    else:
+        OUT.print(relabelling.format_relabelled(done, undone=undo), soft_wrap=True)
 
 
 @app.command()

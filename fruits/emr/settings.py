@@ -121,7 +121,7 @@ def on_cluster(settings: Settings, emr: EmrSettings) -> str:
     Raises:
         SettingsError: what the cluster must reach lies in a folder of this machine.
     """
-    places = {"images": settings.images, "lake": settings.lake, "weights": settings.weights}
+    places = {"images": settings.images, "lake": settings.lake, "weights": settings.weights, "labels": settings.labels}
     for key, uri in places.items():
         if uri not in (None, "untrained") and not str(uri).startswith(S3):
             raise SettingsError(f"`{key}` is {uri}, which a cluster cannot reach. Name an s3:// URI.")

@@ -58,7 +58,7 @@ def forget(settings: Settings, names: Sequence[str]) -> Forgotten:
         contents = _contents(workspace, paths)
         _refuse_copies(workspace, paths, contents)
         done = Forgotten(paths, contents=len(contents))
-        _delete_rows(workspace, done)
+        _delete_rows(workspace, done, contents)
         crash_point("forget.rows-deleted")
         _update_moments(workspace)
         crash_point("forget.moments-updated")
@@ -105,15 +105,20 @@ def _refuse_copies(workspace: Workspace, paths: Sequence[str], contents: Sequenc
         )
 
 
-def _delete_rows(workspace: Workspace, done: Forgotten) -> None:
+def _delete_rows(workspace: Workspace, done: Forgotten, contents: Sequence[str]) -> None:
     lake = workspace.lake
     for table in OF_PHOTOGRAPHS:
         if delta.open_table(lake, table) is None:
             continue
         done.rows[table.name] = 0
-        if delta.rows_where(lake, table, "path", done.paths, columns=["path"]):
-            keys = workspace.engine.of(pa.table({"path": pa.array(done.paths, pa.string())}))
-            done.rows[table.name] = workspace.engine.delete(keys, table)
+        rows = delta.rows_where(lake, table, "path", done.paths, columns=table.key)
+        if "sha256" in table.schema.names:  # a correction may name a path that the photograph had before
+            rows += delta.rows_where(lake, table, "sha256", contents, columns=table.key)
+        if rows:
+            keys = pa.schema([table.schema.field(name) for name in table.key])
+            found = [dict(key) for key in {tuple(row.items()) for row in rows}]
+            gone = workspace.engine.of(pa.Table.from_pylist(found, keys))
+            done.rows[table.name] = workspace.engine.delete(gone, table)
 
 
 def _update_moments(workspace: Workspace) -> None:

@@ -197,6 +197,15 @@ class Engine(Protocol):
                 stay as they are. None: all columns are updated.
         """
 
+    def update(self, rows: Rows, table: Table, marks: Marks | None = None) -> int:
+        """Set columns of existing rows in one commit; returns how many rows. No such row, no commit.
+
+        Args:
+            rows: the key and the columns to set, each key once; keys that are not there are left out. Held in memory.
+            table: the table, of a key of one column. Its other columns stay as they are.
+            marks: see above.
+        """
+
     def delete(self, keys: Rows, table: Table, marks: Marks | None = None) -> int:
         """Delete the rows with these keys in one commit; returns how many. No such row, no commit."""
 

@@ -180,13 +180,18 @@ def shown(moment: datetime) -> str:
     return f"{moment:%Y-%m-%d %H:%M:%S} UTC"
 
 
-def own_name() -> str:
-    """Who this process is, for people: user, machine and process."""
+def user_name() -> str:
+    """Who runs this process, for people: user and machine."""
     try:
         user = getpass.getuser()
     except (KeyError, OSError):
         user = f"user {os.getuid()}"  # in a container, of a user that no file names
-    return f"{user}@{socket.gethostname()} (process {os.getpid()})"
+    return f"{user}@{socket.gethostname()}"
+
+
+def own_name() -> str:
+    """Who this process is, for people: user, machine and process."""
+    return f"{user_name()} (process {os.getpid()})"
 
 
 def body_of(holder: Holder) -> bytes:

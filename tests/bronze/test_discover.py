@@ -3,10 +3,9 @@
 import os
 import pickle
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import NamedTuple
 
 import pyarrow as pa
 import pytest
@@ -17,23 +16,21 @@ from bronze.discover import (
     Listing,
     ListingFingerprint,
     Rules,
-    difference_of_files,
     fingerprint_listing,
-    label_and_split,
     list_photographs,
     work_items,
 )
+from bronze.folders import FolderNames
 from bronze.judgement import Limits
 from fruits.settings import load_settings
 from lakehouse.engine.port import Engine
 from lakehouse.errors import StorageError
 from lakehouse.storage import list_files
 from lakehouse.storage.base import FileStatus
-from lakehouse.tables.table import INSTANT
 from tests.conftest import Opening
 
-SPLITS = frozenset(load_settings().splits)
-RULES = Rules(SPLITS, load_settings().skip)
+NAMES = FolderNames.of(load_settings().splits, load_settings().unlabelled_folders)
+RULES = Rules(NAMES, load_settings().skip)
 CLAUSES = Limits(["JPEG"], 1000, 2000).clauses
 THEN = datetime(1999, 12, 31, 23, 59, 59, tzinfo=UTC)
 NOW = THEN + timedelta(microseconds=1)
@@ -55,32 +52,6 @@ def listed(*folders: tuple[bytes, bool], root: str, threads: int = 2) -> pa.Tabl
 def seen(engine: Engine, root: str, rules: Rules = RULES, threads: int = 2, folders: int = 64) -> ListingFingerprint:
     """A folder in short."""
     return fingerprint_listing(engine, list_photographs(engine, root, rules, threads, folders))
-
-
-@pytest.mark.parametrize(
-    ("root", "path", "label", "split"),
-    [
-        ("/f", "Training/Apple Red 1/0_100.jpg", "Apple Red 1", "Training"),
-        ("/f", "Test/Kiwi/0_100.jpg", "Kiwi", "Test"),
-        ("/f", "VALIDATION/Kiwi/0.jpg", "Kiwi", "VALIDATION"),
-        ("/f", "fruits-360/100x100/train/Kiwi/0.jpg", "Kiwi", "train"),
-        ("/f", "Kiwi/0.jpg", "Kiwi", None),
-        ("/f", "green/Kiwi/0.jpg", "Kiwi", None),
-        ("/f", "Test/green/Kiwi/0.jpg", "Kiwi", None),
-        ("/f", "0.jpg", None, None),
-        ("/f", "Training/0.jpg", None, "Training"),
-        ("/f", "Contest/Kiwi/0.jpg", "Kiwi", None),
-        ("/f", "Training/Testing/0.jpg", None, "Testing"),
-        ("/f/Training", "Kiwi/0.jpg", "Kiwi", "Training"),
-        ("/f/Training", "0.jpg", None, "Training"),
-        ("/f/Training/Kiwi", "0.jpg", "Kiwi", "Training"),
-        ("/f/Kiwi", "0.jpg", None, None),
-        ("/f", " /%20/#+.jpg", "%20", None),
-    ],
-)
-def test_folders_say_label_and_split(root: str, path: str, label: str | None, split: str | None) -> None:
-    """Whichever folder of a data set was named as the root."""
-    assert label_and_split(f"file://{root}/{path}", f"file://{root}", SPLITS) == (label, split)
 
 
 @pytest.mark.parametrize("wanted", [1, 2, 5, 100])
@@ -190,104 +161,12 @@ def test_survey_tells_any_change(engine: Engine, photographs: Path) -> None:
     surveys.append(seen(engine, root))
     paths[1].unlink()
     surveys.append(seen(engine, root))
-    surveys.append(seen(engine, root, Rules(["kiwi"], [])))
-    surveys.append(seen(engine, root, Rules([], ["3.*"])))
+    surveys.append(seen(engine, root, Rules(FolderNames.of(["kiwi"], []), [])))
+    surveys.append(seen(engine, root, Rules(FolderNames.of([], []), ["3.*"])))
     assert len({one.fingerprint for one in surveys}) == len(surveys)
     paths[1].touch()
     os.utime(paths[1], (0, 0))
     assert seen(engine, root) == surveys[3]
-
-
-Known = tuple[int, datetime] | None
-
-
-class Case(NamedTuple):
-    """A path, as it is found and as the tables know it."""
-
-    name: str
-    file: tuple[int, datetime, str | None] | None  # length, time, rule
-    image: Known  # the row in `bronze.images`
-    held: Known  # the row in `bronze.quarantine`
-    change: str
-
-
-CASES = [
-    Case("new", (5, NOW, None), None, None, "new"),
-    Case("new and passed over", (5, NOW, "skip: *"), None, None, "skipped"),
-    Case("held", (5, NOW, None), (5, NOW), None, "unchanged"),
-    Case("held and passed over now", (5, NOW, "skip: *"), (5, NOW), None, "skipped"),
-    Case("later", (5, NOW, None), (5, THEN), None, "changed"),
-    Case("earlier", (5, THEN, None), (5, NOW), None, "changed"),
-    Case("longer", (6, NOW, None), (5, NOW), None, "changed"),
-    Case("gone", None, (5, NOW), None, "gone"),
-    Case("broken still", (5, NOW, None), None, (5, NOW), "unchanged"),
-    Case("broken, another content", (6, NOW, None), None, (5, NOW), "changed"),
-    Case("broken, gone", None, None, (5, NOW), "gone"),
-    Case("replaced by a broken one", (6, NOW, None), (5, THEN), (6, NOW), "unchanged"),
-    Case("restored after that", (5, THEN, None), (5, THEN), (6, NOW), "changed"),
-    Case("replaced once more", (7, NOW, None), (5, THEN), (6, NOW), "changed"),
-    Case("gone after that", None, (5, THEN), (6, NOW), "gone"),
-    Case("could not be reached", (5, NOW, None), None, (5, NOW), "changed"),
-    Case("too large", (5, NOW, None), None, (5, NOW), "unchanged"),
-    Case("too large before", (5, NOW, None), None, (5, NOW), "changed"),
-    Case("of no format that is taken", (5, NOW, None), None, (5, NOW), "unchanged"),
-    Case("of a format that was not taken", (5, NOW, None), None, (5, NOW), "changed"),
-    Case("empty", (0, NOW, None), None, None, "new"),
-    Case("empty still", (0, NOW, None), None, (0, NOW), "unchanged"),
-]
-
-
-REASONS = {
-    "could not be reached": ("unreadable", "PermissionError."),
-    "too large": ("too_large", "1001 bytes; at most 1000 are read."),
-    "too large before": ("too_large", "200 bytes; at most 100 are read."),
-    "of no format that is taken": ("unsupported_format", "TIFF is not among the formats JPEG."),
-    "of a format that was not taken": ("unsupported_format", "JPEG is not among the formats GIF, PNG."),
-}
-
-
-def test_difference_of_files_says_what_must_be_read(opened: Opening, engine_name: str) -> None:
-    """Length and time stamp of the newest content that any table knows decide; every file and row has one outcome.
-
-    Rows of other folders have none, though these be named alike.
-    """
-    engine, root = opened(engine_name), "file:///it's a_%"
-
-    def rows(columns: list[tuple[str, pa.DataType]], found: Sequence[tuple[object, ...]]) -> pa.Table:
-        names = [name for name, _ in columns]
-        roots = (root, root.replace("a_%", "axy"))
-        whole = [dict(zip(names, (f"{one}/{path}", *rest), strict=True)) for one in roots for path, *rest in found]
-        return pa.Table.from_pylist(whole, pa.schema(columns))
-
-    files = [
-        {"path": f"{root}/{name}", "label": "Kiwi", "length": file[0], "modification_time": file[1], "rule": file[2]}
-        for name, file, *_ in CASES
-        if file is not None
-    ]
-    columns = [("path", pa.string()), ("length", pa.int64()), ("modification_time", INSTANT)]
-    images = [(case.name, *case.image) for case in CASES if case.image is not None]
-    held = [
-        (case.name, *case.held, *REASONS.get(case.name, ("corrupt", "Bad."))) for case in CASES if case.held is not None
-    ]
-    found = difference_of_files(
-        engine,
-        engine.of(pa.Table.from_pylist(files, LISTING)),
-        engine.of(rows(columns, images)),
-        engine.of(rows([*columns, ("reason", pa.string()), ("detail", pa.string())], held)),
-        root,
-        CLAUSES,
-    )
-    answer = engine.arrow(found).to_pylist()
-    assert len(answer) == len(CASES)
-    assert {row["path"]: (row["change"], row["in_images"], row["in_quarantine"]) for row in answer} == {
-        f"{root}/{name}": (change, held is not None, quarantined is not None)
-        for name, _, held, quarantined, change in CASES
-    }
-    listed_files = {row["path"]: row for row in files}
-    for row in answer:
-        file = listed_files.get(row["path"], {})
-        columns_of_the_file = ("label", "split", "length", "modification_time", "rule")
-        assert [row[name] for name in columns_of_the_file] == [file.get(name) for name in columns_of_the_file]
 
 
 @pytest.mark.parametrize(("slow", "most"), [(0.0, 4), (60.0, 1)], ids=["slow", "at once"])

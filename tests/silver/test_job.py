@@ -96,6 +96,7 @@ def test_first_run_featurizes_every_photograph(
     assert summary == {
         "featurized": 12,
         "copied": 0,
+        "relabelled": 0,
         "scaled": 12,
         "removed": 0,
         "feature_version": counting.encoder.feature_version,

@@ -1,18 +1,18 @@
-"""Commits of the local engine: append, replace, merge and delete, by new files and rewritten ones.
+"""Commits of the local engine: append, replace, merge, update and delete, by new files and rewritten ones.
 
 One commit each, whatever its size: no more than a row group is held at a time. delta-rs has a merge of its own, which
 is not used: it holds its source, reads more than it must, and writes types that Arrow has few functions for.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pyarrow as pa
 
 from lakehouse.arrow import pc
 from lakehouse.engine.local.rows import HeldRows, LocalRows
-from lakehouse.engine.local.scan import Part, Scan, Wanted, group_sizes
-from lakehouse.engine.port import Counts, Marks
+from lakehouse.engine.local.scan import Index, Part, Scan, Wanted, group_sizes
+from lakehouse.engine.port import Batches, Counts, Marks
 from lakehouse.tables import delta
 from lakehouse.tables.delta import Lake
 from lakehouse.tables.staged import StagedFiles, conform, is_bulk
@@ -46,6 +46,26 @@ def merge(rows: LocalRows, lake: Lake, table: Table, marks: Marks | None, touch:
         return Counts(sum(len(column) for column in keys) - updated, updated)
 
 
+def update(rows: LocalRows, lake: Lake, table: Table, marks: Marks | None) -> int:
+    """Set columns of existing rows in one commit; returns how many rows.
+
+    Each file that holds one of them is written anew, a row group at a time; no other file is read or written.
+    """
+    new = rows.table().combine_chunks()
+    wanted, removed, updated = Wanted(new.select(list(table.key))), [], 0
+    with delta.staging(lake, table) as staged:
+        for file, groups in _holding(delta.snapshot(lake, table), wanted):
+            removed.append(file)
+            for group, rows_there, found in groups:
+                updated += len(found)
+                part = Part(file.name, group, np.arange(rows_there), table.schema)
+                staged.write(part.batches() if not len(found) else _with_columns(part.batches(), new, table))
+        staged.close()
+        if removed:
+            delta.commit(lake, table, staged.added, removed, marks=marks)
+        return updated
+
+
 def delete(keys: LocalRows, lake: Lake, table: Table, marks: Marks | None) -> int:
     """Delete the rows with these keys in one commit; returns how many."""
     wanted = keys.table().select(list(table.key))
@@ -65,21 +85,40 @@ def _rewrite(
     Returns:
         The files that this is instead of, and how many rows were left out.
     """
-    wanted, removed, left_out = Wanted(keys), [], 0
-    for file in files:
-        if not wanted.may_be_in(file):
-            continue
-        groups = [(group, rows, wanted.rows_of(file, group)) for group, rows in enumerate(group_sizes(file.name))]
-        found = sum(len(dropped) for _, _, dropped in groups)
-        if not found:
-            continue
+    removed, left_out = [], 0
+    for file, groups in _holding(files, Wanted(keys)):
         removed.append(file)
-        left_out += found
         for group, rows, dropped in groups:
+            left_out += len(dropped)
             rest = np.delete(np.arange(rows), dropped)
             if len(rest):
                 staged.write(Part(file.name, group, rest, table.schema).batches())
     return removed, left_out
+
+
+def _holding(files: Sequence[DataFile], wanted: Wanted) -> Iterator[tuple[DataFile, list[tuple[int, int, Index]]]]:
+    """The files that hold wanted rows; of each row group its number, its size, and which of its rows these are."""
+    for file in files:
+        if not wanted.may_be_in(file):
+            continue
+        groups = [(group, rows, wanted.rows_of(file, group)) for group, rows in enumerate(group_sizes(file.name))]
+        if any(len(found) for _, _, found in groups):
+            yield file, groups
+
+
+def _with_columns(batches: Batches, new: pa.Table, table: Table) -> Batches:
+    """Batches of a table, with the columns of `new` in the rows whose key is there."""
+    (key,) = table.key
+    for batch in batches:
+        at = pc.index_in(batch.column(key), new.column(key).combine_chunks())  # null where it is not
+        taken, there = new.take(at), pc.is_valid(at)
+        columns = [
+            pc.if_else(there, taken.column(field.name).combine_chunks().cast(field.type), batch.column(field.name))
+            if field.name in new.column_names and field.name != key
+            else batch.column(field.name)
+            for field in table.schema
+        ]
+        yield pa.RecordBatch.from_arrays(columns, schema=table.schema)
 
 
 def _as_before(new: pa.RecordBatch, files: Sequence[DataFile], table: Table, touch: Sequence[str]) -> pa.RecordBatch:

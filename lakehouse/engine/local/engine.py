@@ -115,6 +115,11 @@ class LocalEngine:
         self._check()
         return commits.merge(_own(rows), self._lake, table, marks, touch)
 
+    def update(self, rows: Rows, table: Table, marks: Marks | None = None) -> int:
+        """See `Engine.update`."""
+        self._check()
+        return commits.update(_own(rows), self._lake, table, marks)
+
     def delete(self, keys: Rows, table: Table, marks: Marks | None = None) -> int:
         """See `Engine.delete`."""
         self._check()

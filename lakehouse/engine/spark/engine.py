@@ -169,6 +169,13 @@ class SparkEngine:
         found = self._committed(merging.execute, _own(rows), table, marks)
         return Counts(found.get("numTargetRowsInserted", 0), found.get("numTargetRowsUpdated", 0))
 
+    def update(self, rows: Rows, table: Table, marks: Marks | None = None) -> int:
+        """See `Engine.update`."""
+        (key,) = table.key
+        merging = self._merging(_own(rows).frame, table)
+        merging = merging.whenMatchedUpdate(set={name: f"new.{name}" for name in rows.columns if name != key})
+        return self._committed(merging.execute, _own(rows), table, marks).get("numTargetRowsUpdated", 0)
+
     def delete(self, keys: Rows, table: Table, marks: Marks | None = None) -> int:
         """See `Engine.delete`."""
         merging = self._merging(_own(keys).frame.select(*table.key), table).whenMatchedDelete()

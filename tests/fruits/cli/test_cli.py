@@ -13,7 +13,18 @@ from fruits.cli import main
 from tests.conftest import add_photographs
 
 SUMMARY = {
-    "bronze": {"discovered", "ingested", "replaced", "unchanged", "quarantined", "skipped", "removed", "batch"},
+    "bronze": {
+        "discovered",
+        "ingested",
+        "replaced",
+        "relabelled",
+        "unchanged",
+        "quarantined",
+        "skipped",
+        "removed",
+        "batch",
+        "labels",
+    },
     "silver": {"featurized", "copied", "scaled", "removed", "feature_version", "scaler_version", "refit"},
     "gold": {"projected", "removed", "images", "components", "explained_variance", "pca_version", "refit"},
     "seconds": {"start", "bronze", "silver", "gold", "total"},

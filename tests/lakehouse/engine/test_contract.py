@@ -2,6 +2,7 @@
 
 import threading
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -261,6 +262,54 @@ def test_merge_touches_a_row_whose_content_is_the_same(engine: Engine, lake: Lak
     assert unknown["batch"] == 7
 
 
+def test_update_sets_columns_of_rows_that_are_there_in_one_commit(engine: Engine, lake: Lake) -> None:
+    """Counted; nulls are set too, other columns stay as they are, and keys that are not there are no commit."""
+    engine.append(engine.of(many(5)), FRUIT)
+    engine.append(engine.of(many(5, 5)), FRUIT)
+    before, rows = version(lake), held(lake)
+    labels = pa.table(
+        {"label": ["Kiwi", None, "Pear"], "path": ["fruit 000002", "fruit 000007", "nowhere"], "batch": [20, 70, 0]}
+    )
+    assert engine.update(engine.of(labels), FRUIT) == 2
+    rows[2] |= {"label": "Kiwi", "batch": 20}
+    rows[7] |= {"label": None, "batch": 70}
+    assert held(lake) == rows
+    assert (version(lake), delta.maximum(lake, FRUIT, "batch")) == (before + 1, 70)
+    assert engine.update(engine.of(labels.slice(2)), FRUIT) == 0
+    assert version(lake) == before + 1
+
+
+def test_update_writes_only_files_that_hold_a_row(engine: Engine, lake: Lake) -> None:
+    """What it costs is the size of these."""
+    for first in (0, 5):
+        engine.append(engine.of(many(5, first)), FRUIT)
+    before = {file.name for file in delta.snapshot(lake, FRUIT)}
+    engine.update(engine.of(pa.table({"path": ["fruit 000007"], "label": ["Kiwi"]})), FRUIT)
+    assert len(before - {file.name for file in delta.snapshot(lake, FRUIT)}) == 1
+
+
+def test_columns_added_to_a_table_are_null_in_older_rows(engine: Engine, lake: Lake) -> None:
+    """Read, compared, merged, updated and deleted like any other; `delta.create` adds them."""
+    engine.append(engine.of(many(4)), FRUIT)
+    schema = FRUIT.schema.append(pa.field("sort", pa.string())).append(pa.field("ripe", pa.bool_()))
+    wider = replace(FRUIT, schema=schema, added=("sort", "ripe"))
+    delta.create(lake, [wider])
+    before = version(lake)
+    delta.create(lake, [wider])
+    assert version(lake) == before
+    assert engine.arrow(engine.rows(wider, ["sort", "ripe"])).to_pylist() == [{"sort": None, "ripe": None}] * 4
+    ripe = pa.table({"path": ["fruit 000001"], "sort": ["red"], "ripe": [True]})
+    assert engine.update(engine.of(ripe), wider) == 1
+    (row,) = many(1, 9).to_pylist()
+    new = pa.Table.from_pylist([row | {"sort": "green", "ripe": False}], schema)
+    assert engine.merge(engine.of(new), wider) == Counts(inserted=1)
+    assert engine.delete(engine.of(pa.table({"path": ["fruit 000003"]})), wider) == 1
+    query = "SELECT path, sort FROM fruit WHERE ripe IS NULL OR sort = 'red'"
+    found = engine.sql(query, fruit=engine.rows(wider, ["path", "sort", "ripe"]))
+    assert [(row["path"][-1], row["sort"]) for row in read(engine, found)] == [("0", None), ("1", "red"), ("2", None)]
+    assert [row["path"][-1] for row in held(lake)] == ["0", "1", "2", "9"]
+
+
 def test_delete_removes_rows_by_key_in_one_commit(engine: Engine, lake: Lake) -> None:
     """Counted; keys may have other columns beside them, and keys that are not there are no commit."""
     engine.append(engine.of(many(5)), FRUIT)
@@ -299,7 +348,7 @@ def test_logs_statistics_are_those_of_the_rows(engine: Engine, lake: Lake) -> No
     assert {*delta.versions(lake, FRUIT, "batch")} <= {7, 8}
 
 
-@pytest.mark.parametrize("verb", ["append", "replace", "merge", "delete"])
+@pytest.mark.parametrize("verb", ["append", "replace", "merge", "update", "delete"])
 def test_marks_are_in_the_commit_itself(engine: Engine, lake: Lake, verb: str) -> None:
     """Read by `delta.metadata` until the next commit."""
     engine.append(engine.of(AB), FRUIT)
@@ -310,7 +359,7 @@ def test_marks_are_in_the_commit_itself(engine: Engine, lake: Lake, verb: str) -
     assert not {**delta.metadata(lake, FRUIT)}.keys() & words.keys()
 
 
-@pytest.mark.parametrize("verb", ["append", "replace", "merge", "delete"])
+@pytest.mark.parametrize("verb", ["append", "replace", "merge", "update", "delete"])
 def test_guard_that_raises_keeps_the_commit_back(engine: Engine, lake: Lake, guard: Guard, verb: str) -> None:
     """The table is as it was, and what was written for the commit is gone or was never there."""
     engine.append(engine.of(AB), FRUIT)

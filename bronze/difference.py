@@ -1,0 +1,130 @@
+"""Compare a listing with the tables: which files must be read, and which rows have another label than they should."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+
+from bronze.reasons import Reason
+from lakehouse.engine.port import Engine, Rows
+
+
+class FileChange(StrEnum):
+    """What has become of a file since the tables were written; only the first two are read."""
+
+    NEW = "new"
+    CHANGED = "changed"
+    UNCHANGED = "unchanged"
+    SKIPPED = "skipped"
+    GONE = "gone"
+    ELSEWHERE = "elsewhere"
+
+
+IMAGES_COMPARED = (
+    "path", "length", "modification_time", "sha256", "label", "split", "given_label", "given_split", "corrected"
+)  # fmt: skip
+"""The columns of `bronze.images` that are compared."""
+QUARANTINE_COMPARED = ("path", "length", "modification_time", "label", "reason", "detail")
+"""The columns of `bronze.quarantine` that are compared."""
+
+
+def difference_of_files(
+    engine: Engine,
+    listing: Rows,
+    images: Rows,
+    quarantine: Rows,
+    corrections: Rows,
+    root: str,
+    clauses: Mapping[str, str],
+) -> Rows:
+    """What must be read, and what must be labelled anew.
+
+    Read are the candidates whose length and modification time no table holds. A path stands in `quarantine` when its
+    newest content could not be read; that row then speaks for it, and the row in `images`, if any, is of older content.
+    A held-back file is tried again as it is where the reason lay outside it, or in limits that are no more.
+
+    A photograph's label is that of a correction of its content, else what the listing gives its path; of a path that is
+    not listed, else what was given when it was. The same for its split.
+
+    Args:
+        engine: whose rows they are.
+        listing: as `list_photographs` returns it.
+        images: IMAGES_COMPARED of `bronze.images`.
+        quarantine: QUARANTINE_COMPARED of `bronze.quarantine`.
+        corrections: sha256, label and split of the corrections in force.
+        root: the folder that was listed; of rows that are not under it only the labels are compared.
+        clauses: by reason, the words that a detail has which was written under the limits of now.
+
+    Returns:
+        path, label, split, length, modification_time, rule as the listing has them, and
+        change: a `FileChange`; ELSEWHERE, not under the root, only where it is relabelled,
+        in_images, in_quarantine: whether that table holds the path,
+        relabelled: whether the row in `images` must take new_label, new_split, given_label, given_split,
+        held_relabelled: whether the row in `quarantine` must take the listing's label.
+    """
+    retried = [f"reason = '{Reason.UNREADABLE}'"]
+    retried += [f"(reason = '{reason}' AND NOT contains(detail, :{reason}))" for reason in clauses]
+    below = root.rstrip("/") + "/"
+    return engine.sql(
+        f"""
+        WITH held AS (
+            SELECT path, length, modification_time, label, {" OR ".join(retried)} AS retried
+            FROM quarantine WHERE substr(path, 1, :length) = :below
+        ), kept AS (
+            SELECT images.path, images.length, images.modification_time, images.label, images.split,
+                   CASE WHEN images.corrected IS NULL THEN images.label ELSE images.given_label END AS given_label,
+                   CASE WHEN images.corrected IS NULL THEN images.split ELSE images.given_split END AS given_split,
+                   coalesce(images.corrected, false) AS corrected,
+                   corrections.label AS correct_label, corrections.split AS correct_split,
+                   substr(images.path, 1, :length) = :below AS below_root
+            FROM images LEFT JOIN corrections ON images.sha256 = corrections.sha256
+        ), known AS (
+            SELECT coalesce(held.path, kept.path) AS path,
+                   coalesce(held.retried, false) AS retried,
+                   kept.path IS NOT NULL AS in_images,
+                   held.path IS NOT NULL AS in_quarantine,
+                   coalesce(kept.below_root, true) AS below_root,
+                   coalesce(held.length, kept.length) AS length,
+                   coalesce(held.modification_time, kept.modification_time) AS modification_time,
+                   held.label AS held_label, kept.label, kept.split, kept.given_label, kept.given_split, kept.corrected,
+                   kept.correct_label, kept.correct_split
+            FROM kept FULL OUTER JOIN held ON kept.path = held.path
+        ), compared AS (
+            SELECT coalesce(listing.path, known.path) AS path,
+                   listing.label, listing.split, listing.length, listing.modification_time, listing.rule,
+                   CASE WHEN listing.path IS NULL AND NOT known.below_root THEN 'elsewhere'
+                        WHEN listing.path IS NULL THEN 'gone'
+                        WHEN listing.rule IS NOT NULL THEN 'skipped'
+                        WHEN known.path IS NULL THEN 'new'
+                        WHEN listing.length = known.length AND listing.modification_time = known.modification_time
+                             AND NOT known.retried THEN 'unchanged'
+                        ELSE 'changed' END AS change,
+                   coalesce(known.in_images, false) AS in_images,
+                   coalesce(known.in_quarantine, false) AS in_quarantine,
+                   known.held_label, known.label AS old_label, known.split AS old_split,
+                   known.given_label AS old_given_label, known.given_split AS old_given_split, known.corrected,
+                   known.correct_label, known.correct_split,
+                   CASE WHEN listing.path IS NULL THEN known.given_label ELSE listing.label END AS given_label,
+                   CASE WHEN listing.path IS NULL THEN known.given_split ELSE listing.split END AS given_split
+            FROM listing FULL OUTER JOIN known ON listing.path = known.path
+        ), labelled AS (
+            SELECT *, coalesce(correct_label, given_label) AS new_label,
+                   coalesce(correct_split, given_split) AS new_split
+            FROM compared
+        ), judged AS (
+            SELECT *, in_images AND (
+                       old_label IS DISTINCT FROM new_label OR old_split IS DISTINCT FROM new_split
+                       OR old_given_label IS DISTINCT FROM given_label OR old_given_split IS DISTINCT FROM given_split
+                   ) AS relabelled,
+                   in_quarantine AND change IN ('unchanged', 'skipped')
+                   AND held_label IS DISTINCT FROM label AS held_relabelled
+            FROM labelled
+        )
+        SELECT path, label, split, length, modification_time, rule, change, in_images, in_quarantine, relabelled,
+               new_label, new_split, given_label, given_split, held_relabelled
+        FROM judged WHERE change <> 'elsewhere' OR relabelled
+        """,
+        {**clauses, "below": below, "length": len(below)},
+        listing=listing,
+        images=images,
+        quarantine=quarantine,
+        corrections=corrections,
+    )
