@@ -27,12 +27,8 @@ IMAGES = Table(
             column("batch", pa.int64(), "Number of the ingest that read this content, counted from 1."),
             column("ingested_at", INSTANT, "When that ingest began."),
             column("content", pa.binary(), "The bytes of the file."),
-            column(
-                "given_label", pa.string(), "The label that folder or manifest give; null in rows of 0.1.0."
-            ),
-            column(
-                "given_split", pa.string(), "The split that folder or manifest give; null in rows of 0.1.0."
-            ),
+            column("given_label", pa.string(), "The label that folder or manifest give; null in rows of 0.1.0."),
+            column("given_split", pa.string(), "The split that folder or manifest give; null in rows of 0.1.0."),
             column("corrected", pa.bool_(), "Whether a person's correction differs from what is given."),
         ]
     ),

@@ -7,7 +7,6 @@ from fruits.operations.writing import exclusive_workspace
 from fruits.settings import Settings
 from gold.tables import PCA
 from lakehouse.errors import SettingsError
-from lakehouse.failpoint import crash_point
 from lakehouse.models.registry import Version
 from lakehouse.workspace import Workspace
 from silver.scaler import rescale
@@ -34,7 +33,6 @@ def roll_back(settings: Settings, number: int) -> RolledBack:
     with exclusive_workspace(settings.model_copy(update={"refit": "auto"})) as workspace:
         covered, version = _checked(workspace, number)
         workspace.registry.choose(version, "rollback", pin=True)
-        crash_point("rollback.chosen")
         scaled, scaler, _ = rescale(workspace, covered, pinned_scaler(workspace))
         projected = gold.job.run(workspace)
         update_mirror(workspace)

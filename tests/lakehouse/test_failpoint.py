@@ -19,7 +19,6 @@ def test_each_point_stands_at_one_place() -> None:
         "registry",
         "mirror",
         "run",
-        "rollback",
         "forget",
     }
     assert [point for point, times in counted.items() if times > 1] == []

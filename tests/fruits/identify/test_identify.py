@@ -119,7 +119,7 @@ def test_model_that_is_lost_is_named_and_made_anew(settings: Settings, kiwi: Pat
     shutil.rmtree(Workspace(settings).lake.folder("models"))
     found = CliRunner().invoke(app, ["identify", str(kiwi), "--lake", settings.lake])
     assert isinstance(found.exception, WeightsNotFoundError)
-    assert "untrained-r1.tflite is not there: `fruits run`" in str(found.exception)
+    assert "-r1.tflite is not there: `fruits run`" in str(found.exception)
     run_layers(settings)
     assert ask(settings, [kiwi])[1][0]["label"] == "Kiwi"
 
@@ -161,7 +161,7 @@ def test_unlabelled_photographs_are_neighbours_alone(settings: Settings, kiwi: P
     flat = load_settings(images=str(tmp_path / "flat"), lake=str(tmp_path / "lake"), weights="untrained")
     run_layers(flat)
     (row,) = delta.existing(Workspace(flat).lake, CALIBRATIONS).to_pyarrow_table().to_pylist()
-    assert (row["kept"], row["threshold"], row["photographs"]) == (None, None, 6)
+    assert (row["known_ratio_p98"], row["unknown_threshold"], row["photographs"]) == (None, None, 6)
     status, (answer,) = ask(flat, [kiwi])
     assert (status, answer["label"], answer["known"], answer["confidence"]) == (0, None, False, 0.0)
     assert {one["label"] for one in answer["neighbours"]} == {None}
