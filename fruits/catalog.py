@@ -7,6 +7,7 @@ import gold.migrations
 import gold.tables
 import lakehouse.models.tables
 import silver.tables
+from lakehouse.runs.table import RUNS
 
 
 class Layer(StrEnum):
@@ -21,7 +22,10 @@ BY_LAYER = {Layer.BRONZE: bronze.tables.TABLES, Layer.SILVER: silver.tables.TABL
 """The tables of each layer, the layers in the order of their jobs."""
 
 TABLES = (*(table for tables in BY_LAYER.values() for table in tables), *lakehouse.models.tables.TABLES)
-"""All of them, the kernel's own last."""
+"""All tables of the layers, and of the models."""
+
+ALL_TABLES = (*TABLES, RUNS)
+"""All that can be asked: the history of runs, too, which is no layer's."""
 
 MIGRATIONS = gold.migrations.MIGRATIONS
 """What brings tables of older releases to this one, in order; a layer lists its own in `migrations.py`."""

@@ -1,6 +1,6 @@
 """Execution context of a job: settings, lake, engine, models, progress."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import TypeVar
 
@@ -19,7 +19,12 @@ Section = TypeVar("Section", bound=LakeSettings)
 
 
 class Workspace:
-    """One run's view of the platform; what takes long to open is opened when it is first asked for."""
+    """One run's view of the platform; what takes long to open is opened when it is first asked for.
+
+    Attributes:
+        summary: what each layer, or the command, has done so far; the history of runs keeps it, however the run ends.
+        seconds: how long each layer took, or took until it failed, and, as `start`, the engine until it had started.
+    """
 
     def __init__(
         self, settings: LakeSettings, progress: Progress | None = None, guard: Callable[[], None] = no_check
@@ -30,6 +35,8 @@ class Workspace:
         self.lake = Lake(settings.lake, guard)
         self.created: set[str] = set()
         """The tables that are known to be there as this release has them."""
+        self.summary: dict[str, Mapping[str, object]] = {}
+        self.seconds: dict[str, float] = {}
 
     @cached_property
     def engine(self) -> Engine:
@@ -54,6 +61,11 @@ class Workspace:
         """End what is being computed; whoever waits for it gets an error."""
         if "engine" in self.__dict__:
             self.engine.cancel()
+
+    @property
+    def worker_peak(self) -> int | None:
+        """Bytes in memory of the largest worker process so far; None where there was none, or nobody can say."""
+        return self.engine.worker_peak if "engine" in self.__dict__ else None
 
     def close(self) -> None:
         """End the processes that were started."""

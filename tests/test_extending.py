@@ -63,7 +63,7 @@ def test_another_gold_table_is_kept_in_sync_and_asked(
     run_pipeline(Workspace(workspace.settings.model_copy(update={"refit": "never"})), LAYERS, lambda: encoder)
     assert bring_sides(workspace) == (2, 0)
     assert bring_sides(workspace) == (0, 0)
-    monkeypatch.setattr("fruits.query.sql.TABLES", (PROJECTIONS, SIDES))
+    monkeypatch.setattr("fruits.query.sql.ALL_TABLES", (PROJECTIONS, SIDES))
     text = """
     SELECT count(*), bool_and(sides.right_side = (projections.pc1 > 0))
     FROM gold.sides AS sides JOIN gold.projections AS projections USING (path)

@@ -45,7 +45,8 @@ PROMISES: list[Promise] = [
         f"{len(RUN)} points; a worker process and (slow) an executor killed in mid-task",
     ),
     (
-        "**No-op re-run.** Nothing new: no commit with data, no inference, no image byte read, no Java.",
+        "**No-op re-run.** Nothing new: no commit with data but the run's row in `runs`, no inference, no image byte "
+        "read, no Java.",
         ("test_acceptance.py::test_second_run_does_nothing", "silver/test_job.py::test_second_run_does_nothing"),
         "3,936 photographs",
     ),
@@ -171,6 +172,16 @@ PROMISES: list[Promise] = [
             "test_crash.py::test_run_that_died_on_one_engine_is_finished_by_another",
         ),
         "one contract suite; a first run, an increment, a refit and a rollback by each engine, in turn; four points",
+    ),
+    (
+        "**Run history.** Each run of a command that writes is one row of `runs`: done, failed, interrupted or killed; "
+        "who has lost the lease writes none; and what fails in writing it fails no run.",
+        (
+            "fruits/operations/test_recording.py",
+            "fruits/operations/test_interrupted.py",
+            "lakehouse/runs/test_record.py",
+        ),
+        "also killed while the row is written, and on S3",
     ),
 ]
 

@@ -32,11 +32,25 @@ def sql(
         typer.Option("--as-of", help="A table version, or a time (ISO 8601, UTC)."),
     ] = None,
 ) -> None:
-    """Query the tables `bronze.images` … `gold.models` in DuckDB's SQL."""
+    """Query the tables `bronze.images` … `gold.models`, and `runs`, in DuckDB's SQL."""
     from fruits.query.ask import ask
     from lakehouse.tables.delta import Lake
 
     ask(Lake(settings_of(config, lake=lake).lake), query, shape, output, as_of)
+
+
+@app.command()
+def history(
+    everything: Annotated[bool, typer.Option("--all", help="List every run, not the newest 20.")] = False,
+    lake: LakeUri = None,
+    config: Config = None,
+    shape: Shape = Format.table,
+) -> None:
+    """List the runs of commands that wrote to the lake: when, by whom, how long, what they did, how they ended."""
+    from fruits.query.history import show_history
+    from lakehouse.tables.delta import Lake
+
+    show_history(Lake(settings_of(config, lake=lake).lake), shape, everything=everything)
 
 
 @app.command()

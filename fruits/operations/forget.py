@@ -6,18 +6,20 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 
 from bronze.tables import IMAGES
-from fruits.catalog import OF_PHOTOGRAPHS
+from fruits.catalog import OF_PHOTOGRAPHS, Layer
 from fruits.operations.writing import exclusive_workspace
 from fruits.settings import Settings
+from gold.tables import PROJECTIONS
 from lakehouse.errors import NotHeldError
 from lakehouse.failpoint import crash_point
+from lakehouse.runs.erase import erase_names
 from lakehouse.storage import exists, list_files, read_file, remove_file
-from lakehouse.storage.uri import absolute_uri, local_path, on_disk
+from lakehouse.storage.uri import absolute_uri, native_name, on_disk
 from lakehouse.tables import delta
 from lakehouse.tables.erase import contents_held, erase_files, erase_history
 from lakehouse.workspace import Workspace
 from silver.statistics import read_moments, update_moments
-from silver.tables import MOMENTS
+from silver.tables import FEATURES, MOMENTS
 
 
 @dataclass
@@ -30,6 +32,7 @@ class Forgotten:
         rows: by table, the current rows that were deleted.
         files: by table, the data files of history, change feed and dead runs that were removed.
         artifacts: MLflow artifacts that named a photograph, and were removed.
+        messages: error messages in the history of runs that named a photograph, and were replaced.
         originals: named files that are still there: the next run would take them up again.
     """
 
@@ -38,6 +41,7 @@ class Forgotten:
     rows: dict[str, int] = field(default_factory=dict)
     files: dict[str, int] = field(default_factory=dict)
     artifacts: list[str] = field(default_factory=list)
+    messages: int = 0
     originals: list[str] = field(default_factory=list)
 
 
@@ -54,7 +58,7 @@ def forget(settings: Settings, names: Sequence[str]) -> Forgotten:
         LeaseHeldError: another process writes to the lake; nothing was changed.
     """
     paths = sorted({absolute_uri(name) for name in names})
-    with exclusive_workspace(settings) as workspace:
+    with exclusive_workspace(settings, "forget") as workspace:
         contents = _contents(workspace, paths)
         _refuse_copies(workspace, paths, contents)
         done = Forgotten(paths, contents=len(contents))
@@ -66,11 +70,13 @@ def forget(settings: Settings, names: Sequence[str]) -> Forgotten:
         if delta.open_table(workspace.lake, MOMENTS) is not None:
             done.files[MOMENTS.name] = erase_history(workspace.lake, MOMENTS)
         done.artifacts = _erase_artifacts(workspace, paths, contents)
+        done.messages = erase_names(workspace.lake, [name for path in paths for name in _names(path)])
         # Last, for by these files a call after a crash knows what to erase.
         for table in OF_PHOTOGRAPHS:
             if delta.open_table(workspace.lake, table) is not None:
                 done.files[table.name] = erase_files(workspace.lake, table, paths, contents)
                 crash_point("forget.files-erased")
+        workspace.summary.update(_summary(done))
     done.originals = [path for path in paths if exists(path)]
     return done
 
@@ -130,7 +136,7 @@ def _update_moments(workspace: Workspace) -> None:
 
 def _erase_artifacts(workspace: Workspace, paths: Sequence[str], contents: Sequence[str]) -> list[str]:
     """Remove the files beside MLflow's models that name a photograph; models hold sums over all of them."""
-    needles = [text.encode() for path in paths for text in (path, str(local_path(path)))]
+    needles = [name.encode() for path in paths for name in _names(path)]
     needles += [content.encode() for content in contents]
     erased = []
     folder = workspace.lake.uri_of("mlflow/artifacts/")
@@ -143,12 +149,29 @@ def _erase_artifacts(workspace: Workspace, paths: Sequence[str], contents: Seque
     return erased
 
 
+def _names(path: str) -> tuple[str, str]:
+    """How a photograph is named: by its URI, and as other programs do."""
+    return path, native_name(path)
+
+
+def _summary(done: Forgotten) -> dict[str, dict[str, object]]:
+    """What the history of runs keeps, which is no name."""
+    layers: dict[str, dict[str, object]] = {
+        layer: {"removed": done.rows.get(table.name, 0)} for layer, table in _REMOVED_FROM.items()
+    }
+    erased = {"paths": len(done.paths), "contents": done.contents, "files": done.files}
+    return {**layers, "forget": {**erased, "artifacts": len(done.artifacts), "messages": done.messages}}
+
+
+_REMOVED_FROM = {Layer.BRONZE: IMAGES, Layer.SILVER: FEATURES, Layer.GOLD: PROJECTIONS}
+
+
 def format_forgotten(done: Forgotten) -> str:
     """What was done and what is left to do, for people."""
     rows, files = sum(done.rows.values()), sum(done.files.values())
     lines = [
         f"Erased {len(done.paths):,} paths with {done.contents:,} contents: {rows:,} rows, {files:,} files of history, "
-        f"change feed and dead runs, {len(done.artifacts):,} artifacts.",
+        f"change feed and dead runs, {len(done.artifacts):,} artifacts, {done.messages:,} messages of failed runs.",
         "Older versions of these tables can no longer be read in full. Models that were fitted before hold sums over "
         "all images, these among them; `fruits run --refit always` fits them without.",
     ]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import gold.job
 from bronze.reasons import Reason
 from bronze.tables import IMAGES, QUARANTINE
-from fruits.catalog import TABLES
+from fruits.catalog import ALL_TABLES
 from fruits.operations.mirror import lacking_in_mirror, show_models
 from fruits.operations.run import pinned_scaler
 from fruits.operations.writing import exclusive_workspace
@@ -58,11 +58,12 @@ def repair(settings: Settings) -> list[str]:
         done.append("Removed an abandoned lease.")
     if all(finding.ok for finding in examine_lake(settings)):
         return done
-    with exclusive_workspace(settings) as workspace:
+    with exclusive_workspace(settings, "doctor --repair") as workspace:
         covered = read_moments(workspace.lake)
         if covered is not None:
             scaled, scaler, _ = rescale(workspace, covered, pinned_scaler(workspace))
-            summary = gold.job.run(workspace)
+            workspace.summary["silver"] = {"scaled": scaled, "scaler_version": scaler}
+            workspace.summary["gold"] = summary = gold.job.run(workspace)
             done.append(
                 f"Scaled {scaled:,} images by {SCALER} version {scaler}, and projected {summary['projected']:,} onto "
                 f"{PCA} version {summary['pca_version']}."
@@ -81,7 +82,7 @@ def _run_check(check: Callable[[Settings], CheckResult], settings: Settings) -> 
 
 def _lake(settings: Settings) -> CheckResult:
     lake = Workspace(settings).lake
-    known = [table for table in TABLES if delta.open_table(lake, table) is not None]
+    known = [table for table in ALL_TABLES if delta.open_table(lake, table) is not None]
     if not known:
         return CheckResult("lake", True, f"nothing yet in {lake.uri}; `fruits run` makes it")
     return CheckResult(

@@ -50,7 +50,7 @@ def relabel(settings: Settings, labellings: Sequence[Labelling], reason: str | N
         LeaseHeldError: another process writes to the lake; nothing was written.
     """
     wanted = {one.name: (one.label, one.split) for one in labellings}
-    with exclusive_workspace(settings) as workspace:
+    with exclusive_workspace(settings, "relabel") as workspace:
         photographs = _find(workspace.lake, [*wanted])
         before = read_corrections(workspace.engine)
         after: dict[str, Row] = {}
@@ -75,7 +75,7 @@ def undo(settings: Settings, names: Sequence[str], reason: str | None = None) ->
         NotHeldError: a name is of no photograph in the lake, or of several; nothing was written.
         LeaseHeldError: another process writes to the lake; nothing was written.
     """
-    with exclusive_workspace(settings) as workspace:
+    with exclusive_workspace(settings, "relabel --undo") as workspace:
         photographs = _find(workspace.lake, names)
         after = {row["sha256"]: {**row, "label": None, "split": None} for row in photographs.values()}
         return _write(workspace, photographs, [*after.values()], read_corrections(workspace.engine), reason)

@@ -30,18 +30,19 @@ def roll_back(settings: Settings, number: int) -> RolledBack:
         SettingsError: there is no such version, or it is for features that the lake no longer holds.
     """
     # A rollback names its version: what the settings say about fitting is for runs.
-    with exclusive_workspace(settings.model_copy(update={"refit": "auto"})) as workspace:
+    with exclusive_workspace(settings.model_copy(update={"refit": "auto"}), "rollback") as workspace:
         covered, version = _checked(workspace, number)
         workspace.registry.choose(version, "rollback", pin=True)
         scaled, scaler, _ = rescale(workspace, covered, pinned_scaler(workspace))
-        projected = gold.job.run(workspace)
+        workspace.summary["silver"] = {"scaled": scaled, "scaler_version": scaler}
+        workspace.summary["gold"] = projected = gold.job.run(workspace)
         update_mirror(workspace)
     return {"scaler_version": scaler, "scaled": scaled, **projected}
 
 
 def unpin(settings: Settings) -> int | None:
     """Let the next run decide again; returns the version that was pinned, None where none was."""
-    with exclusive_workspace(settings) as workspace:
+    with exclusive_workspace(settings, "rollback --unpin") as workspace:
         pinned = workspace.registry.pinned(PCA)
         workspace.registry.release(PCA, "unpinned")
         update_mirror(workspace)

@@ -1,7 +1,8 @@
 """`fruits run`, `fruits bronze`, `fruits silver`, `fruits gold`: the jobs."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TypedDict
 
 import bronze.job
@@ -47,7 +48,8 @@ def run_layers(settings: Settings, layers: Sequence[Layer] = LAYERS) -> Summary:
         settings.source  # noqa: B018 - says that no folder was named before anything is started
     if Layer.SILVER in layers:
         encoder_module(settings.encoder)  # likewise, that there is no such encoder
-    with exclusive_workspace(settings) as workspace:
+    command = "run" if tuple(layers) == LAYERS else "+".join(layers)
+    with exclusive_workspace(settings, command) as workspace:
         if Layer.SILVER in layers:
             prepared = silver.job.prepare_encoder(workspace)  # goes on while photographs are found
 
@@ -72,31 +74,42 @@ def run_pipeline(workspace: Workspace, layers: Sequence[Layer], encoder: Callabl
     """Run layers in a workspace; `encoder` is asked for when silver begins."""
     engine = workspace.engine
     started, already = time.perf_counter(), engine.start_seconds
-    seconds: dict[str, float] = {}
     summary: Summary = {}
     if {*layers} & _MODELLED:
         obey_mirror(workspace)
     for layer in layers:
-        begun, start = time.perf_counter(), engine.start_seconds
-        match layer:
-            case Layer.BRONZE:
-                summary["bronze"] = bronze.job.run(workspace)
-            case Layer.SILVER:
-                summary["silver"] = silver.job.run(workspace, encoder(), pinned_scaler(workspace))
-                engine.close()  # gold needs no workers, and all the memory
-            case Layer.GOLD:
-                pinned_scaler(workspace)
-                summary["gold"] = gold.job.run(workspace)
-        if workspace.settings.register_tables:
-            engine.register(BY_LAYER[layer])
-        seconds[layer] = time.perf_counter() - begun - (engine.start_seconds - start)
+        with _timed(workspace, layer):
+            match layer:
+                case Layer.BRONZE:
+                    workspace.summary["bronze"] = summary["bronze"] = bronze.job.run(workspace)
+                case Layer.SILVER:
+                    made = silver.job.run(workspace, encoder(), pinned_scaler(workspace))
+                    workspace.summary["silver"] = summary["silver"] = made
+                    engine.close()  # gold needs no workers, and all the memory
+                case Layer.GOLD:
+                    pinned_scaler(workspace)
+                    workspace.summary["gold"] = summary["gold"] = gold.job.run(workspace)
+            if workspace.settings.register_tables:
+                engine.register(BY_LAYER[layer])
+    by_stage = {str(layer): workspace.seconds[layer] for layer in layers}
     if {*layers} & _MODELLED:
         begun = time.perf_counter()
         update_mirror(workspace)
-        seconds["mlflow"] = time.perf_counter() - begun
-    seconds = {"start": engine.start_seconds - already, **seconds, "total": time.perf_counter() - started}
+        by_stage["mlflow"] = time.perf_counter() - begun
+    seconds = {"start": engine.start_seconds - already, **by_stage, "total": time.perf_counter() - started}
     summary["seconds"] = {key: round(value, 2) for key, value in seconds.items()}
     return summary
+
+
+@contextmanager
+def _timed(workspace: Workspace, layer: Layer) -> Iterator[None]:
+    """Note how long a layer takes, or took until it failed; the engine's start, if it is in it, is no part of that."""
+    begun, start = time.perf_counter(), workspace.engine.start_seconds
+    try:
+        yield
+    finally:
+        workspace.seconds["start"] = workspace.engine.start_seconds
+        workspace.seconds[layer] = time.perf_counter() - begun - (workspace.engine.start_seconds - start)
 
 
 def pinned_scaler(workspace: Workspace) -> int | None:

@@ -1,10 +1,11 @@
-"""A workspace under the lake's lease: one writer at a time, stopped when the lease is lost."""
+"""A workspace under the lake's lease: one writer at a time, stopped when the lease is lost, and recorded."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from fruits.catalog import MIGRATIONS, TABLES
+from fruits.catalog import ALL_TABLES, MIGRATIONS
 from fruits.console import bars
+from fruits.operations.recording import recorded
 from fruits.settings import Settings
 from lakehouse.engine.port import CancelledError
 from lakehouse.failpoint import crash_point
@@ -14,8 +15,8 @@ from lakehouse.workspace import Workspace
 
 
 @contextmanager
-def exclusive_workspace(settings: Settings) -> Iterator[Workspace]:
-    """Hold the lake's lease while the block runs, its tables brought to this release, and show its progress.
+def exclusive_workspace(settings: Settings, command: str) -> Iterator[Workspace]:
+    """Hold the lake's lease while the block runs, its tables brought to this release, and record it as a run.
 
     Raises:
         LeaseHeldError: another process writes to the lake; nothing was changed.
@@ -27,12 +28,13 @@ def exclusive_workspace(settings: Settings) -> Iterator[Workspace]:
         workspace = Workspace(settings, progress, lease.check)
         with lease:
             crash_point("run.lease-held")
-            try:
-                for sentence in open_for_writing(workspace, TABLES, MIGRATIONS):
-                    progress.log(sentence)
-                yield workspace
-            except CancelledError:
-                lease.check()  # what was cancelled because the lease is lost is told as that
-                raise
-            finally:
-                workspace.close()
+            with recorded(workspace, command, lease.holding):
+                try:
+                    for sentence in open_for_writing(workspace, ALL_TABLES, MIGRATIONS):
+                        progress.log(sentence)
+                    yield workspace
+                except CancelledError:
+                    lease.check()  # what was cancelled because the lease is lost is told as that
+                    raise
+                finally:
+                    workspace.close()

@@ -9,7 +9,7 @@ from prompt_toolkit.document import Document
 from prompt_toolkit.history import FileHistory
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 
-from fruits.catalog import TABLES
+from fruits.catalog import ALL_TABLES, Layer
 from fruits.console import ERR, OUT, SqlFormat, print_table
 from fruits.query.answers import show_answer
 from fruits.query.sql import Session, statements
@@ -34,16 +34,22 @@ class SqlCompleter(Completer):
 
     def __init__(self, keywords: Iterable[str]) -> None:
         """Take SQL's own words."""
-        self._columns = sorted({column for table in TABLES for column in table.schema.names})
-        self._words = [*(table.name for table in TABLES), *self._columns, *sorted(word.upper() for word in keywords)]
+        self._layers = {*Layer}
+        self._columns = sorted({column for table in ALL_TABLES for column in table.schema.names})
+        self._words = [
+            *(table.name for table in ALL_TABLES),
+            *self._columns,
+            *sorted(word.upper() for word in keywords),
+        ]
 
     def get_completions(self, document: Document, complete_event: CompleteEvent) -> Iterable[Completion]:  # noqa: ARG002
         """What the word may become."""
         word = document.get_word_before_cursor(pattern=_WORD)
         if word:
             yield from _completed(word, self._words)
-            if "." in word:
-                yield from _completed(word.rpartition(".")[2], self._columns)
+            table, dot, column = word.rpartition(".")
+            if dot and table not in self._layers:
+                yield from _completed(column, self._columns)
 
 
 def converse(session: Session, shape: SqlFormat) -> None:
@@ -101,7 +107,7 @@ def _respond(session: Session, text: str, shape: SqlFormat) -> None:
     elif command == ".tables":
         _print_tables(session)
     elif command == ".schema":
-        _print_columns([_table(name.rstrip(";")) for name in arguments] or TABLES)
+        _print_columns([_table(name.rstrip(";")) for name in arguments] or ALL_TABLES)
     elif command.startswith("."):
         raise SettingsError(f"{command} is no command: .tables, .schema [TABLE], .help, .exit.")
     else:
@@ -112,7 +118,7 @@ def _respond(session: Session, text: str, shape: SqlFormat) -> None:
 
 def _print_tables(session: Session) -> None:
     rows = []
-    for table in TABLES:
+    for table in ALL_TABLES:
         if delta.open_table(session.lake, table) is None:
             continue
         found = session.execute(f"SELECT count(*) FROM {table.name}")
@@ -121,9 +127,9 @@ def _print_tables(session: Session) -> None:
 
 
 def _table(name: str) -> Table:
-    found = [table for table in TABLES if name.lower() in (table.name, table.name.rpartition(".")[2])]
+    found = [table for table in ALL_TABLES if name.lower() in (table.name, table.name.rpartition(".")[2])]
     if not found:
-        raise SettingsError(f"There is no table {name}: {', '.join(table.name for table in TABLES)}.")
+        raise SettingsError(f"There is no table {name}: {', '.join(table.name for table in ALL_TABLES)}.")
     return found[0]
 
 

@@ -10,7 +10,7 @@ from typing import TypeVar
 import duckdb
 import pyarrow as pa
 
-from fruits.catalog import TABLES
+from fruits.catalog import ALL_TABLES
 from lakehouse.errors import LakehouseError, SettingsError
 from lakehouse.storage.uri import on_disk
 from lakehouse.tables import delta
@@ -19,6 +19,8 @@ from lakehouse.tables.history import AsOf, check_readable, version_as_of
 from lakehouse.tables.table import Table
 
 _ROWS = 2048  # a batch; of photographs' content that is a few megabytes
+_NO_LAYER = "lake"
+"""The schema of the tables without one in their names; what somebody makes in a session under their names is theirs."""
 T = TypeVar("T")
 
 
@@ -56,6 +58,7 @@ class Session:
         self.connection = duckdb.connect(config={"python_enable_replacements": False})
         # Of two files one may say that its instants are UTC and the other say nothing: then it is UTC, too.
         self.connection.execute("SET TimeZone = 'UTC'")
+        self.connection.execute(f"CREATE SCHEMA {_NO_LAYER}; SET search_path = 'main,{_NO_LAYER}'")
         self._thread = ThreadPoolExecutor(1)
         self._reader: pa.RecordBatchReader | None = None
 
@@ -105,7 +108,7 @@ class Session:
         Raises:
             LakehouseError: the lake has no table.
         """
-        found = self._existing(TABLES)
+        found = self._existing(ALL_TABLES)
         if not found:
             raise LakehouseError(
                 f"There are no tables in {self.lake.uri}. Fill it first: `fruits run --images FOLDER --lake …`."
@@ -116,15 +119,28 @@ class Session:
 
     def _show(self, statement: str) -> None:
         """Make views of the tables that a statement names, or of all where it names none."""
-        named = [table for table in TABLES if _mentions(statement, table)]
+        named = [table for table in ALL_TABLES if self._mentions(statement, table)]
         found = self._existing(named)
         if not found:
             self.show_all()
-        elif len(found) < len(named):
+        if len(found) < len(named):
             missing = ", ".join(table.name for table in named if table not in found)
             raise LakehouseError(f"{missing} is not in {self.lake.uri} yet; `fruits run` makes it.")
         for table in found:
             show(self.connection, self.lake, table, self._as_of)
+
+    def _mentions(self, statement: str, table: Table) -> bool:
+        """Whether a statement names a table, quoted or not; where text in it looks like that, a view more is made."""
+        layer, _, name = table.name.rpartition(".")
+        if layer:
+            return re.search(rf'(?i)(?<![\w"])"?{layer}"?\s*\.\s*"?{name}\b', statement) is not None
+        if re.search(rf"(?i)\b{name}\b", statement) is None:
+            return False
+        try:
+            tables = self.connection.get_table_names(statement)  # no column's name, and no other table's of a query
+        except duckdb.Error:  # it is wrong, or is more than one statement to DuckDB, as PIVOT
+            return table in self._existing([table])
+        return name in {found.lower() for found in tables}
 
     def _existing(self, tables: Iterable[Table]) -> list[Table]:
         return [table for table in tables if delta.open_table(self.lake, table) is not None]
@@ -143,7 +159,7 @@ def statements(queries: str) -> list[str]:
 
 
 def connect(lake: Lake) -> duckdb.DuckDBPyConnection:
-    """A DuckDB connection in which the lake's tables are views by their names, `bronze.images` to `gold.models`.
+    """A DuckDB connection in which the lake's tables are views by their names, `bronze.images` to `runs`.
 
     Raises:
         LakehouseError: the lake has no table.
@@ -163,7 +179,8 @@ def show(connection: duckdb.DuckDBPyConnection, lake: Lake, table: Table, as_of:
     if as_of is not None:
         version = version_as_of(lake, table, as_of)
         check_readable(lake, table, version)
-    schema, name = table.name.split(".")
+    layer, _, name = table.name.rpartition(".")
+    schema = layer or _NO_LAYER
     connection.execute(f"CREATE SCHEMA IF NOT EXISTS {schema}")
     files = delta.data_files(lake, table, version)
     if files and on_disk(lake.uri):
@@ -181,12 +198,6 @@ def show(connection: duckdb.DuckDBPyConnection, lake: Lake, table: Table, as_of:
 
 def _rows(batch: pa.RecordBatch) -> Iterator[tuple[object, ...]]:
     return zip(*(column.to_pylist() for column in batch.columns), strict=True)
-
-
-def _mentions(statement: str, table: Table) -> bool:
-    """Whether a statement names a table, quoted or not; where text in it looks like that, a view more is made."""
-    schema, name = table.name.split(".")
-    return re.search(rf'(?i)(?<![\w"])"?{schema}"?\s*\.\s*"?{name}\b', statement) is not None
 
 
 def _quoted(file: str) -> str:

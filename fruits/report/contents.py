@@ -11,6 +11,7 @@ from fruits.query.sql import connect
 from fruits.report.held import Held, read_held
 from fruits.report.holdings import Holdings, read_holdings
 from fruits.report.neighbours import Neighbours, compare
+from fruits.report.ran import Ran, read_runs
 from fruits.report.sample import End, Sample, draw_sample, find_ends
 from fruits.report.thumbnails import read_thumbnails
 from fruits.report.versions import ModelVersion, read_versions
@@ -18,6 +19,7 @@ from fruits.settings import Settings
 from gold.likeness import Centroids, find_centroids
 from gold.tables import EXPLAINED_VARIANCE, MODELS, PROJECTIONS
 from lakehouse.progress import Progress
+from lakehouse.runs.table import RUNS
 from lakehouse.tables import delta
 from lakehouse.tables.table import Table
 from lakehouse.workspace import Workspace
@@ -60,6 +62,7 @@ class Report:
     projected: Projected | None = None
     versions: list[ModelVersion] = field(default_factory=list)
     thumbnails: dict[str, str] = field(default_factory=dict)
+    runs: list[Ran] = field(default_factory=list)
 
 
 def gather(settings: Settings, progress: Progress) -> Report:
@@ -72,9 +75,8 @@ def gather(settings: Settings, progress: Progress) -> Report:
     lake = workspace.lake
     connection = connect(lake)
     connection.execute(f"SET memory_limit = '{_MEMORY}'")
-    there = {
-        table for table in (IMAGES, QUARANTINE, PROJECTIONS, EXPLAINED_VARIANCE, MODELS) if _holds_rows(lake, table)
-    }
+    asked = (IMAGES, QUARANTINE, PROJECTIONS, EXPLAINED_VARIANCE, MODELS, RUNS)
+    there = {table for table in asked if _holds_rows(lake, table)}
     told = progress.stage("report", 5)
     holdings = read_holdings(connection) if IMAGES in there else None
     held = read_held(lake, settings) if QUARANTINE in there else None
@@ -87,7 +89,8 @@ def gather(settings: Settings, progress: Progress) -> Report:
     told(4)
     versions = read_versions(connection, workspace) if MODELS in there else []
     told(5)
-    return Report(lake.uri, datetime.now(UTC), holdings, held, variance, projected, versions, thumbnails)
+    runs = read_runs(connection) if RUNS in there else []
+    return Report(lake.uri, datetime.now(UTC), holdings, held, variance, projected, versions, thumbnails, runs)
 
 
 def _holds_rows(lake: delta.Lake, table: Table) -> bool:

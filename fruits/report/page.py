@@ -10,7 +10,7 @@ from operator import attrgetter
 from markupsafe import Markup
 
 from fruits.pages.rendering import environment, plot_script
-from fruits.report import section_components, section_labels, section_lake
+from fruits.report import section_components, section_labels, section_lake, section_runs
 from fruits.report.contents import Report
 from fruits.report.parts import file_name, label_name, short_path
 
@@ -27,6 +27,7 @@ class _Section:
 _SECTIONS = [
     _Section("counts", "What is there", section_lake.counts),
     _Section("held", "What was held back", attrgetter("held")),
+    _Section("runs", "How the runs went", section_runs.history),
     _Section("variance", "How much the components explain", section_components.variance),
     _Section("lie", "How the photographs lie", section_components.places),
     _Section("meaning", "What the leading components mean", section_components.meaning),

@@ -123,6 +123,10 @@ class Engine(Protocol):
     start_seconds: float
     """Seconds that starting the engine took; 0 until something has started it."""
 
+    @property
+    def worker_peak(self) -> int | None:
+        """Bytes in memory of the largest worker process that has computed something; None where nobody can say."""
+
     # ---- rows -------------------------------------------------------------------------------------------------------
 
     def rows(self, table: Table, columns: Sequence[str], version: int | None = None, among: Rows | None = None) -> Rows:

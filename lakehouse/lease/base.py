@@ -52,6 +52,9 @@ class Lease(ABC):
     """The right to write to a lake, held by one at a time.
 
     As a context manager it is acquired, renewed and watched by threads, and released. `acquire` alone does not renew.
+
+    Attributes:
+        holding: the id under which it was acquired last.
     """
 
     def __init__(self, lake: str, ttl: float, on_lost: OnLost | None) -> None:
@@ -59,6 +62,7 @@ class Lease(ABC):
         self._ttl = ttl
         self._on_lost = on_lost
         self._turn = threading.Lock()
+        self.holding = ""
         self._process: int | None = None
         self._lost = ""
         self._stop = threading.Event()
@@ -86,7 +90,8 @@ class Lease(ABC):
         with self._turn:
             if self._process == os.getpid():
                 raise LeaseHeldError(f"The lease on {self.lake} is held by this very run; release it first.")
-            self._take(str(uuid.uuid4()))
+            self.holding = str(uuid.uuid4())
+            self._take(self.holding)
             self._process, self._lost = os.getpid(), ""
 
     def check(self) -> None:
@@ -180,18 +185,22 @@ def shown(moment: datetime) -> str:
     return f"{moment:%Y-%m-%d %H:%M:%S} UTC"
 
 
-def user_name() -> str:
-    """Who runs this process, for people: user and machine."""
-    try:
-        user = getpass.getuser()
-    except (KeyError, OSError):
-        user = f"user {os.getuid()}"  # in a container, of a user that no file names
-    return f"{user}@{socket.gethostname()}"
-
-
 def own_name() -> str:
     """Who this process is, for people: user, machine and process."""
     return f"{user_name()} (process {os.getpid()})"
+
+
+def user_name() -> str:
+    """Who runs this process, for people: user and machine."""
+    return f"{own_user()}@{socket.gethostname()}"
+
+
+def own_user() -> str:
+    """The name of the user whose process this is."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"user {os.getuid()}"  # in a container, of a user that no file names
 
 
 def body_of(holder: Holder) -> bytes:

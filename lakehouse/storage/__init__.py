@@ -29,6 +29,15 @@ def list_files(uri: str, *, recursive: bool) -> Iterator[FileStatus]:
     return _storage(uri).list_files(uri, recursive=recursive)
 
 
+def list_names(uri: str) -> list[str]:
+    """The names of the files directly in a folder, and of nothing else about them; none where there is no folder.
+
+    Raises:
+        StorageError: the folder cannot be listed.
+    """
+    return _storage(uri).list_names(uri)
+
+
 def exists(uri: str) -> bool:
     """Whether there is such a file."""
     return _storage(uri).exists(uri)

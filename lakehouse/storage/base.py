@@ -27,6 +27,7 @@ class Storage(Protocol):
 
     def list_folders(self, uri: str) -> list[str]: ...  # noqa: D102 - see the functions below
     def list_files(self, uri: str, *, recursive: bool) -> Iterator[FileStatus]: ...  # noqa: D102
+    def list_names(self, uri: str) -> list[str]: ...  # noqa: D102
     def exists(self, uri: str) -> bool: ...  # noqa: D102
     def open_file(self, uri: str) -> BinaryIO: ...  # noqa: D102
     def create_file(self, uri: str) -> BinaryIO: ...  # noqa: D102

@@ -31,6 +31,13 @@ class LocalStorage:
                     elif recursive:
                         folders.append(_uri(folder, entry.name))
 
+    def list_names(self, uri: str) -> list[str]:
+        """See `storage.list_names`."""
+        if not self.exists(uri):
+            return []
+        with _scan(uri) as entries:
+            return [entry.name for entry in entries if not entry.is_dir(follow_symlinks=False)]
+
     def exists(self, uri: str) -> bool:
         """See `storage.exists`."""
         return local_path(uri).exists()

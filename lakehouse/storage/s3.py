@@ -43,6 +43,10 @@ class S3Storage:
                     modified = round(found["LastModified"].timestamp() * 1_000_000)
                     yield FileStatus(f"{S3}{bucket}/{found['Key']}", found["Size"], modified)
 
+    def list_names(self, uri: str) -> list[str]:
+        """See `storage.list_names`."""
+        return [file.path.rpartition("/")[2] for file in self.list_files(uri, recursive=False)]
+
     def exists(self, uri: str) -> bool:
         """See `storage.exists`."""
         try:

@@ -20,6 +20,8 @@ GROUP_BYTES = 32 << 20
 """Bytes of a row group, at the most, unless one batch alone has more."""
 FILE_BYTES = 256 << 20
 """Bytes of rows in a file, at the most, unless one batch alone has more."""
+_FEW = 16
+"""Rows up to which their least and greatest values are found without Arrow's functions, which take 0.1 s to import."""
 
 
 class StagedFiles:
@@ -127,8 +129,7 @@ class _Statistics:
         for name in self._columns:
             column = rows.column(name)
             self._nulls[name] += column.null_count
-            found: Mapping[str, Ordered | None] = pc.min_max(column).as_py()
-            least, most = found["min"], found["max"]
+            least, most = _ends(column)
             if least is not None and most is not None:
                 self._least[name] = min(self._least.get(name, least), least)
                 self._most[name] = max(self._most.get(name, most), most)
@@ -139,6 +140,15 @@ class _Statistics:
         most = {name: _stated(value, timedelta(microseconds=999)) for name, value in self._most.items()}
         stated = {"numRecords": self._rows, "minValues": least, "maxValues": most, "nullCount": self._nulls}
         return json.dumps(stated)
+
+
+def _ends(column: pa.ChunkedArray) -> tuple[Ordered | None, Ordered | None]:
+    """The least and the greatest value of a column; None where all are null."""
+    if len(column) <= _FEW:
+        values = [value for value in column.to_pylist() if value is not None]
+        return min(values, default=None), max(values, default=None)
+    found: Mapping[str, Ordered | None] = pc.min_max(column).as_py()
+    return found["min"], found["max"]
 
 
 def _stated(value: object, up: timedelta) -> object:

@@ -57,6 +57,11 @@ class LocalEngine:
         self._trial = Trial(lake.uri)
         self._cancelled = False
 
+    @property
+    def worker_peak(self) -> int | None:
+        """See `Engine.worker_peak`."""
+        return self._pool.peak
+
     # ---- rows -------------------------------------------------------------------------------------------------------
 
     def rows(

@@ -32,6 +32,8 @@ class Pool:
 
     def __init__(self, processes: int) -> None:
         """Take the number of processes; none is started yet."""
+        self.peak: int | None = None
+        """Bytes in memory of the largest process so far; None where none has computed anything."""
         self._size = processes
         self._workers: list[_Worker] = []
         self._cancelled = threading.Event()
@@ -69,7 +71,9 @@ class Pool:
                 ready = wait([one.connection for one in busy], timeout=_LOOK)
                 for one in (one for one in busy if one.connection in ready):
                     try:
-                        yield one.take()
+                        made, peak = one.take()
+                        self.peak = max(peak, self.peak or 0)
+                        yield made
                         deaths = 0
                     except (EOFError, OSError):
                         deaths += 1
@@ -156,14 +160,14 @@ class _Worker:
         with suppress(OSError):
             self.connection.send((worker.SHARE, pickle.dumps(share)))
 
-    def take(self) -> Made:
-        """The first share's result; EOFError or OSError where the process has died."""
+    def take(self) -> tuple[Made, int]:
+        """The first share's result and the process' greatest size; EOFError or OSError where the process has died."""
         kind, content = self.connection.recv()
         if kind == worker.FAILED:
             raise pickle.loads(content)
         made = self.connection.recv_bytes()
         batches = pa.ipc.open_stream(made).read_all().to_batches() if made else []
-        return self.shares.popleft(), batches
+        return (self.shares.popleft(), batches), content
 
     def hang_up(self) -> None:
         with suppress(OSError):

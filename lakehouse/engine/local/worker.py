@@ -16,6 +16,7 @@ import pyarrow as pa
 from lakehouse.arrow import keep_pandas_out
 from lakehouse.engine.port import BatchFunction, FunctionError
 from lakehouse.errors import LakehouseError
+from lakehouse.memory import peak_memory
 
 FUNCTION, SHARE = "function", "share"
 DONE, FAILED = "done", "failed"
@@ -47,7 +48,7 @@ def _work(connection: Connection) -> None:
         except Exception as error:  # noqa: BLE001 - told to the other side, which raises it
             connection.send((FAILED, _portable(error)))
         else:
-            connection.send((DONE, None))
+            connection.send((DONE, peak_memory()))
             connection.send_bytes(made)
 
 

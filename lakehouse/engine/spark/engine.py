@@ -51,6 +51,7 @@ class SparkEngine:
     """See `lakehouse.engine.port.Engine`."""
 
     name = "spark"
+    worker_peak: int | None = None  # its workers are not processes of this one
 
     def __init__(self, settings: LakeSettings, lake: Lake, progress: Progress) -> None:
         """Take the settings; Spark is started by the first rows."""

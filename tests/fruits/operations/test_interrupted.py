@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from bronze.tables import IMAGES
-from fruits.catalog import TABLES
+from fruits.catalog import ALL_TABLES
+from fruits.query.history import list_runs
 from gold.tables import PROJECTIONS
 from lakehouse.engine.port import SHARE_ROWS
 from lakehouse.tables import delta
@@ -86,11 +87,16 @@ def wait_for(happens: Any) -> None:
 def committed(lake: Lake) -> set[Path]:
     """The data files of all tables, each of which can be read."""
     found = set()
-    for table in TABLES:
+    for table in ALL_TABLES:
         if delta.open_table(lake, table) is not None:
             delta.existing(lake, table).to_pyarrow_table()
             found |= {Path(name) for name in delta.data_files(lake, table)}
     return found
+
+
+def statuses(lake: Lake) -> list[str]:
+    """How the history says that the runs ended, the newest first."""
+    return [row["status"] for row in list_runs(lake)]
 
 
 def assert_whole(run: Run) -> None:
@@ -116,11 +122,14 @@ def test_interrupted_run_ends_quietly_and_whole(run: Run, capsys: pytest.Capture
     Ctrl-C at a terminal reaches all processes of the command's group.
     """
     assert len(run.workers) == 2
+    assert statuses(run.lake) == ["running"]
     os.killpg(run.process.pid, signal.SIGINT)
     assert run.ended() == (130, "", "")
     assert_whole(run)
     assert {*(run.folder / "lake").rglob("*.parquet")} == committed(run.lake)
+    assert statuses(run.lake) == ["interrupted"]
     assert_next_run_goes_on(run, capsys)
+    assert statuses(run.lake) == ["done", "interrupted"]
 
 
 def test_run_that_is_told_to_end_leaves_no_worker(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
@@ -131,4 +140,6 @@ def test_run_that_is_told_to_end_leaves_no_worker(run: Run, capsys: pytest.Captu
     assert (status, out) == (-signal.SIGTERM, "")
     assert "Traceback" not in said
     assert_whole(run)
+    assert statuses(run.lake) == ["died"]
     assert_next_run_goes_on(run, capsys)
+    assert statuses(run.lake) == ["done", "killed"]

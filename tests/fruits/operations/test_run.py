@@ -59,7 +59,7 @@ def test_run_that_has_lost_its_lease_stops_before_its_next_commit(
 ) -> None:
     """Robbed between two layers: bronze's commits stand, silver makes none, and the next run goes on from there."""
     add_photographs(photographs, "Apple", range(5))
-    with exclusive_workspace(workspace.section(Settings)) as held:
+    with exclusive_workspace(workspace.section(Settings), "run") as held:
         run_pipeline(held, [Layer.BRONZE], lambda: encoder)
         before = delta.existing(held.lake, IMAGES).version()
         (Path(held.lake.folder("lease.json"))).unlink()
@@ -96,7 +96,7 @@ def test_engine_is_stopped_while_it_works_for_a_lost_lease(
     run_pipeline(workspace, [Layer.BRONZE], lambda: encoder)
     workspace.close()
     robbing = Encoder("slow-r1", 8, LoadRobbing(Path(workspace.lake.folder("lease.json"))))
-    with pytest.raises(LeaseLostError, match="run again"), exclusive_workspace(settings) as held:
+    with pytest.raises(LeaseLostError, match="run again"), exclusive_workspace(settings, "silver") as held:
         run_pipeline(held, [Layer.SILVER], lambda: robbing)
     assert local_workers(os.getpid()) == []
     assert delta.count(workspace.lake, FEATURES) == 0

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 import bronze.tables
-from fruits.catalog import TABLES
+from fruits.catalog import ALL_TABLES
 from fruits.console import SqlFormat
 from fruits.query.answers import print_answer
 from fruits.query.sql import answer
@@ -30,7 +30,7 @@ QUERY = "SELECT component, ratio FROM gold.explained_variance ORDER BY component
 def lake(tmp_path: Path) -> Lake:
     """A lake with all tables, and two components in one of them."""
     lake = Lake(str(tmp_path / "lake"))
-    delta.create(lake, TABLES)
+    delta.create(lake, ALL_TABLES)
     rows = [
         {"pca_version": 1, "component": number, "variance": 2.0, "ratio": ratio, "cumulative": ratio}
         for number, ratio in ((1, 0.75), (2, 0.25))
@@ -49,9 +49,9 @@ def test_answer_has_columns_and_rows(lake: Lake) -> None:
     assert answer(lake, QUERY) == (["component", "ratio"], [(1, 0.75), (2, 0.25)])
 
 
-@pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
+@pytest.mark.parametrize("table", ALL_TABLES, ids=lambda table: table.name)
 def test_every_table_can_be_asked(lake: Lake, table: Table) -> None:
-    """Each table of each layer is there under its name, with its columns in order, even while it is empty."""
+    """Each table is there under its name, with its columns in order, even while it is empty."""
     columns, _ = answer(lake, f"SELECT * FROM {table.name}")
     assert columns == table.schema.names
 

@@ -304,7 +304,7 @@ def test_empty_tables_are_told_as_such(settings: Settings, tables: list[Table]) 
     assert "There are no photographs yet" in page
     assert "Nothing is held back." in page
     assert "There is no PCA yet" in page
-    assert page.count("<h2") == 8
+    assert page.count("<h2") == 9
 
 
 def test_lake_without_gold_shows_bronze(settings: Settings) -> None:
