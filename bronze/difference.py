@@ -39,7 +39,8 @@ def difference_of_files(
 
     Read are the candidates whose length and modification time no table holds. A path stands in `quarantine` when its
     newest content could not be read; that row then speaks for it, and the row in `images`, if any, is of older content.
-    A held-back file is tried again as it is where the reason lay outside it, or in limits that are no more.
+    A held-back file is tried again as it is where the reason lay outside it, in limits that are no more, or is one of
+    another release's.
 
     A photograph's label is that of a correction of its content, else what the listing gives its path; of a path that is
     not listed, else what was given when it was. The same for its split.
@@ -60,7 +61,8 @@ def difference_of_files(
         relabelled: whether the row in `images` must take new_label, new_split, given_label, given_split,
         held_relabelled: whether the row in `quarantine` must take the listing's label.
     """
-    retried = [f"reason = '{Reason.UNREADABLE}'"]
+    listed = ", ".join(f"'{reason}'" for reason in Reason)
+    retried = [f"reason = '{Reason.UNREADABLE}'", f"reason NOT IN ({listed})"]  # what another release has said
     retried += [f"(reason = '{reason}' AND NOT contains(detail, :{reason}))" for reason in clauses]
     below = root.rstrip("/") + "/"
     return engine.sql(

@@ -10,6 +10,7 @@ from lakehouse.arrow import pc
 from lakehouse.models.fit import Fit
 from lakehouse.models.registry import Version
 from lakehouse.tables import delta
+from lakehouse.tables.damage import reading
 from lakehouse.tables.delta import Lake
 from lakehouse.workspace import Workspace
 from silver.tables import FEATURES, MOMENTS, SCALED
@@ -70,5 +71,6 @@ def _label_plots(lake: Lake, version: Version, folder: Path) -> list[Path]:
     share = CALIBRATED / max(count, 1)
     some = pc.field("sha256") < f"{int(share * 2**32):08x}" if share < 1 else None
     columns = ["path", "label", "split", "pc1", "pc2", "components"]
-    rows = delta.dataset(lake, PROJECTIONS, projections.version()).to_table(columns, filter=some)
+    with reading(PROJECTIONS.name):
+        rows = delta.dataset(lake, PROJECTIONS, projections.version()).to_table(columns, filter=some)
     return write_label_plots(rows.sort_by("path"), count, folder)

@@ -143,6 +143,18 @@ PROMISES: list[Promise] = [
         "every file of MLflow's replaced by others, between two runs",
     ),
     (
+        "**Older and newer releases.** A lake of each release opens, at another place too; columns that came later are "
+        "added in one commit, other changes migrated in one commit a table; a newer layout is refused untouched.",
+        ("test_releases.py", "lakehouse/test_migration.py", "test_revisions.py"),
+        "a lake that release 0.1.0 wrote; killed between two steps",
+    ),
+    (
+        "**Nothing lost in silence.** A data file that is gone or cut off, half a commit, and a protocol that is not "
+        "read here are named by `fruits doctor`, with what is lost and how it comes back, and refused by every reader.",
+        ("fruits/operations/test_integrity.py",),
+        "each table, five commands, three features of the protocol",
+    ),
+    (
         "**Lost history.** If the change feed has been vacuumed, moments are recomputed: never a gap.",
         (
             "silver/test_job.py::test_moments_are_recomputed_where_their_history_is_lost",

@@ -83,6 +83,7 @@ def doctor(
     config: Config = None,
     shape: Shape = Format.table,
     repair: Annotated[bool, typer.Option("--repair", help="Repair what can be repaired without photographs.")] = False,
+    thorough: Annotated[bool, typer.Option("--thorough", help="Open each data file, and not only few.")] = False,
 ) -> None:
     """Check the installation and the lake, and say how to fix what is wrong."""
     from fruits.operations import health
@@ -91,7 +92,7 @@ def doctor(
     settings = settings_of(config, images=images, lake=lake, engine=engine)
     for sentence in health.repair(settings) if repair else []:
         ERR.print(sentence)
-    findings = examine(settings)
+    findings = examine(settings, thorough=thorough)
     if shape == Format.json:
         print_json([vars(finding) for finding in findings])
     else:

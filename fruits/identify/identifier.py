@@ -17,6 +17,7 @@ from lakehouse.arrow import as_matrix, as_numpy
 from lakehouse.errors import DamagedTableError, LakehouseError
 from lakehouse.models.registry import Registry
 from lakehouse.tables import delta
+from lakehouse.tables.damage import reading
 from lakehouse.tables.delta import Lake
 from silver.encoders import module_of
 from silver.encoders.base import Predict
@@ -195,11 +196,12 @@ def read_projected(lake: Lake, k: int, version: int | None = None) -> Projected:
     """All projections of a version, sorted by label; components go batch by batch into one matrix."""
     rows = np.empty((delta.count(lake, PROJECTIONS, version), k), np.float32)
     small, place = [], 0
-    projections = delta.dataset(lake, PROJECTIONS, version)
-    for batch in projections.to_batches(columns=_COLUMNS, batch_size=_ROWS, batch_readahead=2):
-        rows[place : place + batch.num_rows] = directions(as_matrix(batch.column("components")))
-        place += batch.num_rows
-        small.append(batch.drop_columns(["components"]))
+    with reading(PROJECTIONS.name):
+        projections = delta.dataset(lake, PROJECTIONS, version)
+        for batch in projections.to_batches(columns=_COLUMNS, batch_size=_ROWS, batch_readahead=2):
+            rows[place : place + batch.num_rows] = directions(as_matrix(batch.column("components")))
+            place += batch.num_rows
+            small.append(batch.drop_columns(["components"]))
     table = pa.Table.from_batches(small).combine_chunks()
     order = pa.compute.sort_indices(table, [("label", "ascending", "at_end"), ("path", "ascending", "at_end")])
     table = table.take(order)

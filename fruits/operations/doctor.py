@@ -4,7 +4,7 @@ import platform
 import sys
 from importlib.metadata import version
 
-from fruits.operations.health import CheckResult, examine_lake, run_checks
+from fruits.operations.health import CheckResult, examine_files, examine_lake, run_checks
 from fruits.settings import Settings
 from lakehouse.engine import chosen_engine
 from lakehouse.storage import exists, list_folders
@@ -15,10 +15,11 @@ from silver.encoders.base import UNTRAINED
 _TRIPLE = {"pyspark": "4.1.1", "delta-spark": "4.2.0"}
 
 
-def examine(settings: Settings) -> list[CheckResult]:
-    """Look at everything a run needs; each finding says what was found."""
+def examine(settings: Settings, *, thorough: bool = False) -> list[CheckResult]:
+    """Look at everything a run needs; each finding says what was found. `thorough` opens each data file."""
     spark = (_java, _jars) if chosen_engine(settings) == "spark" else ()
-    return run_checks(settings, _python, _versions, _engine, *spark, _weights, _images) + examine_lake(settings)
+    installation = run_checks(settings, _python, _versions, _engine, *spark, _weights, _images)
+    return [*installation, *examine_lake(settings), *examine_files(settings, thorough=thorough)]
 
 
 def _python(settings: Settings) -> CheckResult:

@@ -1,25 +1,29 @@
 """Health checks of a lake (writer, tables, models), and repairs that need no photographs."""
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import gold.job
 from bronze.reasons import Reason
 from bronze.tables import IMAGES, QUARANTINE
-from fruits.catalog import ALL_TABLES
+from fruits.catalog import ALL_TABLES, MIGRATIONS
+from fruits.console import bars
+from fruits.operations.integrity import describe, examine_tables, repair_tables, summary
 from fruits.operations.mirror import lacking_in_mirror, show_models
 from fruits.operations.run import pinned_scaler
-from fruits.operations.writing import exclusive_workspace
+from fruits.operations.writing import exclusive_workspace, leased_workspace
 from fruits.settings import Settings
 from gold.tables import PCA, PROJECTIONS
 from lakehouse.errors import LakehouseError
 from lakehouse.lease import open_lease
+from lakehouse.migration import pending
 from lakehouse.tables import delta
 from lakehouse.tables.delta import Lake
 from lakehouse.workspace import Workspace
 from silver.scaler import rescale
 from silver.statistics import read_moments
-from silver.tables import FEATURES, SCALED, SCALER
+from silver.tables import FEATURES, MOMENTS, SCALED, SCALER
 
 _REPAIR_ADVICE = "`fruits doctor --repair` brings them together."
 
@@ -41,13 +45,14 @@ def run_checks(settings: Settings, *checks: Callable[[Settings], CheckResult]) -
 
 def examine_lake(settings: Settings) -> list[CheckResult]:
     """Look at the lake, its writer and its models; changes nothing."""
-    return run_checks(settings, _lake, _writer, _models, _mlflow, _rows)
+    return run_checks(settings, _lake, _writer, _models, _mlflow, _rows, _reasons)
 
 
 def repair(settings: Settings) -> list[str]:
     """Repair what can be repaired without photographs; returns what was done, a sentence each.
 
-    An abandoned lease is removed. Scaled rows, projections and the champions are brought together: by the difference,
+    An abandoned lease is removed. Lost and damaged files are taken out of the tables, and tables of an older release
+    migrated. Scaled rows, projections and the champions are brought together: by the difference,
     as every run does it, so nothing is computed that is there.
 
     Raises:
@@ -56,10 +61,14 @@ def repair(settings: Settings) -> list[str]:
     done = []
     if open_lease(settings.lake).break_abandoned():
         done.append("Removed an abandoned lease.")
+    if not all(finding.ok for finding in examine_files(settings)):
+        with leased_workspace(settings, "doctor --repair") as workspace:
+            done += repair_tables(workspace)
     if all(finding.ok for finding in examine_lake(settings)):
         return done
     with exclusive_workspace(settings, "doctor --repair") as workspace:
-        covered = read_moments(workspace.lake)
+        begun = delta.open_table(workspace.lake, MOMENTS) is not None
+        covered = read_moments(workspace.lake) if begun else None
         if covered is not None:
             scaled, scaler, _ = rescale(workspace, covered, pinned_scaler(workspace))
             workspace.summary["silver"] = {"scaled": scaled, "scaler_version": scaler}
@@ -81,13 +90,41 @@ def _run_check(check: Callable[[Settings], CheckResult], settings: Settings) -> 
 
 
 def _lake(settings: Settings) -> CheckResult:
-    lake = Workspace(settings).lake
+    workspace = Workspace(settings)
+    lake = workspace.lake
     known = [table for table in ALL_TABLES if delta.open_table(lake, table) is not None]
     if not known:
         return CheckResult("lake", True, f"nothing yet in {lake.uri}; `fruits run` makes it")
-    return CheckResult(
-        "lake", True, f"{lake.uri}: " + ", ".join(f"{one.name} {delta.count(lake, one):,}" for one in known)
-    )
+    found = f"{lake.uri}: " + ", ".join(f"{one.name} {delta.count(lake, one):,}" for one in known)
+    older = pending(workspace, ALL_TABLES, MIGRATIONS)
+    found += f"; of an older release, brought to this one by the next run: {', '.join(older)}" if older else ""
+    return CheckResult("lake", True, found)
+
+
+def examine_files(settings: Settings, *, thorough: bool = False) -> list[CheckResult]:
+    """Look for lost, damaged and foreign files of the tables; `thorough` reads the footer of each data file.
+
+    Returns:
+        A result for each table that is not well, and one for the others together.
+    """
+    with bars() as progress:
+        tables = examine_tables(Lake(settings.lake), progress, thorough=thorough)
+    bad = [CheckResult("files", False, *describe(table)) for table in tables if not table.ok]
+    return [*bad, CheckResult("files", True, summary(table for table in tables if table.ok))]
+
+
+def _reasons(settings: Settings) -> CheckResult:
+    lake = Lake(settings.lake)
+    if delta.open_table(lake, QUARANTINE) is None:
+        return CheckResult("quarantine", True, "nothing yet")
+    columns = delta.read_columns(lake, QUARANTINE, ["reason"])
+    counts = Counter(reason for rows in columns for reason in rows.column("reason").to_pylist())
+    unknown = {reason: count for reason, count in counts.items() if reason not in set(Reason)}
+    found = f"{counts.total():,} files held back"
+    if not unknown:
+        return CheckResult("quarantine", True, found)
+    found += ", of them with reasons of another release: " + ", ".join(f"{n:,} {one}" for one, n in unknown.items())
+    return CheckResult("quarantine", False, found, "`fruits run` judges them by the rules of this release.")
 
 
 def _writer(settings: Settings) -> CheckResult:

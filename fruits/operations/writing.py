@@ -21,6 +21,21 @@ def exclusive_workspace(settings: Settings, command: str) -> Iterator[Workspace]
     Raises:
         LeaseHeldError: another process writes to the lake; nothing was changed.
         ForeignTableError: a table is of a newer release, or of a stranger; nothing was changed.
+        DamagedTableError: the log of a table cannot be read; nothing was changed.
+        LeaseLostError: from a commit in the block, after the lease was lost.
+    """
+    with leased_workspace(settings, command) as workspace:
+        for sentence in open_for_writing(workspace, ALL_TABLES, MIGRATIONS):
+            workspace.progress.log(sentence)
+        yield workspace
+
+
+@contextmanager
+def leased_workspace(settings: Settings, command: str) -> Iterator[Workspace]:
+    """Hold the lake's lease while the block runs, whatever its tables are, and record it as a run of this command.
+
+    Raises:
+        LeaseHeldError: another process writes to the lake; nothing was changed.
         LeaseLostError: from a commit in the block, after the lease was lost.
     """
     with bars() as progress:
@@ -30,8 +45,6 @@ def exclusive_workspace(settings: Settings, command: str) -> Iterator[Workspace]
             crash_point("run.lease-held")
             with recorded(workspace, command, lease.holding):
                 try:
-                    for sentence in open_for_writing(workspace, ALL_TABLES, MIGRATIONS):
-                        progress.log(sentence)
                     yield workspace
                 except CancelledError:
                     lease.check()  # what was cancelled because the lease is lost is told as that

@@ -11,9 +11,10 @@ import duckdb
 import pyarrow as pa
 
 from fruits.catalog import ALL_TABLES
-from lakehouse.errors import LakehouseError, SettingsError
+from lakehouse.errors import DamagedTableError, LakehouseError, SettingsError
 from lakehouse.storage.uri import on_disk
 from lakehouse.tables import delta
+from lakehouse.tables.damage import DOCTOR, first_line
 from lakehouse.tables.delta import Lake
 from lakehouse.tables.history import AsOf, check_readable, version_as_of
 from lakehouse.tables.table import Table
@@ -193,7 +194,10 @@ def show(connection: duckdb.DuckDBPyConnection, lake: Lake, table: Table, as_of:
     if files and table.added:  # which none of the files may have
         connection.register(f"_{schema}_{name}_added", table.schema.empty_table().select(list(table.added)))
         source = f"(SELECT * FROM {source} UNION ALL BY NAME SELECT * FROM _{schema}_{name}_added)"
-    connection.execute(f"CREATE OR REPLACE VIEW {schema}.{name} AS SELECT {_columns(table)} FROM {source}")
+    try:
+        connection.execute(f"CREATE OR REPLACE VIEW {schema}.{name} AS SELECT {_columns(table)} FROM {source}")
+    except (duckdb.IOException, duckdb.InvalidInputException) as error:
+        raise DamagedTableError(f"{table.name} cannot be read: {first_line(error)}. {DOCTOR}") from error
 
 
 def _rows(batch: pa.RecordBatch) -> Iterator[tuple[object, ...]]:

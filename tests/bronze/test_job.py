@@ -388,5 +388,5 @@ def test_foreign_table_stops_the_job_untouched(workspace: Workspace, fruit: list
     delta.create(workspace.lake, [stranger])
     with pytest.raises(ForeignTableError, match=r"bronze\.images has another layout"):
         run(workspace)
-    assert delta.existing(workspace.lake, IMAGES).version() == 0
+    assert delta.existing(workspace.lake, stranger).version() == 0
     assert delta.open_table(workspace.lake, QUARANTINE) is None
