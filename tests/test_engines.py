@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.usefixtures("blank_pictures")
 REAL = os.environ.get("FRUITS_TEST_IMAGES")
-DRAWN = 3  # photographs of each of the drawn fruits
+DRAWN = 5  # photographs of each split
 LIVES = {"local": ["local"], "spark first": ["spark", "local"], "local first": ["local", "spark"]}
 SOAKED = {**LIVES, "spark": ["spark"]}
 
 
 @pytest.fixture(scope="module")
 def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A few drawn photographs of each fruit."""
+    """A few drawn photographs of each split."""
     folder = tmp_path_factory.mktemp("drawn")
     draw_photographs(folder)
     for label in folder.iterdir():
