@@ -9,6 +9,7 @@ asked.
 """
 
 import os
+import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -21,6 +22,7 @@ from lakehouse.background import Background
 from lakehouse.errors import LakehouseError, MirrorError
 from lakehouse.failpoint import crash_point
 from lakehouse.guard import no_check
+from lakehouse.models.addresses import artifacts_folder, move_artifacts
 from lakehouse.models.fit import Fit
 from lakehouse.models.records import Version
 from lakehouse.models.registry import CHAMPION, PINNED, Registry
@@ -231,19 +233,39 @@ class Mirror:
         now = self._fingerprint()
         kept = read_shown(self._folder) or Shown()
         if now == ABSENT:
-            return Shown(ABSENT, dict.fromkeys(names, ShownModel()), kept.newest)
-        return kept if now is not None and kept.database == now and {*names} <= {*kept.models} else None
+            return Shown(ABSENT, self._folder, dict.fromkeys(names, ShownModel()), kept.newest)
+        same = now is not None and (kept.database, kept.folder) == (now, self._folder)
+        return kept if same and {*names} <= {*kept.models} else None
 
     def _ask(self, names: Sequence[str], newest: Mapping[str, int] | None = None) -> Shown:
         """What MLflow shows; kept by a writer, unless the database changed meanwhile."""
+        self._put_addresses_right()
         before, kept = self._fingerprint(), read_shown(self._folder) or Shown()
         models = {name: self._told(partial(_model, name=name)) for name in dict.fromkeys([*kept.models, *names])}
-        shown = Shown(before, models, {**kept.newest, **(newest or {})})
+        shown = Shown(before, self._folder, models, {**kept.newest, **(newest or {})})
         # Who only reads changes nothing in a lake.
         if self._guard is not no_check and before == self._fingerprint():
             self._guard()
             write_shown(self._folder, shown)
         return shown
+
+    def _put_addresses_right(self) -> None:
+        """Of a lake that has been moved or copied, before anything is read or written by them; only a writer does it."""
+        if self._tracking_uri is not None or self._guard is no_check:
+            return
+        store = self._opened_store()
+        assert store.database is not None
+        assert store.artifacts is not None
+        try:
+            there = artifacts_folder(store.database, self._experiment)
+            if there is not None and there != store.artifacts:
+                self._guard()
+                move_artifacts(store.database, there, store.artifacts)
+                store.publish()
+        except sqlite3.Error as error:
+            raise MirrorError(
+                f"MLflow's store {self._folder}/{DATABASE} does not work: {_first_line(error)}"
+            ) from error
 
     def _fingerprint(self) -> str | None:
         """The state of the lake's database; of one on S3 as it was first seen here, fetched or put back."""

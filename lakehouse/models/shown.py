@@ -2,7 +2,7 @@
 
 `registry.json` names the state of the database that it was read from. It counts as long as the database is in that
 very state; whatever else changes it, as a person who moves an alias in MLflow's UI, makes it stale, and MLflow is
-asked. A file that cannot be understood is stale too. It holds no address of the lake's.
+asked. So it does when the lake has been moved, and a file that cannot be understood is stale too.
 """
 
 import json
@@ -56,11 +56,13 @@ class Shown:
 
     Attributes:
         database: the fingerprint of the database that it was read from; None where that cannot be told.
+        folder: the folder in which that database lay, a URI: in a lake that has been moved its addresses are wrong.
         models: by their names in MLflow.
         newest: by name, the newest version of the lake's that MLflow was ever told of.
     """
 
     database: str | None = ABSENT
+    folder: str | None = None
     models: Mapping[str, ShownModel] = field(default_factory=dict)
     newest: Mapping[str, int] = field(default_factory=dict)
 
@@ -85,7 +87,7 @@ def read_shown(folder: str) -> Shown | None:
             return None
         models = {str(name): _from_json(model) for name, model in found["models"].items()}
         newest = {str(name): int(number) for name, number in found["newest"].items()}
-        return Shown(found["database"], models, newest)
+        return Shown(found["database"], found["folder"], models, newest)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):  # not there, or not understood
         return None
 
@@ -93,7 +95,8 @@ def read_shown(folder: str) -> Shown | None:
 def write_shown(folder: str, shown: Shown) -> None:
     """Keep what MLflow shows in a folder, a URI, in place of what is there."""
     models = {name: _to_json(model) for name, model in shown.models.items()}
-    content = {"layout": LAYOUT, "database": shown.database, "newest": dict(shown.newest), "models": models}
+    place = {"database": shown.database, "folder": shown.folder}
+    content = {"layout": LAYOUT, **place, "newest": dict(shown.newest), "models": models}
     write_file(f"{folder}/{NAME}", json.dumps(content, indent=1).encode())
 
 

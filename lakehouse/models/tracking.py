@@ -27,11 +27,13 @@ class TrackingStore(Protocol):
     Attributes:
         uri: MLflow's tracking URI.
         artifacts: the folder or URI for the artifacts of new experiments; None where a server decides.
+        database: the SQLite file on this machine; None where a server has another.
         etag: of a file on S3, what it was when it was fetched or put back; None where there is none.
     """
 
     uri: str
     artifacts: str | None
+    database: Path | None
     etag: str | None
 
     def publish(self) -> None:
@@ -53,6 +55,7 @@ class _Named:
     def __init__(self, uri: str) -> None:
         self.uri = uri
         self.artifacts: str | None = None
+        self.database: Path | None = None
         self.etag: str | None = None
 
     def publish(self) -> None:
@@ -63,7 +66,7 @@ class _OnDisk(_Named):
     def __init__(self, folder: str, make: Make) -> None:
         path = local_path(folder)
         super().__init__(f"sqlite:///{path}/{DATABASE}")
-        self.artifacts = f"{path}/artifacts"
+        self.artifacts, self.database = f"{path}/artifacts", path / DATABASE
         provide(path / DATABASE, self.artifacts, make)
 
 
@@ -79,6 +82,7 @@ class _Fetched(_Named):
             content, self.etag = found
             self._copy.write_bytes(content)
         self.artifacts = f"{folder}/artifacts"
+        self.database = self._copy
 
     def publish(self) -> None:
         """Put the file back.

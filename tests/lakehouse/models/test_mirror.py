@@ -256,6 +256,34 @@ def test_fingerprint_changes_with_each_transaction(tmp_path: Path) -> None:
     assert len({size for size, _ in found}) == 1
 
 
+# ---- a lake that has been moved -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("move", [shutil.move, shutil.copytree], ids=["moved", "copied"])
+def test_artifacts_are_found_where_the_lake_is_now(
+    world: World, tmp_path: Path, move: Callable[[Path, Path], object]
+) -> None:
+    """After the first look of a writer: files, model and new figures are the new place's, and the old is left alone."""
+    before = {path: path.read_bytes() for path in world.folder.rglob("*") if path.is_file()}
+    move(tmp_path / "a lake", tmp_path / "an other")
+    moved = World(tmp_path / "an other")
+    assert moved.show() == 0
+    assert moved.mirror().lacks(moved.model()) == []
+    moved.fit(5)
+    assert moved.show() == 1
+    for number in ("1", "3"):
+        run_id = str(moved.client.get_model_version(MODEL, number).run_id)
+        assert [one.path for one in moved.client.list_artifacts(run_id, "figures")] == ["figures/plot.txt"]
+    load = """
+import sys, mlflow
+mlflow.set_tracking_uri(sys.argv[1])
+print(mlflow.sklearn.load_model("models:/fruits-scaler/1").mean_.tolist())
+"""
+    assert in_new_process(load, moved.uri) == "[0.5, 1.0]"
+    left = {path: path.read_bytes() for path in world.folder.rglob("*") if path.is_file()}
+    assert left == (before if move is shutil.copytree else {})
+
+
 # ---- stores that others use, too ------------------------------------------------------------------------------------
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from mlflow import MlflowClient
 
 from lakehouse.errors import LeaseLostError, StorageError
 from lakehouse.models.mirror import Mirror, make_database
@@ -91,6 +92,18 @@ def test_run_that_dies_before_it_publishes_has_changed_nothing(
     assert s3.get_object(Bucket=bucket, Key="lake/mlflow/mlflow.db")["Body"].read() == before
     assert show(lake, opened(on_s3)) == 1
     assert lacking(lake, on_s3) == []
+
+
+def test_lake_on_s3_under_another_prefix_shows_its_own_artifacts(on_s3: str, s3: Any, bucket: str, lake: Lake) -> None:
+    """The addresses are put right in the file on S3."""
+    show(lake, opened(on_s3))
+    for one in s3.list_objects_v2(Bucket=bucket)["Contents"]:
+        source = {"Bucket": bucket, "Key": one["Key"]}
+        s3.copy_object(Bucket=bucket, Key=f"copy of {one['Key']}", CopySource=source)
+    place = f"s3://{bucket}/copy of lake/mlflow"
+    assert show(Lake(f"s3://{bucket}/copy of lake"), opened(place)) == 0
+    client = MlflowClient(opened(place).tracking_uri)
+    assert client.get_model_version(MODEL, "1").source.startswith(f"{place}/artifacts/")
 
 
 def test_copy_is_removed_with_the_store(on_s3: str) -> None:
