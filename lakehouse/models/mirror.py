@@ -250,7 +250,7 @@ class Mirror:
         return shown
 
     def _put_addresses_right(self) -> None:
-        """Of a lake that has been moved or copied, before anything is read or written by them; only a writer does it."""
+        """Of a lake that has been moved or copied, before anything is read or written by them; by a writer alone."""
         if self._tracking_uri is not None or self._guard is no_check:
             return
         store = self._opened_store()
@@ -263,9 +263,7 @@ class Mirror:
                 move_artifacts(store.database, there, store.artifacts)
                 store.publish()
         except sqlite3.Error as error:
-            raise MirrorError(
-                f"MLflow's store {self._folder}/{DATABASE} does not work: {_first_line(error)}"
-            ) from error
+            raise self._error(error) from error
 
     def _fingerprint(self) -> str | None:
         """The state of the lake's database; of one on S3 as it was first seen here, fetched or put back."""
@@ -288,8 +286,11 @@ class Mirror:
         except LakehouseError:
             raise
         except Exception as error:  # what its stores, clients and their libraries raise has nothing in common
-            where = self._tracking_uri or f"{self._folder}/{DATABASE}"
-            raise MirrorError(f"MLflow's store {where} does not work: {_first_line(error)}") from error
+            raise self._error(error) from error
+
+    def _error(self, error: Exception) -> MirrorError:
+        where = self._tracking_uri or f"{self._folder}/{DATABASE}"
+        return MirrorError(f"MLflow's store {where} does not work: {_first_line(error)}")
 
     def _open(self) -> "MlflowRecords":
         from lakehouse.models.mlflow_records import MlflowRecords

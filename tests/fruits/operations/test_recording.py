@@ -191,19 +191,19 @@ def test_run_whose_lease_is_lost_when_its_work_is_done_says_so_in_a_line(
 
 
 def test_history_that_cannot_be_written_fails_no_run(
-    settings: Settings, photographs: Path, capsys: pytest.CaptureFixture[str]
+    workspace: Workspace, photographs: Path, encoder: Encoder, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The table is another's: the run does its work and succeeds, and a line on stderr says what is missing, why."""
+    """It became another's while the run did its work, which is not lost: a line on stderr says what is missing, why."""
     add_photographs(photographs, "Apple", range(3))
-    lake = Lake(settings.lake)
-    delta.create(lake, [Table(RUNS.name, pa.schema([pa.field("id", pa.int64())]), ("id",), ("id",))])
-    assert call("bronze", "--images", photographs, "--lake", settings.lake) == 0
-    said = capsys.readouterr()
-    assert "3 ingested" in said.out
-    assert "This run could not be written to the table `runs`" in " ".join(said.err.split())
-    assert "has another layout" in " ".join(said.err.split())
+    lake, strange = workspace.lake, Table(RUNS.name, pa.schema([pa.field("id", pa.int64())]), ("id",), ("id",))
+    with exclusive_workspace(workspace.section(Settings), "bronze") as held:
+        run_pipeline(held, [Layer.BRONZE], lambda: encoder)
+        delta.create(lake, [strange])
+    said = " ".join(capsys.readouterr().err.split())
+    assert "This run could not be written to the table `runs`" in said
+    assert "has another layout" in said
     assert delta.count(lake, TABLES[0]) == 3
-    assert delta.count(lake, RUNS) == 0
+    assert delta.count(lake, strange) == 0
 
 
 def test_every_command_that_writes_is_recorded_by_its_name(workspace: Workspace, photographs: Path, run: Run) -> None:

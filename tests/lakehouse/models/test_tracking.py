@@ -102,7 +102,8 @@ def test_lake_on_s3_under_another_prefix_shows_its_own_artifacts(on_s3: str, s3:
         s3.copy_object(Bucket=bucket, Key=f"copy of {one['Key']}", CopySource=source)
     place = f"s3://{bucket}/copy of lake/mlflow"
     assert show(Lake(f"s3://{bucket}/copy of lake"), opened(place)) == 0
-    client = MlflowClient(opened(place).tracking_uri)
+    mirror = opened(place)
+    client = MlflowClient(mirror.tracking_uri)
     assert client.get_model_version(MODEL, "1").source.startswith(f"{place}/artifacts/")
 
 
