@@ -186,6 +186,40 @@ PROMISES: list[Promise] = [
         "one contract suite; a first run, an increment, a refit and a rollback by each engine, in turn; four points",
     ),
     (
+        "**Publication.** While models are fitted again, and after a death at any point of that, a reader sees one "
+        "whole version, old or new.",
+        (
+            "test_publication.py",
+            "lakehouse/models/test_mirror.py::test_run_that_dies_while_it_shows_shows_nothing_twice",
+        ),
+        "opened in a loop through three refits; 12 points",
+    ),
+    (
+        "**A lake moves**, or is copied: everything works at its new place, and a copy changes no byte of the "
+        "original.",
+        (
+            "test_moved.py",
+            "lakehouse/models/test_tracking.py::test_lake_on_s3_under_another_prefix_shows_its_own_artifacts",
+        ),
+        "moved, copied, linked; on S3 under another prefix",
+    ),
+    (
+        "**Two lakes on one tracking server** never read, move or fit each other's models.",
+        (
+            "test_shared_server.py",
+            "lakehouse/models/test_mirror.py::test_two_lakes_in_one_store_do_not_know_of_each_other",
+        ),
+        "slow: a real server, two lives in turn, each compared with the same life alone",
+    ),
+    (
+        "**MLflow's loss** costs what it shows, and nothing else; `fruits doctor --repair` shows it again.",
+        (
+            "fruits/operations/test_mirror.py::test_loss_of_mlflow_costs_what_it_shows_alone",
+            "fruits/operations/test_mirror.py::test_store_that_does_not_work_loses_nothing",
+        ),
+        "folder, model and experiment gone, a server that does not answer",
+    ),
+    (
         "**Run history.** Each run of a command that writes is one row of `runs`: done, failed, interrupted or killed; "
         "who has lost the lease writes none; and what fails in writing it fails no run.",
         (

@@ -1,4 +1,4 @@
-"""MLflow as a lake's shop window: what a run shows there, what a person changes there, and what its loss costs."""
+"""What MLflow shows of a lake: what a run shows there, what a person changes there, and what its loss costs."""
 
 import shutil
 from collections.abc import Callable, Mapping
@@ -143,7 +143,7 @@ def test_what_mlflow_keeps_is_never_read_back(
 
 
 @pytest.mark.parametrize("loss", ["folder", "model", "experiment"])
-def test_loss_of_mlflow_costs_the_window_alone(
+def test_loss_of_mlflow_costs_what_it_shows_alone(
     workspace: Workspace, refitted: None, run: Run, told: Told, client: MlflowClient, loss: str
 ) -> None:
     """Runs and rollbacks go on; doctor finds it, and `doctor --repair` shows again what the tables hold."""

@@ -1,0 +1,70 @@
+"""A lake is the same lake at another place: moved, copied, or reached by a link."""
+
+import hashlib
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+
+from fruits.operations.health import examine_files, examine_lake
+from fruits.operations.rollback import roll_back
+from fruits.operations.run import run_layers
+from fruits.query.models import list_models
+from fruits.settings import Settings, load_settings
+from gold.tables import PCA
+from lakehouse.workspace import Workspace
+from tests.conftest import add_photographs
+
+Move = Callable[[Path, Path], object]
+
+
+def link(old: Path, new: Path) -> None:
+    """Reach a lake by another name."""
+    new.symlink_to(old)
+
+
+@pytest.fixture
+def lake(tmp_path: Path, stub_encoder: str, blank_pictures: None) -> Settings:
+    """A lake with two versions of the PCA."""
+    settings = load_settings(
+        images=str(tmp_path / "photographs"), lake=str(tmp_path / "a" / "lake"), encoder=stub_encoder
+    )
+    for number, label in enumerate(("Apple", "Kiwi")):
+        add_photographs(tmp_path / "photographs", label, range(8 * number, 8 * number + 8))
+        run_layers(settings.model_copy(update={"refit": "always"}))
+    return settings
+
+
+def contents(folder: Path) -> Mapping[Path, str]:
+    """What each file of a folder holds."""
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    return {path: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+@pytest.mark.parametrize("move", [shutil.move, shutil.copytree, link], ids=["moved", "copied", "linked"])
+def test_everything_works_where_the_lake_is_now(lake: Settings, tmp_path: Path, move: Move) -> None:
+    """New photographs, a refit, a rollback and doctor; plots are found; of a copy the original keeps every byte."""
+    old, new = tmp_path / "a" / "lake", tmp_path / "b" / "lake"
+    new.parent.mkdir()
+    before = contents(old)
+    move(old, new)
+    there = lake.model_copy(update={"lake": f"file://{new}"})
+    add_photographs(tmp_path / "photographs", "Lemon", range(16, 20))
+    assert run_layers(there)["bronze"]["ingested"] == 4
+    add_photographs(tmp_path / "photographs", "Mango", range(20, 30))
+    assert run_layers(there.model_copy(update={"refit": "always"}))["gold"]["refit"] is not None
+    assert roll_back(there, 1)["projected"] == 30
+    assert [finding.name for finding in (*examine_lake(there), *examine_files(there)) if not finding.ok] == []
+    assert [model["pca_version"] for model in list_models(there) if model["champion"]] == [1]
+    workspace = Workspace(there)
+    client = MlflowClient(workspace.mirror.tracking_uri)
+    for version in client.search_model_versions(f"name = '{PCA}'"):
+        run = client.get_run(str(version.run_id))
+        assert client.list_artifacts(run.info.run_id, "figures")
+        for place in (Path(str(version.source)), Path(str(run.info.artifact_uri))):
+            assert place.is_relative_to(new)
+            assert place.is_dir()
+    if move is shutil.copytree:
+        assert contents(old) == before
