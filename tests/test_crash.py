@@ -102,9 +102,7 @@ def _champion(registry: Registry, name: str) -> int:
 
 def _rows(workspace: Workspace, table: Table) -> list[Mapping[str, Any]]:
     rows = delta.existing(workspace.lake, table).to_pyarrow_table().to_pylist()
-    kept = [{name: value for name, value in row.items() if name not in (*PASSING, "metrics")} for row in rows]
-    for row, found in zip(kept, rows, strict=True):
-        row |= dict(found.get("metrics", ()))  # a map comes as pairs
+    kept = [{name: value for name, value in row.items() if name not in PASSING} for row in rows]
     return sorted(kept, key=lambda row: [str(row[name]) for name in table.key])
 
 
@@ -122,6 +120,9 @@ def assert_same(found: Mapping[str, Any], expected: Mapping[str, Any]) -> None:
 
 
 def _assert_equal(value: Any, expected: Any, where: str) -> None:
+    if where.startswith("gold.calibrations.metrics"):  # a map comes as pairs
+        assert [name for name, _ in value] == [name for name, _ in expected], where
+        value, expected = ([number for _, number in pairs] for pairs in (value, expected))
     if where.startswith("silver.moments") and isinstance(value, bytes):
         value, expected = np.frombuffer(value), np.frombuffer(expected)
     if isinstance(value, list | float | np.ndarray):

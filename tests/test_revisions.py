@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 import bronze.job
-import gold.job
+import gold.publish
 import silver.features
 import silver.scaler
 from fruits.operations.run import LAYERS, run_pipeline
@@ -19,7 +19,7 @@ RULES = {
     bronze.job: "difference_of_files",
     silver.features: "difference",
     silver.scaler: "sync_table",
-    gold.job: "sync_table",
+    gold.publish: "sync_table",
 }
 """By the module that has the rules and their revision: what finds the difference under them."""
 

@@ -19,6 +19,8 @@ def test_each_point_stands_at_one_place() -> None:
         "registry",
         "mirror",
         "run",
+        "runs",
+        "relabel",
         "forget",
     }
     assert [point for point, times in counted.items() if times > 1] == []

@@ -25,9 +25,9 @@ SUMMARY = {
         "batch",
         "labels",
     },
-    "silver": {"featurized", "copied", "scaled", "removed", "feature_version", "scaler_version", "refit"},
+    "silver": {"featurized", "copied", "relabelled", "scaled", "removed", "feature_version", "scaler_version", "refit"},
     "gold": {"projected", "removed", "images", "components", "explained_variance", "pca_version", "refit"},
-    "seconds": {"start", "bronze", "silver", "gold", "total"},
+    "seconds": {"start", "bronze", "silver", "gold", "mlflow", "total"},
 }
 Fruits = Callable[..., int]
 

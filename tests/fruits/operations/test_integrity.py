@@ -101,7 +101,7 @@ def test_whole_lake_has_nothing_amiss(whole: Workspace) -> None:
     before = {path: path.stat().st_mtime_ns for path in Path(whole.lake.folder("")).rglob("*")}
     (finding,) = examine_files(settings_of(whole), thorough=True)
     assert finding.ok
-    assert finding.found.startswith("8 data files in 9 tables")
+    assert finding.found.startswith("12 data files in 12 tables")
     assert {path: path.stat().st_mtime_ns for path in Path(whole.lake.folder("")).rglob("*")} == before
 
 
