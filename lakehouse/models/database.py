@@ -54,6 +54,23 @@ def provide(path: Path, artifacts: str, make: Make) -> None:
         raise StorageError(f"MLflow's database {path} cannot be made: {error.strerror}.") from error
 
 
+def upgrade(path: Path, change: Make) -> None:
+    """Put an upgraded copy in the place of a database: whoever is killed meanwhile leaves the old one whole.
+
+    Args:
+        path: the file.
+        change: upgrades the copy that it is given.
+    """
+    with _work_folder(path) as work:
+        staged = work / path.name
+        with closing(sqlite3.connect(path)) as old, closing(sqlite3.connect(staged)) as new:
+            old.backup(new)
+        change(staged)
+        _sync(staged)
+        staged.replace(path)
+        _sync(path.parent)
+
+
 def _empty(make: Make) -> Path:
     """This machine's empty database of the MLflow that is installed, which nobody writes to."""
     path = cache_folder() / f"mlflow-{version('mlflow')}.db"

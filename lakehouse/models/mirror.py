@@ -23,11 +23,13 @@ from lakehouse.errors import LakehouseError, MirrorError
 from lakehouse.failpoint import crash_point
 from lakehouse.guard import no_check
 from lakehouse.models.addresses import artifacts_folder, move_artifacts
+from lakehouse.models.database import upgrade
 from lakehouse.models.fit import Fit
 from lakehouse.models.records import Version
 from lakehouse.models.registry import CHAMPION, PINNED, Registry
 from lakehouse.models.shown import ABSENT, Shown, ShownModel, ShownVersion, fingerprint, read_shown, write_shown
 from lakehouse.models.tracking import DATABASE, TrackingStore, open_store
+from lakehouse.storage import write_file
 from lakehouse.storage.uri import absolute_uri, on_disk
 
 if TYPE_CHECKING:
@@ -239,6 +241,7 @@ class Mirror:
 
     def _ask(self, names: Sequence[str], newest: Mapping[str, int] | None = None) -> Shown:
         """What MLflow shows; kept by a writer, unless the database changed meanwhile."""
+        self._told(lambda _: None)  # it may have to be upgraded first
         self._put_addresses_right()
         before, kept = self._fingerprint(), read_shown(self._folder) or Shown()
         models = {name: self._told(partial(_model, name=name)) for name in dict.fromkeys([*kept.models, *names])}
@@ -293,9 +296,27 @@ class Mirror:
         return MirrorError(f"MLflow's store {where} does not work: {_first_line(error)}")
 
     def _open(self) -> "MlflowRecords":
-        from lakehouse.models.mlflow_records import MlflowRecords
+        from lakehouse.models import mlflow_records
 
-        return MlflowRecords(self._opened_store(), self._experiment)
+        store = self._opened_store()
+        if store.database is not None and (revision := mlflow_records.older_revision(store.database)):
+            self._upgrade(store, store.database, revision)
+        return mlflow_records.MlflowRecords(store, self._experiment)
+
+    def _upgrade(self, store: TrackingStore, database: Path, revision: str) -> None:
+        """Bring the database to the installed MLflow's schema, and keep a copy of it as it was; by a writer alone."""
+        from lakehouse.models.mlflow_records import upgrade_database
+
+        if self._guard is no_check:
+            raise MirrorError(
+                f"MLflow's database {self._folder}/{DATABASE} is of an older MLflow. `fruits doctor --repair` upgrades "
+                "it, and keeps a copy."
+            )
+        self._guard()
+        write_file(f"{self._folder}/{DATABASE}.{revision}", database.read_bytes())
+        upgrade(database, upgrade_database)
+        self._guard()
+        store.publish()
 
     def _opened_store(self) -> TrackingStore:
         with self._lock:

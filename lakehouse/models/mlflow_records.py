@@ -5,9 +5,10 @@ set for the whole process, in an environment variable too, under the feet of oth
 """
 
 import logging
+import sqlite3
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ import mlflow.sklearn
 from mlflow.entities import Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
 
+from lakehouse.errors import MirrorError
 from lakehouse.models.fit import Fit
 from lakehouse.models.shown import ShownModel, ShownVersion
 from lakehouse.models.tracking import TrackingStore
@@ -144,6 +146,40 @@ def make_database(path: Path) -> None:
 
     # The place of artifacts is MLflow's word for "a server's": it would make a local folder at once.
     SqlAlchemyStore(f"sqlite:///{path}", "mlflow-artifacts:/").engine.dispose()
+
+
+def older_revision(path: Path) -> str | None:
+    """The revision of a database's schema, if an older MLflow has made it; None if it is this MLflow's own.
+
+    Raises:
+        MirrorError: a newer MLflow has made it.
+    """
+    from alembic.script import ScriptDirectory
+    from mlflow.store.db.utils import _get_alembic_config
+
+    with closing(sqlite3.connect(path)) as connection:
+        found = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+    revision = str(found[0]) if found else ""
+    known = ScriptDirectory.from_config(_get_alembic_config(""))
+    if revision in known.get_heads():
+        return None
+    if revision not in {one.revision for one in known.walk_revisions()}:
+        raise MirrorError(
+            f"MLflow's database {path} has the schema {revision!r}, which MLflow {mlflow.__version__} does not know: a "
+            "newer MLflow has written it. It was not touched. Install that one."
+        )
+    return revision
+
+
+def upgrade_database(path: Path) -> None:
+    """Bring a database's schema to this MLflow's own, in many transactions: to be called on a copy."""
+    from mlflow.store.db.utils import _upgrade_db, create_sqlalchemy_engine
+
+    engine = create_sqlalchemy_engine(f"sqlite:///{path}")
+    try:
+        _upgrade_db(engine)
+    finally:
+        engine.dispose()
 
 
 def _all(search: Any, *arguments: str) -> Iterator[Any]:

@@ -256,6 +256,58 @@ def test_fingerprint_changes_with_each_transaction(tmp_path: Path) -> None:
     assert len({size for size, _ in found}) == 1
 
 
+# ---- a database of another MLflow -----------------------------------------------------------------------------------
+
+
+def make_older(path: Path) -> str:
+    """Make a database as the MLflow before the last change of the schema made it; returns its revision."""
+    from alembic import command
+    from alembic.script import ScriptDirectory
+    from mlflow.store.db.utils import _get_alembic_config, create_sqlalchemy_engine
+    from mlflow.store.tracking.dbmodels.initial_models import Base
+
+    engine = create_sqlalchemy_engine(f"sqlite:///{path}")
+    Base.metadata.create_all(engine)
+    config = _get_alembic_config(str(engine.url))
+    script = ScriptDirectory.from_config(config)
+    revision = str(script.get_revision(script.get_heads()[0]).down_revision)
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, revision)
+    engine.dispose()
+    row = (0, "Default", f"{path.parent}/artifacts/0", "active")
+    with closing(sqlite3.connect(path)) as connection, connection:
+        columns = "experiment_id, name, artifact_location, lifecycle_stage"
+        connection.execute(f"INSERT INTO experiments ({columns}) VALUES (?, ?, ?, ?)", row)
+    return revision
+
+
+def test_database_of_an_older_mlflow_is_upgraded_by_a_writer_and_kept(world: World) -> None:
+    """Who reads changes nothing, and is told what upgrades it."""
+    database = world.folder / "mlflow.db"
+    database.unlink()
+    revision = make_older(database)
+    before = database.read_bytes()
+    with pytest.raises(MirrorError, match=r"is of an older MLflow\. `fruits doctor --repair` upgrades it"):
+        Mirror(None, "fruits", str(world.folder)).lacks(world.model())
+    assert database.read_bytes() == before
+    assert world.show(again=True) == 2
+    assert world.shown == [(1, "3"), (2, "4")]
+    assert (world.folder / f"mlflow.db.{revision}").read_bytes() == before
+
+
+def test_database_of_a_newer_mlflow_is_not_touched(world: World) -> None:
+    """And named, with what to do."""
+    database = world.folder / "mlflow.db"
+    with closing(sqlite3.connect(database)) as connection, connection:
+        connection.execute("UPDATE alembic_version SET version_num = 'ffffffffffff'")
+    before = database.read_bytes()
+    world.fit(5)
+    with pytest.raises(MirrorError, match=r"a newer MLflow has written it\. It was not touched"):
+        world.show()
+    assert database.read_bytes() == before
+
+
 # ---- a lake that has been moved -------------------------------------------------------------------------------------
 
 
