@@ -21,7 +21,10 @@ class Layer(StrEnum):
 BY_LAYER = {Layer.BRONZE: bronze.tables.TABLES, Layer.SILVER: silver.tables.TABLES, Layer.GOLD: gold.tables.TABLES}
 """The tables of each layer, the layers in the order of their jobs."""
 
-TABLES = (*(table for tables in BY_LAYER.values() for table in tables), *lakehouse.models.tables.TABLES)
+OF_LAYERS = tuple(table for tables in BY_LAYER.values() for table in tables)
+"""The tables of all layers."""
+
+TABLES = (*OF_LAYERS, *lakehouse.models.tables.TABLES)
 """All tables of the layers, and of the models."""
 
 ALL_TABLES = (*TABLES, RUNS)

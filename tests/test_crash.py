@@ -12,7 +12,7 @@ from numpy.testing import assert_allclose
 
 import silver.job
 from bronze.manifest import Labelling
-from fruits.catalog import BY_LAYER
+from fruits.catalog import OF_LAYERS
 from fruits.operations.relabel import relabel
 from fruits.operations.run import LAYERS, run_layers, run_pipeline
 from fruits.settings import Settings, load_settings
@@ -82,7 +82,7 @@ class Killable(World):
             for name in (SCALER, PCA)
         }
         champions = {name: _champion(registry, name) for name in models}
-        tables = {table.name: _rows(workspace, table) for tables in BY_LAYER.values() for table in tables}
+        tables = {table.name: _rows(workspace, table) for table in OF_LAYERS}
         return {**tables, "models": models, "champions": champions}
 
 

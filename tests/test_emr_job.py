@@ -23,7 +23,7 @@ import pyspark
 import pytest
 
 import silver.job
-from fruits.catalog import TABLES, Layer
+from fruits.catalog import OF_LAYERS, Layer
 from fruits.emr.code import code_files, upload
 from fruits.emr.request import spark_submit
 from fruits.emr.settings import load_emr_settings, on_cluster
@@ -249,7 +249,7 @@ def test_primary_node_converts_the_model(code: str, tmp_path: Path, python311: s
 def rows(lake: Lake, root: str) -> Mapping[str, Any]:
     """All tables' rows in the order of their keys, but for what passes, paths relative to the photographs' root."""
     found = {}
-    for table in TABLES:
+    for table in OF_LAYERS:
         kept = []
         for row in delta.existing(lake, table).to_pyarrow_table().to_pylist():
             if "path" in row:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from PIL import Image
 
-from fruits.catalog import BY_LAYER
+from fruits.catalog import OF_LAYERS
 from fruits.demo.draw import draw_photographs
 from fruits.operations.rollback import roll_back
 from fruits.operations.run import run_layers
@@ -82,7 +82,7 @@ class Life:
 
     def _holds(self) -> Mapping[str, Any]:
         found = {}
-        for table in (one for tables in BY_LAYER.values() for one in tables):
+        for table in OF_LAYERS:
             rows = delta.existing(Lake(f"file://{self.lake}"), table).to_pyarrow_table().to_pylist()
             for row in rows:
                 if "path" in row:

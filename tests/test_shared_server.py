@@ -14,7 +14,7 @@ from urllib.request import urlopen
 
 import pytest
 
-from fruits.catalog import BY_LAYER
+from fruits.catalog import OF_LAYERS
 from fruits.operations.health import examine_lake
 from fruits.operations.rollback import roll_back
 from fruits.operations.run import run_layers
@@ -70,7 +70,7 @@ def settings_of(folder: Path, encoder: str, server: str | None) -> Settings:
 def held(settings: Settings) -> dict[str, list[dict[str, Any]]]:
     """The rows of all layers' tables in the order of their keys, but for what passes; paths by their names."""
     lake, found = Lake(settings.lake), {}
-    for table in (one for tables in BY_LAYER.values() for one in tables):
+    for table in OF_LAYERS:
         rows = delta.existing(lake, table).to_pyarrow_table().to_pylist()
         kept = [{name: value for name, value in row.items() if name not in PASSING} for row in rows]
         for row in kept:

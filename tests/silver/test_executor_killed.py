@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from fruits.catalog import TABLES
+from fruits.catalog import OF_LAYERS
 from fruits.operations.run import LAYERS, Summary, run_pipeline
 from fruits.settings import load_settings
 from lakehouse.engine.spark import jars
@@ -33,7 +33,7 @@ def tables(lake: Path) -> Mapping[str, Any]:
     """The rows of all tables, in the order of their keys, but for what passes."""
     workspace = Workspace(load_settings(lake=str(lake)))
     found = {}
-    for table in TABLES:
+    for table in OF_LAYERS:
         rows = delta.existing(workspace.lake, table).to_pyarrow_table().to_pylist()
         kept = [{name: value for name, value in row.items() if name not in PASSING} for row in rows]
         found[table.name] = sorted(kept, key=lambda row: [str(row[name]) for name in table.key])
