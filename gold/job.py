@@ -8,7 +8,7 @@ import numpy as np
 from gold.pca import captured, components_needed, fit_spectrum
 from gold.publish import prepare_version, write_projections
 from gold.settings import GoldSettings
-from gold.tables import PCA, PROJECTIONS, TABLES
+from gold.tables import MODELS, PCA, PROJECTIONS, TABLES
 from lakehouse.background import Background
 from lakehouse.errors import SettingsError
 from lakehouse.failpoint import crash_point
@@ -187,4 +187,5 @@ def _fit(workspace: Workspace, scaler: Scaler, covered: FeatureStatistics, reaso
         "reason": reason,
     }
     arrays = {"mean": spectrum.mean, "components": spectrum.components[:k], "variance": spectrum.variance}
-    return workspace.registry.register(PCA, tags, arrays)
+    in_use = max(delta.maximum(workspace.lake, table, "pca_version") or 0 for table in (PROJECTIONS, MODELS))
+    return workspace.registry.register(PCA, tags, arrays, above=in_use)

@@ -14,7 +14,7 @@ import pyarrow as pa
 from gold.tables import CALIBRATIONS, EXPLAINED_VARIANCE, MODELS, PCA, PROJECTIONS
 from lakehouse.errors import MirrorError, StorageError
 from lakehouse.migration import Migration
-from lakehouse.models.records import to_column
+from lakehouse.models.records import Version, to_row
 from lakehouse.models.registry import CHAMPION, PINNED
 from lakehouse.models.shown import ShownModel
 from lakehouse.models.tables import CHOICES
@@ -114,14 +114,8 @@ def _register_models(workspace: Workspace) -> None:
         ):
             if (name, number) not in rows:
                 tags = {**_tags(name, model), **_tags_shown(shown[name], number, sha256)}
-                rows[name, number] = {
-                    "model": name,
-                    "version": number,
-                    "fit": uuid.uuid4().hex,
-                    "fitted_at": model["fitted_at"],
-                    "tags": tags,
-                    "arrays": to_column(found),
-                }
+                version = Version(name, number, uuid.uuid4().hex, model["fitted_at"], tags)
+                rows[name, number] = to_row(version, found)
     made = pa.Table.from_pylist([*rows.values()], schema=REGISTERED.schema)
     delta.create_filled(workspace.lake, REGISTERED, made.to_batches())
 

@@ -130,7 +130,8 @@ def _register_scaler(workspace: Workspace, covered: FeatureStatistics, reason: s
         f"{MOMENTS.name} version": str(delta.existing(workspace.lake, MOMENTS).version()),
         "reason": reason,
     }
-    return workspace.registry.register(SCALER, tags, {"mean": mean, "scale": scale})
+    in_use = delta.maximum(workspace.lake, SCALED, "scaler_version") or 0
+    return workspace.registry.register(SCALER, tags, {"mean": mean, "scale": scale}, above=in_use)
 
 
 def describe_scaler(workspace: Workspace, version: Version, folder: Path) -> Fit:  # noqa: ARG001 - it has no pictures

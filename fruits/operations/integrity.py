@@ -168,9 +168,13 @@ def _put_aside(log: str, name: str) -> None:
 _FROM_PHOTOGRAPHS = "`fruits run` reads the photographs again that are where they were"
 _BACK: dict[str, str] = {
     "bronze": _FROM_PHOTOGRAPHS,
+    "bronze.corrections": "those corrections are lost: say them again by `fruits relabel`",
     "silver": "`fruits run` computes them again from bronze.images",
     "gold": "`fruits run` computes them again from silver",
     "gold.models": "MLflow still has the runs of those versions, and `fruits run --refit always` fits a new one",
+    "registry.models": "those versions are lost: `fruits run` fits new ones, where the lake needs them",
+    "registry.choices": "those choices are lost: `fruits run` makes a fit champion, and `fruits rollback` pins",
+    "runs": "those runs are lost, and nothing needs them",
     "gold.explained_variance": "MLflow still has the curves, and `fruits run --refit always` fits a new version",
 }
 """By table, or by layer: how lost rows come back."""
@@ -178,7 +182,8 @@ _BACK: dict[str, str] = {
 
 def describe(found: Integrity) -> tuple[str, str]:
     """What is wrong with a table that is not well, and how to get it back."""
-    name, back = found.table.name, _BACK.get(found.table.name, _BACK[found.table.name.partition(".")[0]])
+    name = found.table.name
+    back = _BACK[name] if name in _BACK else _BACK[name.partition(".")[0]]
     if found.problem:
         return f"{name}: {found.problem}", f"Restore it from a backup; else move the table's folder away, and {back}."
     if found.entries:

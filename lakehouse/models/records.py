@@ -9,6 +9,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from lakehouse.arrow import as_numpy
+from lakehouse.tables.table import Row
 
 Arrays = Mapping[str, NDArray[np.float64]]
 """What a model has learned, by name: C-contiguous float64."""
@@ -33,12 +34,19 @@ class Version:
     tags: Mapping[str, str]
 
 
-def to_column(arrays: Arrays) -> list[dict[str, object]]:
-    """Arrays as a value of the column `arrays`."""
-    return [
-        {"name": name, "shape": list(array.shape), "values": np.ascontiguousarray(array, np.float64).ravel()}
-        for name, array in arrays.items()
-    ]
+def to_row(version: Version, arrays: Arrays) -> Row:
+    """A version and its arrays as a row of `registry.models`."""
+    return {
+        "model": version.name,
+        "version": version.number,
+        "fit": version.fit,
+        "fitted_at": version.fitted_at,
+        "tags": dict(version.tags),
+        "arrays": [
+            {"name": name, "shape": list(array.shape), "values": np.ascontiguousarray(array, np.float64).ravel()}
+            for name, array in arrays.items()
+        ],
+    }
 
 
 def from_column(kept: pa.ListScalar) -> dict[str, NDArray[np.float64]]:

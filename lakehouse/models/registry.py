@@ -8,7 +8,7 @@ registering finds its version again instead of registering a second one.
 """
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -16,11 +16,11 @@ import pyarrow as pa
 
 from lakehouse.errors import StorageError
 from lakehouse.failpoint import crash_point
-from lakehouse.models.records import Arrays, Version, from_column, to_column
+from lakehouse.models.records import Arrays, Version, from_column, to_row
 from lakehouse.models.tables import CHOICES, MODELS, TABLES
 from lakehouse.tables import delta
 from lakehouse.tables.delta import Lake
-from lakehouse.tables.table import Table
+from lakehouse.tables.table import Row, Table
 
 __all__ = ["CHAMPION", "PINNED", "Arrays", "Registry", "Version"]
 
@@ -33,9 +33,11 @@ _DESCRIBED = ("model", "version", "fit", "fitted_at", "tags")
 
 @dataclass(frozen=True)
 class _Known:
-    """What the tables held when they were read."""
+    """What the tables held when they were read; `chosen` is the highest version of a model that was ever chosen."""
 
+    lake_id: str | None
     versions: Mapping[str, list[Version]]
+    chosen: Mapping[str, int]
     choices: int
     aliases: Mapping[tuple[str, str], int | None]
 
@@ -51,8 +53,7 @@ class Registry:
     @property
     def lake_id(self) -> str | None:
         """Names the lake wherever it lies: the table of its models has this ID; None before its first model."""
-        table = delta.open_table(self._lake, MODELS)
-        return str(table.metadata().id) if table is not None else None
+        return self._known.lake_id
 
     # ---- read -------------------------------------------------------------------------------------------------------
 
@@ -91,30 +92,26 @@ class Registry:
 
     # ---- write ------------------------------------------------------------------------------------------------------
 
-    def register(self, name: str, tags: Mapping[str, str], arrays: Arrays) -> Version:
-        """Make a fit the next version of a model; the version with the same tags, where there is one."""
+    def register(self, name: str, tags: Mapping[str, str], arrays: Arrays, *, above: int = 0) -> Version:
+        """Make a fit the next version of a model; the version with the same tags, where there is one.
+
+        Args:
+            name: the model's.
+            tags: what it was fitted on, and what it is like.
+            arrays: what it has learned.
+            above: the highest version that rows of other tables are of. Numbers are never given twice, also where rows
+                of the registry are lost: rows of a lost version must not be taken for those of a new one.
+        """
         self._seen = None  # numbers follow those that are there, whoever gave them
         found = self.find(name, tags)
         if found is not None:
             return found
         known = self.versions(name)
-        number = known[-1].number + 1 if known else 1
+        number = 1 + max(above, self._known.chosen.get(name, 0), *(version.number for version in known))
         version = Version(name, number, uuid.uuid4().hex, datetime.now(UTC), dict(tags))
-        self.add(version, arrays)
+        self._append([to_row(version, arrays)], MODELS)
         crash_point("registry.registered")
         return version
-
-    def add(self, version: Version, arrays: Arrays) -> None:
-        """Keep a version under its own number, which no other version of the model has."""
-        row = {
-            "model": version.name,
-            "version": version.number,
-            "fit": version.fit,
-            "fitted_at": version.fitted_at,
-            "tags": dict(version.tags),
-            "arrays": to_column(arrays),
-        }
-        self._append(pa.Table.from_pylist([row], schema=MODELS.schema), MODELS)
 
     def choose(self, version: Version, reason: str, *, pin: bool = False) -> None:
         """Make a version champion, and with `pin` the one to stay with until it is released.
@@ -135,15 +132,16 @@ class Registry:
     def _choose(self, name: str, aliases: Mapping[str, int | None], reason: str) -> None:
         self._seen = None
         now, first = datetime.now(UTC), self._known.choices + 1
-        rows = [
+        rows: list[Row] = [
             {"choice": choice, "model": name, "alias": alias, "version": number, "chosen_at": now, "reason": reason}
             for choice, (alias, number) in enumerate(aliases.items(), first)
         ]
-        self._append(pa.Table.from_pylist(rows, schema=CHOICES.schema), CHOICES)
+        self._append(rows, CHOICES)
 
-    def _append(self, rows: pa.Table, table: Table) -> None:
+    def _append(self, rows: Sequence[Row], table: Table) -> None:
         delta.create(self._lake, TABLES)
-        delta.write_small(rows, self._lake, table, mode="append")
+        made = pa.Table.from_pylist(rows, schema=table.schema)
+        delta.write_small(made, self._lake, table, mode="append")
         self._seen = None
 
     # ---- what is kept -----------------------------------------------------------------------------------------------
@@ -158,6 +156,9 @@ class Registry:
         return self._seen
 
     def _read(self) -> _Known:
+        models = delta.open_table(self._lake, MODELS)
+        if models is None:
+            return _Known(None, {}, {}, 0, {})
         versions: dict[str, list[Version]] = {}
         for row in delta.read_rows(self._lake, MODELS, _DESCRIBED):
             version = Version(row["model"], row["version"], row["fit"], row["fitted_at"], dict(row["tags"]))
@@ -166,4 +167,8 @@ class Registry:
             found.sort(key=lambda version: version.number)
         choices = sorted(delta.read_rows(self._lake, CHOICES, CHOICES.schema.names), key=lambda row: row["choice"])
         aliases = {(row["model"], row["alias"]): row["version"] for row in choices}
-        return _Known(versions, choices[-1]["choice"] if choices else 0, aliases)
+        chosen: dict[str, int] = {}
+        for row in choices:
+            chosen[row["model"]] = max(chosen.get(row["model"], 0), row["version"] or 0)
+        last = choices[-1]["choice"] if choices else 0
+        return _Known(str(models.metadata().id), versions, chosen, last, aliases)

@@ -10,20 +10,23 @@ import pyarrow as pa
 import pytest
 from deltalake import DeltaTable
 
-from bronze.tables import IMAGES, QUARANTINE
+from bronze.tables import CORRECTIONS, IMAGES, QUARANTINE
+from fruits.catalog import ALL_TABLES, OF_LAYERS
 from fruits.identify.identifier import read_projected
 from fruits.operations.health import CheckResult, examine_files, examine_lake, repair
-from fruits.operations.integrity import examine_tables
+from fruits.operations.integrity import Integrity, describe, examine_tables
 from fruits.operations.run import LAYERS, run_pipeline
 from fruits.query.sql import answer
 from fruits.settings import Settings, load_settings
-from gold.tables import CALIBRATIONS, MODELS, PROJECTIONS
+from gold.tables import CALIBRATIONS, MODELS, PCA, PROJECTIONS
 from lakehouse.errors import DamagedTableError, ForeignTableError, LakehouseError
+from lakehouse.models.tables import CHOICES
+from lakehouse.models.tables import MODELS as REGISTERED
 from lakehouse.tables import delta
-from lakehouse.tables.table import Table
+from lakehouse.tables.table import DataFile, Table
 from lakehouse.workspace import Workspace
 from silver.encoders.base import Encoder
-from silver.tables import FEATURES, MOMENTS, SCALED
+from silver.tables import FEATURES, MOMENTS, SCALED, SCALER
 from tests.conftest import add_photographs
 from tests.fruits.cli.test_cli import call
 from tests.stub import STUB
@@ -302,3 +305,37 @@ def test_models_that_are_lost_are_told_with_where_they_still_are(whole: Workspac
     assert "MLflow still has the runs of those versions" in finding.advice
     with pytest.raises(LakehouseError, match="cannot be read"):
         answer(whole.lake, "SELECT * FROM gold.models")
+
+
+@pytest.mark.parametrize("table", ALL_TABLES, ids=lambda table: table.name)
+def test_each_table_says_how_lost_rows_come_back_or_that_they_do_not(table: Table) -> None:
+    """Also the kernel's own, and what people have said."""
+    found, advice = describe(Integrity(table, lost=[DataFile("/lake/part-0.parquet", 1, 7)], files=1))
+    assert found == f"{table.name}: 1 of 1 data file with 7 rows: part-0.parquet is gone"
+    assert "`fruits doctor --repair` takes them out of the table, and " in advice
+    by_a_run = table in OF_LAYERS and table is not CORRECTIONS
+    assert by_a_run == ("are lost" not in advice)
+
+
+@pytest.mark.parametrize("loss", ["rows", "choices too", "folder"])
+def test_lost_models_are_fitted_under_numbers_that_no_row_has(
+    whole: Workspace, photographs: Path, encoder: Encoder, loss: str
+) -> None:
+    """Rows of a lost version are never taken for those of a new one: all are made again."""
+    add_photographs(photographs, "Kiwi", range(ROWS, 3 * ROWS))
+    if loss == "folder":
+        shutil.rmtree(whole.lake.folder("registry"))
+    else:
+        for table in (REGISTERED, CHOICES) if loss == "choices too" else (REGISTERED,):
+            for file in delta.data_files(whole.lake, table):
+                Path(file).unlink()
+        assert bad_files(whole)
+    repair(settings_of(whole))
+    run_again(whole, encoder)
+    again = Workspace(whole.settings)
+    for name, table, column in ((SCALER, SCALED, "scaler_version"), (PCA, PROJECTIONS, "pca_version")):
+        champion = again.registry.champion(name)
+        assert champion is not None
+        assert min(version.number for version in again.registry.versions(name)) == 2
+        assert delta.versions(again.lake, table, column) == {champion.number}
+    assert [one for one in [*examine_lake(settings_of(again)), *bad_files(again)] if not one.ok] == []
