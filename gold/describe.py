@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from gold.pca import fit_pca
-from gold.publish import CALIBRATED, spectrum_of
+from gold.publish import sample_bound, spectrum_of
 from gold.report import write_label_plots, write_scree_plots
 from gold.tables import CALIBRATIONS, PROJECTIONS
 from lakehouse.arrow import pc
@@ -68,8 +68,8 @@ def _label_plots(lake: Lake, version: Version, folder: Path) -> list[Path]:
     if delta.versions(lake, PROJECTIONS, "pca_version") != {version.number}:
         return []
     count = delta.count(lake, PROJECTIONS)
-    share = CALIBRATED / max(count, 1)
-    some = pc.field("sha256") < f"{int(share * 2**32):08x}" if share < 1 else None
+    bound = sample_bound(count)
+    some = pc.field("sha256") < bound if bound else None
     columns = ["path", "label", "split", "pc1", "pc2", "components"]
     with reading(PROJECTIONS.name):
         rows = delta.dataset(lake, PROJECTIONS, projections.version()).to_table(columns, filter=some)

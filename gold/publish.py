@@ -31,6 +31,11 @@ def spectrum_of(registry: Registry, version: Version) -> Spectrum:
     return Spectrum(arrays["variance"], arrays["components"], arrays["mean"], int(version.tags["images"]))
 
 
+def sample_bound(count: int) -> str | None:
+    """The SHA-256 below which some CALIBRATED of so many photographs are, always the same; None: all are taken."""
+    return f"{CALIBRATED * 2**32 // count:08x}" if count > CALIBRATED else None
+
+
 def prepare_version(workspace: Workspace, version: Version) -> None:
     """Write the rows of a version that are not there yet, so that nothing is missing once it is published.
 
@@ -87,9 +92,8 @@ def _projected(workspace: Workspace, version: Version, spectrum: Spectrum, scale
 def _sample(workspace: Workspace, version: Version, spectrum: Spectrum) -> pa.Table:
     """The projections of all photographs, or of some CALIBRATED: always the same ones, by their content."""
     engine, scaled = workspace.engine, workspace.engine.rows(SCALED, SCALED_VECTOR)
-    share = CALIBRATED / max(delta.count(workspace.lake, SCALED), 1)
-    if share < 1:
-        columns, bound = ", ".join(SCALED_VECTOR), f"{int(share * 2**32):08x}"
+    if bound := sample_bound(delta.count(workspace.lake, SCALED)):
+        columns = ", ".join(SCALED_VECTOR)
         scaled = engine.sql(f"SELECT {columns} FROM scaled WHERE sha256 < :bound", {"bound": bound}, scaled=scaled)
     return engine.arrow(_projected(workspace, version, spectrum, scaled)).sort_by("path")
 

@@ -6,13 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pytest
-from numpy.testing import assert_allclose
 
 import silver.job
 from bronze.manifest import Labelling
-from fruits.catalog import OF_LAYERS
 from fruits.operations.relabel import relabel
 from fruits.operations.run import LAYERS, run_layers, run_pipeline
 from fruits.settings import Settings, load_settings
@@ -20,11 +17,10 @@ from gold.tables import PCA
 from lakehouse import failpoint
 from lakehouse.failpoint import VARIABLE
 from lakehouse.models.registry import Registry
-from lakehouse.tables import delta
-from lakehouse.tables.table import Table
 from lakehouse.workspace import Workspace
 from silver.tables import SCALER
 from tests import stub
+from tests.comparing import assert_same, rows_of_layers
 from tests.conftest import add_photographs, photograph
 from tests.points import crash_points
 from tests.warm_command import run_command
@@ -34,9 +30,6 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 pytestmark = pytest.mark.usefixtures("blank_pictures")
-
-# When it happened, and the numbers that Delta and MLflow give: a commit or a run more is no difference.
-PASSING = {"ingested_at", "quarantined_at", "fitted_at", "features_version"}
 
 
 class Killable(World):
@@ -82,8 +75,7 @@ class Killable(World):
             for name in (SCALER, PCA)
         }
         champions = {name: _champion(registry, name) for name in models}
-        tables = {table.name: _rows(workspace, table) for table in OF_LAYERS}
-        return {**tables, "models": models, "champions": champions}
+        return {**rows_of_layers(workspace.lake), "models": models, "champions": champions}
 
 
 class StruckError(BaseException):
@@ -98,37 +90,6 @@ def _champion(registry: Registry, name: str) -> int:
     champion = registry.champion(name)
     assert champion is not None, name
     return champion.number
-
-
-def _rows(workspace: Workspace, table: Table) -> list[Mapping[str, Any]]:
-    rows = delta.existing(workspace.lake, table).to_pyarrow_table().to_pylist()
-    kept = [{name: value for name, value in row.items() if name not in PASSING} for row in rows]
-    return sorted(kept, key=lambda row: [str(row[name]) for name in table.key])
-
-
-def assert_same(found: Mapping[str, Any], expected: Mapping[str, Any]) -> None:
-    """Equal, numbers but for their rounding."""
-    assert found.keys() == expected.keys()
-    for name in found:
-        assert len(found[name]) == len(expected[name]), name
-        if name in ("models", "champions"):
-            assert found[name] == expected[name]
-            continue
-        for row, other in zip(found[name], expected[name], strict=True):
-            for column in row:
-                _assert_equal(row[column], other[column], f"{name}.{column} of {row.get('path')}")
-
-
-def _assert_equal(value: Any, expected: Any, where: str) -> None:
-    if where.startswith("gold.calibrations.metrics"):  # a map comes as pairs
-        assert [name for name, _ in value] == [name for name, _ in expected], where
-        value, expected = ([number for _, number in pairs] for pairs in (value, expected))
-    if where.startswith("silver.moments") and isinstance(value, bytes):
-        value, expected = np.frombuffer(value), np.frombuffer(expected)
-    if isinstance(value, list | float | np.ndarray):
-        assert_allclose(value, expected, rtol=1e-6, atol=1e-6, err_msg=where)
-    else:
-        assert value == expected, where
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ import pyspark
 import pytest
 
 import silver.job
-from fruits.catalog import OF_LAYERS, Layer
+from fruits.catalog import Layer
 from fruits.emr.code import code_files, upload
 from fruits.emr.request import spark_submit
 from fruits.emr.settings import load_emr_settings, on_cluster
@@ -31,16 +31,15 @@ from fruits.operations.run import LAYERS, run_pipeline
 from fruits.settings import Settings, load_settings
 from lakehouse.engine.spark import jars
 from lakehouse.storage import aws, write_file
-from lakehouse.tables import delta
 from lakehouse.tables.delta import Lake
 from lakehouse.workspace import Workspace
 from silver.encoders.mobilenet import converted_model, load_model
 from silver.encoders.mobilenet.weights import keras_weights
 from tests.bootstrap.conftest import EMR, PATH, python311  # noqa: F401 - a fixture
+from tests.comparing import assert_same, rows_of_layers
 from tests.conftest import add_photographs, photograph
 from tests.lakehouse.conftest import s3_server  # noqa: F401 - a fixture
 from tests.lakehouse.s3server import S3Server, environment
-from tests.test_crash import PASSING, assert_same
 
 pytestmark = pytest.mark.slow
 REAL = os.environ.get("FRUITS_TEST_IMAGES")
@@ -246,19 +245,6 @@ def test_primary_node_converts_the_model(code: str, tmp_path: Path, python311: s
     np.testing.assert_allclose(load_model(model)(content), load_model(own)(content), rtol=1e-6)
 
 
-def rows(lake: Lake, root: str) -> Mapping[str, Any]:
-    """All tables' rows in the order of their keys, but for what passes, paths relative to the photographs' root."""
-    found = {}
-    for table in OF_LAYERS:
-        kept = []
-        for row in delta.existing(lake, table).to_pyarrow_table().to_pylist():
-            if "path" in row:
-                row["path"] = row["path"].removeprefix(root)
-            kept.append({name: value for name, value in row.items() if name not in (*PASSING, "modification_time")})
-        found[table.name] = sorted(kept, key=lambda row: [str(row[name]) for name in table.key])
-    return found
-
-
 def test_first_run_takes_every_photograph_through_all_layers(runs: list[dict[str, Any]], folder: Path) -> None:
     """As on a laptop, in steps of their own."""
     photographs = sum(1 for file in folder.rglob("*") if file.is_file())
@@ -286,4 +272,4 @@ def test_tables_are_those_of_a_run_on_a_folder(
     local = Workspace(load_settings(images=str(folder), lake=str(tmp_path / "lake"), weights=weights))
     model = silver.job.prepare_encoder(local)
     run_pipeline(local, LAYERS, model.get)
-    assert_same(rows(Lake(LAKE), f"{ROOT}/"), rows(local.lake, f"file://{folder}/"))
+    assert_same(rows_of_layers(Lake(LAKE), ROOT), rows_of_layers(local.lake, f"file://{folder}"))

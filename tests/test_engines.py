@@ -10,14 +10,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from PIL import Image
 
-from fruits.catalog import OF_LAYERS
 from fruits.demo.draw import draw_photographs
 from fruits.operations.rollback import roll_back
 from fruits.operations.run import run_layers
 from fruits.settings import Settings, load_settings
-from lakehouse.tables import delta
 from lakehouse.tables.delta import Lake
-from tests.test_crash import PASSING, assert_same
+from tests.comparing import assert_same, rows_of_layers
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -81,15 +79,7 @@ class Life:
         (self.photographs / "page.jpg").write_bytes(b"<html>404</html>")
 
     def _holds(self) -> Mapping[str, Any]:
-        found = {}
-        for table in OF_LAYERS:
-            rows = delta.existing(Lake(f"file://{self.lake}"), table).to_pyarrow_table().to_pylist()
-            for row in rows:
-                if "path" in row:
-                    row["path"] = row["path"].removeprefix(f"file://{self.photographs}")
-            kept = [{name: row[name] for name in row if name not in (*PASSING, "modification_time")} for row in rows]
-            found[table.name] = sorted(kept, key=lambda row: [str(row[name]) for name in table.key])
-        return found
+        return rows_of_layers(Lake(f"file://{self.lake}"), f"file://{self.photographs}")
 
 
 @pytest.mark.parametrize("source", ["drawn", pytest.param("real", marks=pytest.mark.soak)])

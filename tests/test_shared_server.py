@@ -14,18 +14,13 @@ from urllib.request import urlopen
 
 import pytest
 
-from fruits.catalog import OF_LAYERS
 from fruits.operations.health import examine_lake
 from fruits.operations.rollback import roll_back
 from fruits.operations.run import run_layers
 from fruits.settings import Settings, load_settings
-from lakehouse.tables import delta
 from lakehouse.tables.delta import Lake
+from tests.comparing import assert_same, rows_of_layers
 from tests.conftest import add_photographs
-from tests.test_crash import PASSING as CRASH_PASSING
-from tests.test_crash import assert_same
-
-PASSING = {*CRASH_PASSING, "modification_time"}
 
 pytestmark = pytest.mark.slow
 
@@ -68,16 +63,8 @@ def settings_of(folder: Path, encoder: str, server: str | None) -> Settings:
 
 
 def held(settings: Settings) -> dict[str, list[dict[str, Any]]]:
-    """The rows of all layers' tables in the order of their keys, but for what passes; paths by their names."""
-    lake, found = Lake(settings.lake), {}
-    for table in OF_LAYERS:
-        rows = delta.existing(lake, table).to_pyarrow_table().to_pylist()
-        kept = [{name: value for name, value in row.items() if name not in PASSING} for row in rows]
-        for row in kept:
-            if "path" in row:
-                row["path"] = row["path"].rpartition("/photographs/")[2]
-        found[table.name] = sorted(kept, key=lambda row: [str(row[name]) for name in table.key if name in row])
-    return found
+    """What the layers' tables hold."""
+    return rows_of_layers(Lake(settings.lake), str(settings.images))
 
 
 def live(settings: Settings, seeds: int) -> Iterator[None]:

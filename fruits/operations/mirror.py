@@ -1,4 +1,4 @@
-"""MLflow as the lake's shop window: told of every version, and asked whether a person has chosen another."""
+"""Models in MLflow: shown there after each run, and its alias `champion` obeyed where a person has moved it."""
 
 from collections.abc import Callable, Mapping
 from functools import partial

@@ -31,15 +31,16 @@ from lakehouse.models.shown import ABSENT, Shown, ShownModel, ShownVersion, fing
 from lakehouse.models.tracking import DATABASE, TrackingStore, open_store
 from lakehouse.storage import write_file
 from lakehouse.storage.uri import absolute_uri, on_disk
+from lakehouse.tables.damage import first_line
 
 if TYPE_CHECKING:
     from lakehouse.models.mlflow_records import MlflowRecords
 
-Told = TypeVar("Told")
+Result = TypeVar("Result")
 
 LAKE, VERSION, FIT = "fruits.lake", "fruits.version", "fruits.fit"
 """Tags of a version in MLflow: the lake's ID, the version's number in the lake, and the fit's ID."""
-_SET = f"fruits.{CHAMPION}"
+_MOVED_TO = f"fruits.{CHAMPION}"
 """The tag of a model that says to which of its versions we have moved the alias `champion` last."""
 
 
@@ -140,7 +141,7 @@ class Mirror:
         shown = self.models([model.name])[model.name]
         number = shown.aliases.get(CHAMPION)
         at = next((one for one in model.versions if _is_of(shown.version(number), one)), None)
-        unmoved = at == model.aliases[CHAMPION] or str(number) == shown.tags.get(_SET)
+        unmoved = at == model.aliases[CHAMPION] or str(number) == shown.tags.get(_MOVED_TO)
         return None if unmoved else at
 
     def run_ids(self, model: Model) -> dict[int, str]:
@@ -188,7 +189,7 @@ class Mirror:
         for version in missing:
             self._register(model, version, describe)
         if missing:
-            shown = self._told(lambda mlflow: mlflow.model(model.name))
+            shown = self._call(lambda mlflow: mlflow.model(model.name))
         if self._move_aliases(shown, model) or missing:
             self._publish(model)
         return len(missing)
@@ -198,10 +199,10 @@ class Mirror:
         with TemporaryDirectory() as folder:
             described = describe(version, Path(folder))
             fit = replace(described, tags={**described.tags, **ours})
-            logged = self._told(lambda mlflow: mlflow.log(model.name, fit))
+            logged = self._call(lambda mlflow: mlflow.log(model.name, fit))
         crash_point("mirror.logged")
         self._guard()
-        self._told(lambda mlflow: mlflow.register(logged))
+        self._call(lambda mlflow: mlflow.register(logged))
         crash_point("mirror.registered")
 
     def _move_aliases(self, shown: ShownModel, model: Model) -> bool:
@@ -211,13 +212,13 @@ class Mirror:
         misplaced = _misplaced(shown, model)
         for alias, number in misplaced.items():
             self._guard()
-            self._told(partial(_set_alias, name=model.name, alias=alias, number=number))
+            self._call(partial(_set_alias, name=model.name, alias=alias, number=number))
         champion = _number(shown, model.aliases[CHAMPION])
-        if champion is None or shown.tags.get(_SET) == str(champion):
+        if champion is None or shown.tags.get(_MOVED_TO) == str(champion):
             return bool(misplaced)
         # After the alias: who dies in between has moved it to where the lake is, which is no person's wish.
         self._guard()
-        self._told(lambda mlflow: mlflow.set_tag(model.name, _SET, str(champion)))
+        self._call(lambda mlflow: mlflow.set_tag(model.name, _MOVED_TO, str(champion)))
         return True
 
     def _publish(self, model: Model) -> None:
@@ -241,10 +242,10 @@ class Mirror:
 
     def _ask(self, names: Sequence[str], newest: Mapping[str, int] | None = None) -> Shown:
         """What MLflow shows; kept by a writer, unless the database changed meanwhile."""
-        self._told(lambda _: None)  # it may have to be upgraded first
+        self._call(lambda _: None)  # it may have to be upgraded first
         self._put_addresses_right()
         before, kept = self._fingerprint(), read_shown(self._folder) or Shown()
-        models = {name: self._told(partial(_model, name=name)) for name in dict.fromkeys([*kept.models, *names])}
+        models = {name: self._call(partial(_model, name=name)) for name in dict.fromkeys([*kept.models, *names])}
         shown = Shown(before, self._folder, models, {**kept.newest, **(newest or {})})
         # Who only reads changes nothing in a lake.
         if self._guard is not no_check and before == self._fingerprint():
@@ -281,7 +282,8 @@ class Mirror:
 
     # ---- MLflow -----------------------------------------------------------------------------------------------------
 
-    def _told(self, ask: "Callable[[MlflowRecords], Told]") -> Told:
+    def _call(self, ask: "Callable[[MlflowRecords], Result]") -> Result:
+        """What MLflow answers, whatever it raises as a MirrorError; opens it first."""
         self.open()
         assert self._opening is not None
         try:
@@ -293,7 +295,7 @@ class Mirror:
 
     def _error(self, error: Exception) -> MirrorError:
         where = self._tracking_uri or f"{self._folder}/{DATABASE}"
-        return MirrorError(f"MLflow's store {where} does not work: {_first_line(error)}")
+        return MirrorError(f"MLflow's store {where} does not work: {type(error).__name__}: {first_line(error)}.")
 
     def _open(self) -> "MlflowRecords":
         from lakehouse.models import mlflow_records
@@ -371,7 +373,3 @@ def _misplaced(shown: ShownModel, model: Model) -> dict[str, int | None]:
     """The aliases that stand elsewhere than they should, with MLflow's number of where they belong."""
     wanted = {alias: _number(shown, version) for alias, version in model.aliases.items()}
     return {alias: number for alias, number in wanted.items() if number != shown.aliases.get(alias)}
-
-
-def _first_line(error: Exception) -> str:
-    return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"

@@ -3,7 +3,8 @@
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import BinaryIO
 
 from lakehouse.errors import StorageError
@@ -59,32 +60,16 @@ class LocalStorage:
 
     def write_file(self, uri: str, content: bytes) -> None:
         """See `storage.write_file`."""
-        path = local_path(uri)
-        staged = path.with_suffix(f".{os.getpid()}.part")
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            staged.write_bytes(content)
-            staged.rename(path)
-        except OSError as error:
-            raise StorageError(f"{uri} cannot be written: {error.strerror}.") from error
+        with _staged(uri, content) as staged:
+            staged.rename(local_path(uri))
 
     def write_new_file(self, uri: str, content: bytes) -> bool:
         """See `storage.write_new_file`."""
-        path = local_path(uri)
-        staged = path.with_suffix(f".{os.getpid()}.part")
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            staged.write_bytes(content)
-            os.link(staged, path)  # which fails where there is one, as a rename does not
-        except FileExistsError as error:
-            if path.parent.is_dir():
+        with _staged(uri, content) as staged:
+            try:
+                os.link(staged, local_path(uri))  # which fails where there is one, as a rename does not
+            except FileExistsError:
                 return False
-            raise StorageError(f"{uri} cannot be written: {path.parent} is no folder.") from error
-        except OSError as error:
-            raise StorageError(f"{uri} cannot be written: {error.strerror}.") from error
-        finally:
-            with suppress(OSError):
-                staged.unlink(missing_ok=True)
         return True
 
     def remove_file(self, uri: str) -> None:
@@ -104,6 +89,24 @@ class LocalStorage:
     def spark_options(self) -> dict[str, str]:
         """See `storage.spark_options`."""
         return {}
+
+
+@contextmanager
+def _staged(uri: str, content: bytes) -> Iterator[Path]:
+    """A whole file beside the place that it is to have, in a folder that is made; what is left of it is removed."""
+    path = local_path(uri)
+    staged = path.with_suffix(f".{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        staged.write_bytes(content)
+        yield staged
+    except FileExistsError as error:
+        raise StorageError(f"{uri} cannot be written: {path.parent} is no folder.") from error
+    except OSError as error:
+        raise StorageError(f"{uri} cannot be written: {error.strerror}.") from error
+    finally:
+        with suppress(OSError):
+            staged.unlink(missing_ok=True)
 
 
 def _scan(uri: str) -> "os._ScandirIterator[str]":

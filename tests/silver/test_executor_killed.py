@@ -13,16 +13,14 @@ from typing import Any
 
 import pytest
 
-from fruits.catalog import OF_LAYERS
 from fruits.operations.run import LAYERS, Summary, run_pipeline
 from fruits.settings import load_settings
 from lakehouse.engine.spark import jars
-from lakehouse.tables import delta
 from lakehouse.workspace import Workspace
+from tests.comparing import assert_same, rows_of_layers
 from tests.conftest import NO_JAVA, add_photographs
 from tests.processes import command, descendants
 from tests.silver import executor_killed
-from tests.test_crash import PASSING, assert_same
 
 pytestmark = pytest.mark.slow
 PHOTOGRAPHS = 60
@@ -30,14 +28,8 @@ EXECUTOR = "CoarseGrainedExecutorBackend"
 
 
 def tables(lake: Path) -> Mapping[str, Any]:
-    """The rows of all tables, in the order of their keys, but for what passes."""
-    workspace = Workspace(load_settings(lake=str(lake)))
-    found = {}
-    for table in OF_LAYERS:
-        rows = delta.existing(workspace.lake, table).to_pyarrow_table().to_pylist()
-        kept = [{name: value for name, value in row.items() if name not in PASSING} for row in rows]
-        found[table.name] = sorted(kept, key=lambda row: [str(row[name]) for name in table.key])
-    return found
+    """The rows of the layers' tables."""
+    return rows_of_layers(Workspace(load_settings(lake=str(lake))).lake)
 
 
 class Driver:
