@@ -2,11 +2,12 @@
 
 import hashlib
 import os
+import re
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
-from fnmatch import fnmatchcase
+from fnmatch import fnmatchcase, translate
 from itertools import islice
 
 import numpy as np
@@ -162,9 +163,12 @@ def _surveys_in(rows: Iterable[pa.RecordBatch]) -> Iterator[ListingFingerprint]:
 
 
 def _rows(folder: str, deep: bool, labels: FolderLabels, skip: Sequence[str]) -> Iterator[_Row]:
+    skipped = re.compile("|".join(translate(pattern) for pattern in skip) or "(?!)").match
     for file in list_files(folder, recursive=deep):
         label, split = labels.of_unusable(file.path) if file.rule else labels.of(file.path)
-        rule = file.rule or _skip_rule(file.path, skip)
+        rule = file.rule
+        if rule is None and skipped(name := file.path.rpartition("/")[2]):
+            rule = next(f"skip: {pattern}" for pattern in skip if fnmatchcase(name, pattern))
         yield file.path, label, split, file.length, file.modified, rule
 
 
@@ -177,8 +181,3 @@ def _to_batch(rows: Sequence[_Row]) -> pa.RecordBatch:
 
 def _fingerprint(row: _Row) -> int:
     return int.from_bytes(hashlib.blake2b(repr(row).encode(), digest_size=8).digest(), signed=True)
-
-
-def _skip_rule(path: str, skip: Sequence[str]) -> str | None:
-    name = path.rpartition("/")[2]
-    return next((f"skip: {pattern}" for pattern in skip if fnmatchcase(name, pattern)), None)

@@ -6,7 +6,7 @@ from typing import TypedDict
 import numpy as np
 
 from gold.pca import captured, components_needed, fit_spectrum
-from gold.publish import prepare_version, write_projections
+from gold.publish import known_explained, prepare_version, upstream_of_projections, write_projections
 from gold.settings import GoldSettings
 from gold.tables import MODELS, PCA, PROJECTIONS, TABLES
 from lakehouse.background import Background
@@ -71,7 +71,8 @@ def run(workspace: Workspace) -> Summary:
     if version != champion:
         registry.choose(version, reason or "pinned")
         crash_point("gold.champion-chosen")
-    projected, removed = write_projections(workspace, version)
+    upstream = upstream_of_projections(lake, version)
+    projected, removed = write_projections(workspace, version, upstream, explained)
     return Summary(
         projected=projected,
         removed=removed,
@@ -122,6 +123,9 @@ def _explained(workspace: Workspace, champion: Version, scaler: Scaler, covered:
     """The share of all images' variance that the champion captures under the scaler."""
     if _fitted_on(scaler, covered).items() <= champion.tags.items():
         return float(champion.tags["explained_variance"])  # by construction: there is nothing to load
+    known = known_explained(workspace.lake, upstream_of_projections(workspace.lake, champion))
+    if known is not None:
+        return known
     return captured(covered.moments.under(*scaler.arrays), workspace.registry.arrays(champion)["components"])
 
 

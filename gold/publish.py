@@ -10,8 +10,9 @@ from gold.tables import CALIBRATIONS, EXPLAINED_VARIANCE, MODELS, PCA, PROJECTIO
 from lakehouse.engine.port import Rows
 from lakehouse.failpoint import crash_point
 from lakehouse.models.registry import Registry, Version
-from lakehouse.sync import is_in_sync_with, snapshot_id, sync_table
+from lakehouse.sync import notes_of, snapshot_id, sync_table
 from lakehouse.tables import delta
+from lakehouse.tables.delta import Lake
 from lakehouse.tables.table import Table
 from lakehouse.workspace import Workspace
 from silver.tables import FEATURES, SCALED
@@ -23,6 +24,9 @@ _COLUMNS = PROJECTIONS.schema.names
 
 _REVISION = 2
 """Of the rules by which rows follow silver.scaled; see `bronze.job`."""
+
+_EXPLAINED = "fruits.explained_variance"
+"""Where a commit's entry in the history says what share of the variance the PCA captures."""
 
 
 def spectrum_of(registry: Registry, version: Version) -> Spectrum:
@@ -58,20 +62,45 @@ def prepare_version(workspace: Workspace, version: Version) -> None:
     crash_point("gold.calibrations-written")
 
 
-def write_projections(workspace: Workspace, version: Version) -> tuple[int, int]:
-    """Bring `gold.projections` to this PCA and to `silver.scaled`; returns how many were projected, and removed."""
+def upstream_of_projections(lake: Lake, version: Version) -> str:
+    """What `gold.projections` follows under a version: `silver.scaled` as it is, and the labels."""
+    return f"r{_REVISION} {snapshot_id(lake, SCALED, FEATURES)} by {PCA} {version.number}"
+
+
+def known_explained(lake: Lake, upstream: str) -> float | None:
+    """The share of variance that `write_projections` has noted; None where the table follows something else."""
+    noted = (notes_of(lake, PROJECTIONS, upstream) or {}).get(_EXPLAINED)
+    return None if noted is None else float(str(noted))
+
+
+def write_projections(workspace: Workspace, version: Version, upstream: str, explained: float) -> tuple[int, int]:
+    """Bring `gold.projections` to a PCA and to `silver.scaled`; returns how many were projected, and removed.
+
+    Args:
+        workspace: where.
+        version: the PCA.
+        upstream: `upstream_of_projections` of now.
+        explained: the share of all rows' variance that the PCA captures, noted for the runs that find nothing new.
+    """
     lake, engine = workspace.lake, workspace.engine
-    upstream = f"r{_REVISION} {snapshot_id(lake, SCALED, FEATURES)} by {PCA} {version.number}"
-    if is_in_sync_with(lake, PROJECTIONS, upstream):
+    if known_explained(lake, upstream) == explained:
         return 0, 0
     spectrum = spectrum_of(workspace.registry, version)
 
     def projected(among: Rows | None) -> Rows:
         return _projected(workspace, version, spectrum, engine.rows(SCALED, SCALED_VECTOR, among=among))
 
-    same, number = ["sha256", "scaler_version"], ("pca_version", version.number)
     made = sync_table(
-        engine, lake, PROJECTIONS, SCALED, projected, same=same, version=number, follows=upstream, labels=FEATURES
+        engine,
+        lake,
+        PROJECTIONS,
+        SCALED,
+        projected,
+        same=["sha256", "scaler_version"],
+        version=("pca_version", version.number),
+        follows=upstream,
+        notes={_EXPLAINED: repr(explained)},
+        labels=FEATURES,
     )
     crash_point("gold.projections-written")
     return made

@@ -21,9 +21,13 @@ class Background(Generic[T]):
         """Whether there is a value, or an error."""
         return not self._thread.is_alive()
 
+    def wait(self) -> None:
+        """Wait until there is a value, or an error, and raise nothing."""
+        self._thread.join()
+
     def get(self) -> T:
         """Wait for the value."""
-        self._thread.join()
+        self.wait()
         if self._error is not None:
             raise self._error
         return self._value

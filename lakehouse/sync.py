@@ -3,7 +3,7 @@
 "Every job is a difference between two tables" is this module; what the rows are made of is the layers'.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 
 from lakehouse.engine.port import Engine, Marks, Rows
@@ -79,6 +79,7 @@ def sync_table(
     same: Sequence[str],
     version: tuple[str, int],
     follows: str,
+    notes: Marks | None = None,
     labels: Table | None = None,
 ) -> tuple[int, int]:
     """Bring a table to its upstream under one model; returns how many rows were made, and removed.
@@ -95,10 +96,11 @@ def sync_table(
         same: the columns of both whose equality makes a row current.
         version: the table's column that names the model version, and the version wanted.
         follows: what `is_in_sync_with` is to find there when this is done.
+        notes: what `notes_of` is to find there with it.
         labels: the table, with the same key, whose LABELS the rows take over; None: they have none.
     """
     column, number = version
-    marks = {FOLLOWS: follows}
+    marks = {FOLLOWS: follows, **(notes or {})}
     if delta.versions(lake, table, column) != {number}:
         return engine.replace(make(None), table, marks), 0
     (key,) = table.key
@@ -121,7 +123,7 @@ def sync_table(
         if deletes:
             gone = engine.sql(f"SELECT {key} FROM changes WHERE change = 'delete'", changes=changes)
             removed = engine.delete(gone, table, marks)
-    record_upstream(lake, table, follows)
+    record_upstream(lake, table, follows, notes)
     return inserts + updates, removed
 
 
@@ -140,7 +142,13 @@ def snapshot_id(lake: Lake, *tables: Table) -> str:
 
 def is_in_sync_with(lake: Lake, table: Table, upstream: str) -> bool:
     """Whether a table's newest commit says that it follows this upstream: their difference is known to be empty."""
-    return delta.metadata(lake, table).get(FOLLOWS) == upstream
+    return notes_of(lake, table, upstream) is not None
+
+
+def notes_of(lake: Lake, table: Table, upstream: str) -> Mapping[str, object] | None:
+    """The marks of a table's newest commit where that says that it follows this upstream, else None."""
+    marks = delta.metadata(lake, table)
+    return marks if marks.get(FOLLOWS) == upstream else None
 
 
 def record_upstream(lake: Lake, table: Table, upstream: str, notes: Marks | None = None) -> None:
@@ -149,5 +157,6 @@ def record_upstream(lake: Lake, table: Table, upstream: str, notes: Marks | None
     `notes` are further marks of that commit. No checkpoint: it can be lost, or never written, and costs only the time
     to find the same empty difference again.
     """
-    if not is_in_sync_with(lake, table, upstream):
-        delta.write_metadata(lake, table, {FOLLOWS: upstream, **(notes or {})})
+    marks = {FOLLOWS: upstream, **(notes or {})}
+    if not marks.items() <= delta.metadata(lake, table).items():
+        delta.write_metadata(lake, table, marks)

@@ -42,13 +42,33 @@ def rescale(workspace: Workspace, covered: FeatureStatistics, pinned: int | None
     Returns:
         How many rows were scaled, the scaler's version (None where there are too few images for one), why it is new.
     """
+    champion = workspace.registry.champion(SCALER)
+    if pinned is None and champion is not None and _is_known_to_fit(workspace, champion):
+        return 0, champion.number, None
     scaler, reason = _choose_scaler(workspace, covered, pinned)
     if scaler is None:
         return 0, None, None
     if scaler.version != workspace.registry.champion(SCALER):
         workspace.registry.choose(scaler.version, reason or "the pinned PCA needs it")
         crash_point("silver.scaler-chosen")
-    return _write_scaled(workspace, scaler), scaler.version.number, reason
+    upstream = _upstream_of_scaled(workspace, scaler.version, judged=pinned is None)
+    return _write_scaled(workspace, scaler, upstream), scaler.version.number, reason
+
+
+def _is_known_to_fit(workspace: Workspace, champion: Version) -> bool:
+    """Whether an earlier run has found that the scaler still fits these very features, and that all are scaled."""
+    judging = workspace.section(SilverSettings).refit == "auto"
+    return judging and is_in_sync_with(workspace.lake, SCALED, _upstream_of_scaled(workspace, champion, judged=True))
+
+
+def _upstream_of_scaled(workspace: Workspace, version: Version, *, judged: bool) -> str:
+    """What `silver.scaled` follows: the features as they are, the scaler, and what it was `judged` by to still fit."""
+    upstream = f"r{_REVISION} {snapshot_id(workspace.lake, FEATURES)} by {SCALER} {version.number}"
+    settings = workspace.section(SilverSettings)
+    if not judged or settings.refit == "never":
+        return upstream
+    low, high = settings.scaler_variance_range
+    return f"{upstream}, mean to {settings.scaler_mean_limit}, variance {low} to {high}"
 
 
 def _choose_scaler(
@@ -155,10 +175,9 @@ def describe_scaler(workspace: Workspace, version: Version, folder: Path) -> Fit
     )
 
 
-def _write_scaled(workspace: Workspace, scaler: Scaler) -> int:
+def _write_scaled(workspace: Workspace, scaler: Scaler, upstream: str) -> int:
     """Bring `silver.scaled` to this scaler and to the features; returns how many rows were scaled."""
     lake, number = workspace.lake, scaler.version.number
-    upstream = f"r{_REVISION} {snapshot_id(lake, FEATURES)} by {SCALER} {number}"
     if is_in_sync_with(lake, SCALED, upstream):
         return 0
     engine = workspace.engine

@@ -1,7 +1,7 @@
 """`fruits rollback`: an older PCA, with the scaler that it was fitted under, made champion again, and kept so."""
 
 import gold.job
-from fruits.operations.mirror import update_mirror
+from fruits.operations.mirror import MirrorUpdate
 from fruits.operations.run import pinned_scaler
 from fruits.operations.writing import exclusive_workspace
 from fruits.settings import Settings
@@ -36,7 +36,7 @@ def roll_back(settings: Settings, number: int) -> RolledBack:
         scaled, scaler, _ = rescale(workspace, covered, pinned_scaler(workspace))
         workspace.summary["silver"] = {"scaled": scaled, "scaler_version": scaler}
         workspace.summary["gold"] = projected = gold.job.run(workspace)
-        update_mirror(workspace)
+        MirrorUpdate(workspace).finish()
     return {"scaler_version": scaler, "scaled": scaled, **projected}
 
 
@@ -45,7 +45,7 @@ def unpin(settings: Settings) -> int | None:
     with exclusive_workspace(settings, "rollback --unpin") as workspace:
         pinned = workspace.registry.pinned(PCA)
         workspace.registry.release(PCA, "unpinned")
-        update_mirror(workspace)
+        MirrorUpdate(workspace).finish()
     return pinned.number if pinned else None
 
 

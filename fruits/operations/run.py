@@ -9,7 +9,7 @@ import bronze.job
 import gold.job
 import silver.job
 from fruits.catalog import BY_LAYER, Layer
-from fruits.operations.mirror import obey_mirror, prepare_mirror, update_mirror
+from fruits.operations.mirror import MirrorUpdate, prepare_mirror
 from fruits.operations.writing import exclusive_workspace
 from fruits.settings import Settings
 from gold.tables import PCA
@@ -74,9 +74,10 @@ def run_pipeline(workspace: Workspace, layers: Sequence[Layer], encoder: Callabl
     """Run layers in a workspace; `encoder` is asked for when silver begins."""
     engine = workspace.engine
     started, already = time.perf_counter(), engine.start_seconds
+    mirror = MirrorUpdate(workspace)
     summary: Summary = {}
     if {*layers} & _MODELLED:
-        obey_mirror(workspace)
+        mirror.obey()
     for layer in layers:
         with _timed(workspace, layer):
             match layer:
@@ -88,13 +89,14 @@ def run_pipeline(workspace: Workspace, layers: Sequence[Layer], encoder: Callabl
                     engine.close()  # gold needs no workers, and all the memory
                 case Layer.GOLD:
                     pinned_scaler(workspace)
-                    workspace.summary["gold"] = summary["gold"] = gold.job.run(workspace)
+                    with mirror.scaler_meanwhile():
+                        workspace.summary["gold"] = summary["gold"] = gold.job.run(workspace)
             if workspace.settings.register_tables:
                 engine.register(BY_LAYER[layer])
     by_stage = {str(layer): workspace.seconds[layer] for layer in layers}
     if {*layers} & _MODELLED:
         begun = time.perf_counter()
-        update_mirror(workspace)
+        mirror.finish()
         by_stage["mlflow"] = time.perf_counter() - begun
     seconds = {"start": engine.start_seconds - already, **by_stage, "total": time.perf_counter() - started}
     summary["seconds"] = {key: round(value, 2) for key, value in seconds.items()}

@@ -15,6 +15,7 @@ from lakehouse.tables import delta
 from lakehouse.tables.table import Table
 from lakehouse.workspace import Workspace
 from silver.encoders.base import Encoder
+from silver.moments import Moments
 from silver.tables import FEATURES, SCALED, SCALER
 from tests.conftest import add_photographs, photograph
 from tests.fitted import fitted_pca
@@ -131,6 +132,25 @@ def test_increment_is_merged_under_the_same_version(workspace: Workspace, photog
     assert "overwrite" not in modes
     assert "Overwrite" not in {one["operationParameters"].get("mode") for one in commits}
     assert_consistent(workspace)
+
+
+def test_nothing_new_after_an_increment_is_not_measured_again_until_the_threshold_is_raised(
+    workspace: Workspace, photographs: Path, encoder: Encoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What share of the variance the champion captures is known from the run that projected the rows."""
+    lenient = with_settings(workspace, **LENIENT)
+    add_photographs(photographs, "Apple", range(8))
+    run(lenient, encoder)
+    add_photographs(photographs, "Lemon", range(8, 11))
+    increment = run(lenient, encoder)
+    with monkeypatch.context() as patched:
+        patched.setattr(Moments, "from_bytes", None)
+        before = state(lenient)
+        assert run(lenient, encoder) == {**increment, "projected": 0}
+        assert state(lenient) == before
+    raised = with_settings(workspace, **{**LENIENT, "threshold": 0.9999, "threshold_slack": 0.0})
+    assert "less than 0.9999" in str(run(raised, encoder)["refit"])
+    assert_consistent(raised)
 
 
 def test_another_scaler_fits_another_pca(workspace: Workspace, photographs: Path, encoder: Encoder) -> None:

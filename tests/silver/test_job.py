@@ -141,6 +141,25 @@ def test_increment_costs_what_is_new(workspace: Workspace, photographs: Path, co
     assert_consistent(workspace)
 
 
+def test_nothing_new_after_an_increment_is_not_judged_again_until_the_limits_change(
+    workspace: Workspace, photographs: Path, counting: CountingEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The moments, 13 MB of MobileNetV2's features, are read only for what an earlier run has not found out."""
+    lenient = with_settings(workspace, scaler_mean_limit=1e6, scaler_variance_range=(1e-6, 1e6))
+    add_photographs(photographs, "Apple", range(8))
+    run(lenient, counting.encoder)
+    add_photographs(photographs, "Lemon", range(8, 11))
+    run(lenient, counting.encoder)
+    with monkeypatch.context() as patched:
+        patched.setattr(Moments, "from_bytes", None)
+        before = state(lenient)
+        assert run(lenient, counting.encoder)["scaler_version"] == 1
+        assert state(lenient) == before
+    strict = with_settings(workspace, scaler_mean_limit=1e-9)
+    assert "the scaled features' average squared mean" in str(run(strict, counting.encoder)["refit"])
+    assert_consistent(strict)
+
+
 def test_features_that_are_no_longer_standard_get_another_scaler(
     workspace: Workspace, photographs: Path, counting: CountingEncoder
 ) -> None:

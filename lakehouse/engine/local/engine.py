@@ -178,7 +178,7 @@ class LocalEngine:
             self._trial.end()  # however this ends, but for the death of the process
 
     def _side_by_side(self, rows: LocalRows, function: BatchFunction, work: Work) -> _Computed:
-        for share, made in self._pool.run(function, cut(rows, work)):
+        for share, made in self._pool.run(function, cut(rows, work), work.rows):
             if made is None:
                 _give_up(share, work.on_killed)
             yield share.rows, made or []

@@ -17,6 +17,7 @@ from lakehouse.engine.local.share import Share
 from lakehouse.engine.port import BatchFunction, CancelledError, WorkerKilledError
 
 _WAITING = 2  # shares at a worker: the one that it computes, and the next
+_FEWEST = 8  # rows that a share is cut down to near the end, so that no worker waits long for another
 _DEATHS_BEFORE_HALVING = 2  # the first may be anybody's fault
 _DEATHS_OF_A_ROW = 4  # alone or among others; Spark tries a task as often
 _DEATHS_IN_A_ROW = 24  # without a share done in between: then it is not the rows' fault
@@ -47,8 +48,8 @@ class Pool:
         """Start the processes that are missing, without waiting for them."""
         self._workers += [_Worker() for _ in range(self._size - len(self._workers))]
 
-    def run(self, function: BatchFunction, shares: Iterator[Share]) -> Iterator[Made]:
-        """Compute shares, each yielded when it is done, in any order.
+    def run(self, function: BatchFunction, shares: Iterator[Share], rows: int) -> Iterator[Made]:
+        """Compute shares, which have so many rows, each yielded when it is done, in any order.
 
         Raises:
             CancelledError: `cancel` was called.
@@ -59,7 +60,7 @@ class Pool:
         self.start()
         for one in self._workers:
             one.give_function(packed)
-        waiting, deaths = _Waiting(shares), 0
+        waiting, deaths = _Waiting(shares, rows, self._size), 0
         try:
             while True:
                 for one in self._workers:
@@ -119,14 +120,28 @@ class Pool:
 
 
 class _Waiting:
-    """Shares that nobody computes: those that came back, and then the others, as they are asked for."""
+    """Shares that nobody computes: those that came back, and then the others, as they are asked for.
 
-    def __init__(self, shares: Iterator[Share]) -> None:
+    The last ones are cut, each to a part of what is left, so that all workers end at nearly the same time: guided
+    self-scheduling (Polychronopoulos and Kuck, 1987).
+    """
+
+    def __init__(self, shares: Iterator[Share], rows: int, workers: int) -> None:
         self._back: deque[Share] = deque()
-        self._shares = shares
+        self._cut: list[Share] = []
+        self._shares, self._left, self._parts = shares, rows, 2 * _WAITING * workers
 
     def next(self) -> Share | None:
-        return self._back.popleft() if self._back else next(self._shares, None)
+        if self._back:
+            return self._back.popleft()
+        share = self._cut.pop() if self._cut else next(self._shares, None)
+        if share is None:
+            return None
+        while share.rows > max(_FEWEST, self._left // self._parts):
+            share, rest = share.halves()
+            self._cut.append(rest)
+        self._left -= share.rows
+        return share
 
     def put_back(self, shares: Iterable[Share]) -> None:
         self._back.extend(shares)

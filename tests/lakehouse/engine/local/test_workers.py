@@ -61,6 +61,15 @@ def test_many_rows_are_computed_by_several_processes(engine: LocalEngine, tmp_pa
     assert workers() == []
 
 
+def test_last_rows_are_shared_out_in_small_numbers(engine: LocalEngine, tmp_path: Path) -> None:
+    """So that no worker computes a whole share alone while the others have nothing left to do."""
+    function = Doubling(tmp_path)
+    made = engine.map(engine.of(many(ROWS)), function, DOUBLED, Work("doubled", ROWS, 0))
+    sizes = [batch.num_rows for batch in made.batches()]
+    assert sum(sizes) == ROWS
+    assert min(sizes) == 8 < max(sizes)
+
+
 def test_killed_worker_costs_its_share_and_nothing_else(engine: LocalEngine, notes: Notes, tmp_path: Path) -> None:
     """Another one takes its place, and each row is in the result once."""
     function = Doubling(tmp_path, dies_once="fruit 000100")
