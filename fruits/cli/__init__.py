@@ -4,6 +4,8 @@
 """
 
 import sys
+from importlib.metadata import version
+from typing import Annotated
 
 import typer
 
@@ -11,11 +13,26 @@ from fruits.cli import care, emr, jobs, questions, versions
 from fruits.console import ERR
 from lakehouse.errors import LakehouseError, SettingsError
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+_BEGIN = (
+    "Begin with `fruits demo`, which shows everything on a few photographs; then `fruits run --images FOLDER` on your "
+    "own, and `fruits ui` to compare the models that it has fitted."
+)
+
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, epilog=_BEGIN)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"fruits {version('fruits-lakehouse')}")
+        raise typer.Exit
 
 
 @app.callback()
-def fruits() -> None:
+def fruits(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version, and end.")
+    ] = False,
+) -> None:
     """A medallion lakehouse for photographs: bronze, silver, gold."""
 
 

@@ -4,6 +4,7 @@ import json
 import os
 import sys
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -215,3 +216,44 @@ def test_missing_folder_is_status_1(tmp_path: Path, capsys: pytest.CaptureFixtur
     status, said = fails(capsys, command, *options)
     assert status == 1
     assert "nowhere" in said
+
+
+# ---- first contact --------------------------------------------------------------------------------------------------
+
+
+def test_version_is_the_distributions(capsys: pytest.CaptureFixture[str]) -> None:
+    """`fruits --version` names what pip knows as installed."""
+    assert call("--version") == 0
+    assert capsys.readouterr().out == f"fruits {version('fruits-lakehouse')}\n"
+
+
+def test_command_alone_says_what_to_begin_with(capsys: pytest.CaptureFixture[str]) -> None:
+    """Three commands, in their order."""
+    call()
+    said = capsys.readouterr()
+    words = " ".join((said.out + said.err).split())
+    begin = words[words.index("Begin with") :]
+    assert begin.index("`fruits demo`") < begin.index("`fruits run --images FOLDER`") < begin.index("`fruits ui`")
+
+
+@pytest.mark.parametrize(("wrong", "right"), [(("rum",), "'run'"), (("run", "--imges", "x"), "--images")])
+def test_misspelt_word_is_answered_with_the_right_one(
+    wrong: tuple[str, ...], right: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A command or an option."""
+    assert call(*wrong) == 2
+    assert right in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_completes_commands_and_options(
+    shell: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the script asks that `--show-completion` prints."""
+    monkeypatch.setenv("_FRUITS_COMPLETE", f"complete_{shell}")
+    monkeypatch.setenv("_TYPER_COMPLETE_ARGS", "fruits relab")
+    monkeypatch.setenv("_TYPER_COMPLETE_FISH_ACTION", "get-args")
+    monkeypatch.setenv("COMP_WORDS", "fruits relab")
+    monkeypatch.setenv("COMP_CWORD", "1")
+    call()
+    assert "relabel" in capsys.readouterr().out
