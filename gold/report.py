@@ -1,6 +1,10 @@
 """Pictures of a fit, kept with it in MLflow."""
 
+import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -9,9 +13,14 @@ from gold.likeness import Centroids, find_centroids
 from gold.pca import Spectrum
 from lakehouse.arrow import as_numpy, pc
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#b45a93", "#b98600", "#2f9bd6", "#7a6a00", "#5f6771")  # Okabe and Ito's
 _BARS, _LINE = "#9ecae1", "#d94801"
 _MARKERS = "os^DvP"
+_TOP = 0.45  # inches above the axes, for the title
 _LABELS = 30  # that a legend and a heat map have room for: those with the most photographs
 
 
@@ -33,11 +42,8 @@ def _title(components: int, threshold: float) -> str:
 
 
 def _picture(spectrum: Spectrum, components: int, threshold: float, path: Path) -> Path:
-    from matplotlib.figure import Figure
-
     shown = range(1, _shown(spectrum, components) + 1)
-    figure = Figure(figsize=(9, 5), layout="constrained")
-    axes = figure.subplots()
+    figure, axes = _figure(8, 4.2, left=0.75, right=0.2)
     axes.bar(shown, spectrum.ratio[: len(shown)], width=0.9, color=_BARS, label="explained variance ratio")
     axes.plot(shown, spectrum.cumulative[: len(shown)], color=_LINE, linewidth=2, label="cumulative")
     axes.axhline(threshold, color="#737373", linestyle="--", linewidth=1)
@@ -95,13 +101,12 @@ def write_label_plots(rows: pa.Table, images: int, folder: Path) -> list[Path]:
 
 
 def _scatter(rows: pa.Table, images: int, path: Path) -> Path:
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(8, 6), layout="constrained")
-    axes = figure.subplots()
     x, y = (as_numpy(rows.column(name)) for name in ("pc1", "pc2"))
     labels = np.array([label if label is not None else "(no label)" for label in rows.column("label").to_pylist()])
-    for number, label in enumerate(np.unique(labels)):
+    different = np.unique(labels)
+    legend = len(different) <= _LABELS
+    figure, axes = _figure(6, 5.1, left=0.75, right=_widest(different) + 0.8 if legend else 0.2)
+    for number, label in enumerate(different):
         own = labels == label
         colour, marker = _COLOURS[number % len(_COLOURS)], _MARKERS[number % len(_MARKERS)]
         # A name that begins with an underscore would be left out of the legend, and $ would be mathematics.
@@ -111,24 +116,54 @@ def _scatter(rows: pa.Table, images: int, path: Path) -> Path:
     axes.set(xlabel="PC1", ylabel="PC2", title=f"{some} photographs", aspect="equal")
     axes.set_adjustable("datalim")
     axes.spines[["top", "right"]].set_visible(False)
-    if len(np.unique(labels)) <= _LABELS:
+    if legend:
         axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False, markerscale=2)
-    figure.savefig(path, dpi=100)
+    with _without_glyphs():
+        figure.savefig(path, dpi=100)
     return path
 
 
 def _heat_map(centroids: Centroids, path: Path) -> Path:
-    from matplotlib.figure import Figure
-
-    count = len(centroids.labels)
-    figure = Figure(figsize=(3 + 0.45 * count, 2 + 0.4 * count), layout="constrained")
-    axes = figure.subplots()
+    count, names = len(centroids.labels), [label.replace("$", r"\$") for label in centroids.labels]
+    side, beside = 1.2 + 0.4 * count, _widest(centroids.labels) + 0.3
+    figure, axes = _figure(side, side, left=beside, right=1.1, bottom=beside)
     distances = np.where(np.eye(count, dtype=bool), np.nan, centroids.distances)
     image = axes.imshow(distances, cmap="Blues_r")
-    names = [label.replace("$", r"\$") for label in centroids.labels]
     axes.set_xticks(range(count), names, rotation=90)
     axes.set_yticks(range(count), names)
-    axes.set_title("distance between labels' centroids")
-    figure.colorbar(image, ax=axes)
-    figure.savefig(path, dpi=100)
+    axes.set_title("distance between labels' centroids", loc="left")
+    width, height = figure.get_size_inches()
+    bar = figure.add_axes((1 - 0.95 / width, beside / height, 0.2 / width, side / height))
+    figure.colorbar(image, cax=bar)
+    with _without_glyphs():
+        figure.savefig(path, dpi=100)
     return path
+
+
+def _figure(width: float, height: float, *, left: float, right: float, bottom: float = 0.6) -> "tuple[Figure, Axes]":
+    """Axes of a size, with margins, all in inches; Matplotlib's own layout would draw everything twice to find them."""
+    from matplotlib.figure import Figure
+
+    whole_width, whole_height = left + width + right, bottom + height + _TOP
+    figure = Figure(figsize=(whole_width, whole_height))
+    axes = figure.add_axes((left / whole_width, bottom / whole_height, width / whole_width, height / whole_height))
+    return figure, axes
+
+
+def _widest(texts: Iterable[str]) -> float:
+    """The width of the widest text in the figures' font, in inches."""
+    from matplotlib.backends.backend_agg import RendererAgg
+    from matplotlib.font_manager import FontProperties
+
+    renderer: Any = RendererAgg  # Matplotlib's class, which has no types
+    points, font = renderer(1, 1, 72), FontProperties()
+    with _without_glyphs():
+        return max((points.get_text_width_height_descent(text, font, False)[0] for text in texts), default=0) / 72
+
+
+@contextmanager
+def _without_glyphs() -> Iterator[None]:
+    """Draw a box for a letter that Matplotlib's font lacks, as in labels of many languages, and say nothing."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"Glyph \d+")
+        yield
