@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-# Before NumPy is imported, here and in whatever is started from here: of two processes of tests each has a core, where
-# the threads of linear algebra wait for one another at full speed, and a fit costs twice what it costs alone.
+# Before NumPy is imported, here and in whatever is started from here: the tests' processes share the cores, where the
+# threads of linear algebra wait for one another at full speed, and a fit costs twice what it costs alone.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import numpy as np
@@ -60,7 +60,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> OneSessio
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put what takes longest first, so that with two processes none of it is left to the end.
+    """Put what takes longest first, so that none of it is left to the end.
 
     A test that uses Spark and does not say so in its name is refused: it would start a second session.
     """

@@ -39,12 +39,14 @@ def test_primary_node_gets_everything(node: Node) -> None:
     assert "Z fruits bootstrap: installing TensorFlow (" in done.stdout
 
 
+@pytest.mark.slow
 def test_worker_does_without_tensorflow(installed: Node) -> None:
     """A node that is not the primary has no TensorFlow, which only converts the model."""
     source = "import importlib.util as u; print(u.find_spec('tensorflow'), bool(u.find_spec('PIL')))"
     assert installed.python(source) == "None True"
 
 
+@pytest.mark.slow
 def test_second_run_changes_nothing(installed: Node) -> None:
     """A second run with the same code touches no file and takes no time."""
     before = snapshot(installed.prefix.parent)
@@ -65,6 +67,7 @@ def release(node: Node, digest: str) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_other_code_takes_its_place(node: Node) -> None:
     """Other code is installed beside the old, which stays for its jobs until the code after that; then it goes."""
     oldest, old = release(node, "a" * 12), release(node, "b" * 12)
@@ -75,6 +78,7 @@ def test_other_code_takes_its_place(node: Node) -> None:
     assert [folder.is_dir() for folder in (oldest, old, foreign)] == [False, True, True]
 
 
+@pytest.mark.slow
 def test_interrupted_run_is_done_over(node: Node) -> None:
     """What a run has left that was killed is made anew."""
     assert node.bootstrap().returncode == 0
@@ -85,6 +89,7 @@ def test_interrupted_run_is_done_over(node: Node) -> None:
     assert (node.prefix / "job.py").is_file()
 
 
+@pytest.mark.slow
 def test_wrong_hash_is_refused(node: Node) -> None:
     """A package other than the locked one is named and not installed; what was there before stays in use."""
     old = release(node, "a" * 12)
@@ -116,6 +121,7 @@ def test_two_wheels_are_named(node: Node) -> None:
     assert "and holds 2: fruits_lakehouse-1.0-py3-none-any.whl fruits_lakehouse-2.0" in failure(node)
 
 
+@pytest.mark.slow
 def test_code_that_does_not_run_is_refused(node: Node) -> None:
     """A wheel whose command cannot be imported is not switched to."""
     write_wheel(node.code, "fruits_lakehouse", fruits__cli="import typer_that_is_not_there\n")
@@ -178,6 +184,7 @@ def test_missing_permission_is_named() -> None:
     assert "no permission to write to /opt/fruits-test, and sudo does not give it. Run it as root" in done.stderr
 
 
+@pytest.mark.slow
 def test_sudo_is_used_for_the_folder_alone(node: Node) -> None:
     """Where only root may write, root makes the folder and switches the link; pip and the code run as the user."""
     log = node.folder / "sudo.log"
@@ -233,6 +240,7 @@ def test_download_is_given_up(node: Node) -> None:
     assert "s3://bucket/code/1 could not be fetched in 5 attempts" in message
 
 
+@pytest.mark.slow
 def test_code_is_fetched_from_s3(node: Node, s3: Any, bucket: str) -> None:
     """The real aws fetches the code from a real S3 server, and nothing of a prefix that only begins alike.
 

@@ -123,6 +123,7 @@ def fruits(bare: dict[str, str], folder: Path, *arguments: object) -> subprocess
     )
 
 
+@pytest.mark.slow
 def test_setup_and_run_do_without_java(bare: dict[str, str], config: Path, tmp_path: Path) -> None:
     """From photographs to projections, with more of them than one process computes alone."""
     draw_photographs(tmp_path / "photographs", views=8, size=16)
