@@ -6,7 +6,7 @@ from pathlib import Path
 
 from bronze.settings import BronzeSettings
 from gold.settings import GoldSettings
-from lakehouse.settings import load
+from lakehouse.settings import Given, gather, load
 
 DEFAULT_FILE = "conf/local.yaml"
 
@@ -26,6 +26,15 @@ def load_settings(file: str | Path | None = None, /, **options: object) -> Setti
         SettingsError: a key, type or value is wrong; the message names the key, its source, and what is allowed.
     """
     return load(Settings, DEFAULT_FILE, file, options, _from_environment(os.environ))
+
+
+def gather_settings(file: str | Path | None = None, /, **options: object) -> dict[str, Given]:
+    """The settings as `load_settings` reads them, each as it was given and with what gave it.
+
+    Raises:
+        SettingsError: the file cannot be read, or is no mapping.
+    """
+    return gather(DEFAULT_FILE, file, options, _from_environment(os.environ))
 
 
 def _from_environment(environment: Mapping[str, str]) -> dict[str, tuple[object, str]]:

@@ -5,6 +5,7 @@ The only reader of YAML. Defaults stand in `conf/` alone, in a file for each kin
 
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
@@ -17,6 +18,8 @@ from lakehouse.storage.uri import absolute_uri, local_path, on_disk
 
 EngineName = Literal["auto", "local", "spark"]
 Model = TypeVar("Model", bound=BaseModel)
+SHIPPED = "the shipped"
+"""How the source of a default begins."""
 _URL_SYNTAX = "%#?\\[]"
 """What delta-rs reads as an escape, a query, a separator or an address, or panics at, in the name of a lake."""
 _URL_SYNTAX_BEHIND_LINKS = "%\\[]"
@@ -65,6 +68,21 @@ class LakeSettings(BaseModel):
         return [*self.packages, *(self.s3_packages if self.packages and not on_disk(self.lake) else ())]
 
 
+@dataclass(frozen=True)
+class Given:
+    """A value of a setting, and what gave it.
+
+    Attributes:
+        value: as it was given.
+        source: in words: a file, a variable, an option.
+        parts: of a mapping, the source of each of its keys.
+    """
+
+    value: object
+    source: str
+    parts: Mapping[str, str] = field(default_factory=dict)
+
+
 def load(
     model: type[Model],
     default_file: str,
@@ -72,44 +90,66 @@ def load(
     options: Mapping[str, object],
     environment: Mapping[str, tuple[object, str]] | None = None,
 ) -> Model:
-    """Read settings: the file over the shipped defaults, the environment over it, options over both.
+    """Read settings, as `gather` puts them together.
+
+    Args:
+        model: what they are.
+        default_file: see `gather`, as the others.
+        file: see there.
+        options: see there.
+        environment: see there.
+
+    Raises:
+        SettingsError: a key, type or value is wrong; the message names the key, its source, and what is allowed.
+    """
+    gathered = gather(default_file, file, options, environment)
+    try:
+        return model.model_validate({key: given.value for key, given in gathered.items()})
+    except ValidationError as error:
+        raise SettingsError(_explain(error, gathered, model)) from error
+
+
+def gather(
+    default_file: str,
+    file: str | Path | None,
+    options: Mapping[str, object],
+    environment: Mapping[str, tuple[object, str]] | None = None,
+) -> dict[str, Given]:
+    """Put settings together: the file over the shipped defaults, the environment over it, options over both.
 
     A mapping is merged with the one below it key by key, one level deep, and null removes a key. Any other value
     replaces the one below it.
 
     Args:
-        model: what they are.
         default_file: the file of that name that is shipped holds every key, the one under the working directory some.
         file: a YAML file to read instead of that one.
         options: values given on the command line; None means not given.
         environment: by key, what the environment says, and in which variable.
 
     Raises:
-        SettingsError: a key, type or value is wrong; the message names the key, its source, and what is allowed.
+        SettingsError: the file cannot be read, or is no mapping.
     """
-    values: dict[str, tuple[object, str]] = {
-        key: (value, f"the shipped {default_file}") for key, value in shipped(default_file).items()
-    }
+    values: dict[str, Given] = {}
+    _lay_over(values, {key: (value, f"{SHIPPED} {default_file}") for key, value in shipped(default_file).items()})
     path = Path(file) if file is not None else Path(default_file)
     if file is not None or path.is_file():
         _lay_over(values, {key: (value, str(path)) for key, value in _read_yaml(path).items()})
     _lay_over(values, environment or {})
     given = {key: (value, f"--{key.replace('_', '-')}") for key, value in options.items() if value is not None}
     _lay_over(values, given)
-    try:
-        return model.model_validate({key: value for key, (value, _) in values.items()})
-    except ValidationError as error:
-        raise SettingsError(_explain(error, {key: source for key, (_, source) in values.items()}, model)) from error
+    return values
 
 
-def _lay_over(values: dict[str, tuple[object, str]], upper: Mapping[str, tuple[object, str]]) -> None:
+def _lay_over(values: dict[str, Given], upper: Mapping[str, tuple[object, str]]) -> None:
     for key, (value, source) in upper.items():
-        lower, _ = values.get(key, (None, ""))
-        if isinstance(lower, Mapping) and isinstance(value, Mapping):
-            merged = {**lower, **value}
-            values[key] = {name: one for name, one in merged.items() if one is not None}, source
-        else:
-            values[key] = value, source
+        if not isinstance(value, Mapping):
+            values[key] = Given(value, source)
+            continue
+        lower = values[key] if key in values and isinstance(values[key].value, Mapping) else Given({}, source)
+        assert isinstance(lower.value, Mapping)
+        merged = {name: one for name, one in {**lower.value, **value}.items() if one is not None}
+        parts = {**lower.parts, **dict.fromkeys(map(str, value), source)}
+        values[key] = Given(merged, source, {name: parts[name] for name in merged})
 
 
 def shipped(file: str) -> dict[str, object]:
@@ -152,14 +192,14 @@ def _check_characters(folder: str, refused: str, where: str = "") -> None:
         )
 
 
-def _explain(error: ValidationError, sources: Mapping[str, str], model: type[BaseModel]) -> str:
+def _explain(error: ValidationError, gathered: Mapping[str, Given], model: type[BaseModel]) -> str:
     lines = []
     for problem in error.errors():
         if not problem["loc"]:  # of several settings together
             lines.append(f"The settings do not go together: {problem['ctx']['error']}")
             continue
         key = str(problem["loc"][0])
-        where = sources.get(key, "the settings")
+        where = gathered[key].source if key in gathered else "the settings"
         name = ".".join(str(part) for part in problem["loc"])
         if problem["type"] == "extra_forbidden":
             lines.append(f"Unknown setting `{key}` in {where}. Valid settings: {', '.join(model.model_fields)}.")

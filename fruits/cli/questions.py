@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from fruits.cli.options import Config, LakeUri, Shape, settings_of
+from fruits.cli.options import Config, EngineOption, Images, LakeUri, Refit, Shape, settings_of
 from fruits.console import Format, SqlFormat, print_json
 
 app = typer.Typer()
@@ -37,6 +37,21 @@ def sql(
     from lakehouse.tables.delta import Lake
 
     ask(Lake(settings_of(config, lake=lake).lake), query, shape, output, as_of)
+
+
+@app.command("config")
+def show_config(
+    images: Images = None,
+    lake: LakeUri = None,
+    refit: Refit = None,
+    engine: EngineOption = None,
+    config: Config = None,
+    shape: Shape = Format.table,
+) -> None:
+    """Show every setting, and where it comes from: the shipped file, yours, a variable or an option."""
+    from fruits.query.config import show_settings
+
+    show_settings(config, {"images": images, "lake": lake, "refit": refit, "engine": engine}, shape)
 
 
 @app.command()

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from fruits.query.config import Setting, list_settings
 from fruits.settings import Settings, load_settings
 from lakehouse.errors import SettingsError
 from lakehouse.settings import to_yaml
@@ -204,3 +205,28 @@ def test_lake_on_s3_with_an_empty_or_dotted_part_is_refused(lake: str) -> None:
         SettingsError, match=r"`lake` in --lake is '.*': no part of a lake's name is empty, `.` or `..`"
     ):
         load_settings(lake=lake)
+
+
+# ---- where a setting comes from -------------------------------------------------------------------------------------
+
+
+def test_each_setting_is_listed_with_what_gave_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The shipped file, a person's, a variable, an option; of a mapping each key, and values as they count."""
+    file = write(tmp_path / "mine.yaml", "threshold: 0.9\nlake: elsewhere\nspark: {spark.mine: 1}\n")
+    monkeypatch.setenv("FRUITS_REFIT", "never")
+    found = {one.name: one for one in list_settings(file, {"engine": "local", "images": None})}
+    shipped = "the shipped conf/local.yaml"
+    assert found["threshold"] == Setting("threshold", 0.9, str(file))
+    assert found["lake"] == Setting("lake", f"file://{tmp_path}/elsewhere", str(file))
+    assert found["refit"] == Setting("refit", "never", "FRUITS_REFIT")
+    assert found["engine"] == Setting("engine", "local", "--engine")
+    assert found["images"] == Setting("images", None, shipped)
+    assert found["spark spark.mine"] == Setting("spark spark.mine", 1, str(file))
+    assert {one.source for name, one in found.items() if name.startswith("spark ")} == {shipped, str(file)}
+    assert {name.partition(" ")[0] for name in found} == set(Settings.model_fields)
+
+
+def test_wrong_setting_is_named_rather_than_listed(tmp_path: Path) -> None:
+    """As by each command that needs it."""
+    with pytest.raises(SettingsError, match="`refit` in --refit is 'sometimes'"):
+        list(list_settings(None, {"refit": "sometimes"}))
