@@ -1,10 +1,17 @@
 """Compare a listing with the tables: which files must be read, and which rows have another label than they should."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from bronze.discover import LISTING
 from bronze.reasons import Reason
-from lakehouse.engine.port import Engine, Rows
+from lakehouse.engine.port import Batches, Engine, Given, Rows
+from lakehouse.storage.folder_rules import hides
+from lakehouse.storage.uri import on_disk
 
 
 class FileChange(StrEnum):
@@ -15,6 +22,7 @@ class FileChange(StrEnum):
     UNCHANGED = "unchanged"
     SKIPPED = "skipped"
     GONE = "gone"
+    UNSEEN = "unseen"
     ELSEWHERE = "elsewhere"
 
 
@@ -24,6 +32,66 @@ IMAGES_COMPARED = (
 """The columns of `bronze.images` that are compared."""
 QUARANTINE_COMPARED = ("path", "length", "modification_time", "label", "reason", "detail")
 """The columns of `bronze.quarantine` that are compared."""
+
+
+DIFFERENCE = pa.schema(
+    [
+        *(LISTING.field(name) for name in LISTING.names if name != "fingerprint"),
+        ("change", pa.string()),
+        ("in_images", pa.bool_()),
+        ("in_quarantine", pa.bool_()),
+        ("relabelled", pa.bool_()),
+        ("new_label", pa.string()),
+        ("new_split", pa.string()),
+        ("given_label", pa.string()),
+        ("given_split", pa.string()),
+        ("held_relabelled", pa.bool_()),
+    ]
+)
+"""The columns that `difference_of_files` returns."""
+
+
+@dataclass(frozen=True)
+class KeepUnseen:
+    """From DIFFERENCE to DIFFERENCE: files below folders that nobody has looked into are UNSEEN, and not GONE."""
+
+    folders: frozenset[str]
+
+    def __call__(self, files: Given) -> Batches:
+        """Look at the files that are gone."""
+        for batch in files:
+            gone = pc.equal(batch.column("change"), FileChange.GONE.value)
+            if pc.any(gone).as_py():
+                unseen = [path is not None and self._is_below(path) for path in _where(batch.column("path"), gone)]
+                change = pc.if_else(pa.array(unseen), FileChange.UNSEEN.value, batch.column("change"))
+                batch = batch.set_column(batch.schema.get_field_index("change"), "change", change)
+            yield batch
+
+    def _is_below(self, path: str) -> bool:
+        at = path.rfind("/")
+        while at > 0:
+            if path[:at] in self.folders:
+                return True
+            at = path.rfind("/", 0, at)
+        return False
+
+
+def folders_unseen(engine: Engine, listing: Rows, root: str, rules: Iterable[str]) -> frozenset[str]:
+    """The folders under a root that nobody has looked into: those that one of the listing's rules passes over.
+
+    None on S3, where each key is listed, whatever becomes of it.
+    """
+    hiding = {f"rule{number}": rule for number, rule in enumerate(rules) if hides(rule)}
+    if not hiding or not on_disk(root):
+        return frozenset()
+    chosen = f"SELECT path FROM listing WHERE rule IN ({', '.join(f':{name}' for name in hiding)})"
+    return frozenset(engine.arrow(engine.sql(chosen, hiding, listing=listing))["path"].to_pylist())
+
+
+def _where(values: pa.Array, chosen: pa.Array) -> list[str | None]:
+    """Values as Python's, None where they are not chosen."""
+    found: list[str | None] = pc.if_else(chosen, values, None).to_pylist()
+    return found
 
 
 def difference_of_files(
@@ -56,7 +124,8 @@ def difference_of_files(
 
     Returns:
         path, label, split, length, modification_time, rule as the listing has them, and
-        change: a `FileChange`; ELSEWHERE, not under the root, only where it is relabelled,
+        change: a `FileChange`; ELSEWHERE, not under the root, only where it is relabelled; UNSEEN is left to
+            `KeepUnseen`,
         in_images, in_quarantine: whether that table holds the path,
         relabelled: whether the row in `images` must take new_label, new_split, given_label, given_split,
         held_relabelled: whether the row in `quarantine` must take the listing's label.

@@ -2,21 +2,22 @@
 
 import hashlib
 import os
-import re
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
-from fnmatch import fnmatchcase, translate
+from dataclasses import dataclass
+from functools import cached_property
 from itertools import islice
 
-import numpy as np
 import pyarrow as pa
 
 from bronze.folders import FolderLabels, FolderNames
-from lakehouse.arrow import as_numpy
+from bronze.settings import BronzeSettings
+from bronze.tables import IMAGES
 from lakehouse.engine.port import Batches, Engine, Given, Rows
-from lakehouse.storage import list_files, list_folders
+from lakehouse.errors import StorageError
+from lakehouse.storage import list_folders, rule_of_folder, walk
+from lakehouse.storage.folder_rules import FolderRules, Patterns, Rule
 from lakehouse.tables.table import INSTANT
 
 FOLDERS = pa.schema([("folder", pa.binary()), ("deep", pa.bool_())])
@@ -33,35 +34,91 @@ LISTING = pa.schema(
         ("fingerprint", pa.int64()),
     ]
 )
-"""Files: `rule` says why one is passed over, and is null for a candidate; `fingerprint` is of all the other columns."""
+"""Files: `rule` says why one is passed over, and is null for a candidate; `fingerprint` is of all the other columns.
+
+What is passed over may be a folder: it then stands for all that is below it.
+"""
 _ROWS_A_BATCH = 10_000
 _SLOW = (
     0.0005  # seconds a file, the folder counted as one: a disk takes a twentieth of that, a request several times it
 )
 
+_OTHER_LAKES = {f"{IMAGES.name.replace('.', '/')}/_delta_log": Rule.ANOTHER_LAKE}
+
 _Row = tuple[str, str | None, str | None, int, int, str | None]
 
 
-def work_items(root: str, wanted: int) -> list[tuple[str, bool]]:
+def work_items(root: str, wanted: int, rules: FolderRules, *, required: bool = True) -> list[tuple[str, bool]]:
     """Cut a tree into folders to list, each with whether to go below it, until there are `wanted` or no more.
 
-    The driver looks at folders only, level by level, so that what it holds does not grow with the number of files.
+    The driver looks at folders only, level by level, so that what it holds does not grow with the number of files. A
+    folder that a rule passes over, or that cannot be listed, is left to whoever lists it: he says so.
+
+    Raises:
+        StorageError: the root is required, and cannot be listed.
     """
     flat: list[tuple[str, bool]] = []
     frontier = [root]
     while frontier and len(flat) + len(frontier) < wanted:
-        below = [folder for parent in frontier for folder in list_folders(parent)]
-        flat += [(folder, False) for folder in frontier]
+        below = []
+        for folder in frontier:
+            found = _folders_in(folder, required=required and folder == root, rules=rules)
+            flat.append((folder, found is None))
+            below += found or []
         frontier = below
     return flat + [(folder, True) for folder in frontier]
 
 
+def _folders_in(folder: str, *, required: bool, rules: FolderRules) -> list[str] | None:
+    """The folders directly inside one; None where they are not to be known here."""
+    if not required and rule_of_folder(folder, rules):
+        return None
+    try:
+        return list_folders(folder)
+    except StorageError:
+        if required:
+            raise
+        return None
+
+
 @dataclass(frozen=True)
 class Rules:
-    """How files are taken: what folders' names say, and the file names (patterns) that are passed over."""
+    """How files are taken, and which are passed over.
+
+    Attributes:
+        names: what folders' names say.
+        skip: patterns of file names, and of folder names where they end with a slash.
+        lake: the URI of the lake, which may lie among the photographs.
+    """
 
     names: FolderNames
     skip: Sequence[str]
+    lake: str | None = None
+
+    @classmethod
+    def of(cls, settings: BronzeSettings) -> "Rules":
+        """By these settings."""
+        return cls(FolderNames.of(settings.splits, settings.unlabelled_folders), settings.skip, settings.lake)
+
+    @cached_property
+    def files(self) -> Patterns:
+        """The names of files that are passed over."""
+        return Patterns([pattern for pattern in self.skip if not pattern.endswith("/")])
+
+    @cached_property
+    def folder_names(self) -> Patterns:
+        """The names of folders that are passed over."""
+        return Patterns([pattern.removesuffix("/") for pattern in self.skip if pattern.endswith("/")], "/")
+
+    def of_folders(self, entered: Iterable[str], taken: Iterable[str] = ()) -> FolderRules:
+        """The folders that are not entered.
+
+        Args:
+            entered: those that are, whatever the rules say.
+            taken: those that have been listed already, and are met again behind links.
+        """
+        folders = {**dict.fromkeys(taken, Rule.LINKED_TWICE), **({self.lake: Rule.LAKE} if self.lake else {})}
+        return FolderRules(self.folder_names, folders, _OTHER_LAKES, frozenset(entered))
 
 
 @dataclass(frozen=True)
@@ -72,11 +129,15 @@ class Listing:
         root: the folder that was asked for.
         rules: how files are taken.
         threads: folders listed at once, where that takes longer than it should on a disk: on S3, or over a network.
+        entered: links that are followed.
+        taken: folders that have been listed already, and are passed over where they are met again.
     """
 
     root: str
     rules: Rules
     threads: int
+    entered: Sequence[str] = ()
+    taken: Sequence[str] = ()
 
     def __call__(self, folders: Given) -> Batches:
         """List the folders, as they come."""
@@ -94,85 +155,45 @@ class Listing:
                 yield from batches
 
     def _listed(self, item: tuple[str, bool]) -> list[pa.RecordBatch]:
-        labels = FolderLabels(self.root, self.rules.names)
-        found, batches = _rows(*item, labels, self.rules.skip), []
+        found, batches = self._rows(*item), []
         while rows := list(islice(found, _ROWS_A_BATCH)):
-            batches.append(_to_batch(rows))
+            batches.append(to_batch(rows))
         return batches
+
+    def _rows(self, folder: str, deep: bool) -> Iterator[_Row]:
+        labels, rules = FolderLabels(self.root, self.rules.names), self.rules.of_folders(self.walked, self.taken)
+        for file in walk(folder, rules, recursive=deep, required=folder == self.root):
+            label, split = labels.of_unusable(file.path) if file.rule else labels.of(file.path)
+            rule = file.rule or self.rules.files.rule_of(file.path.rpartition("/")[2])
+            yield file.path, label, split, file.length, file.modified, None if rule is None else str(rule)
+
+    @property
+    def walked(self) -> tuple[str, ...]:
+        """The folders that are walked whatever the rules say of them."""
+        return (self.root, *self.entered)
 
 
 def list_photographs(engine: Engine, root: str, rules: Rules, threads: int, folders: int) -> Rows:
-    """The files under `root`, as LISTING; some `folders` are shared out, as far as there are so many."""
-    items = [(os.fsencode(folder), deep) for folder, deep in work_items(root, folders)]
-    columns = [pa.array(values, field.type) for values, field in zip(zip(*items, strict=True), FOLDERS, strict=True)]
-    return engine.map(engine.of(pa.table(columns, schema=FOLDERS)), Listing(root, rules, threads), LISTING)
+    """The files under `root`, as LISTING; some `folders` are shared out, as far as there are so many.
+
+    A folder behind a link is an entry with the rule `linked_folder`: `bronze.links` follows it.
+    """
+    return list_below(engine, [root], Listing(root, rules, threads), folders)
 
 
-@dataclass(frozen=True)
-class ListingFingerprint:
-    """A listing in short: its files, how many a rule passes over, and a number that another listing does not have."""
-
-    files: int
-    skipped: int
-    fingerprint: int
-
-    def __add__(self, other: "ListingFingerprint") -> "ListingFingerprint":
-        """Of both listings."""
-        return ListingFingerprint(
-            self.files + other.files, self.skipped + other.skipped, self.fingerprint ^ other.fingerprint
-        )
+def list_below(engine: Engine, starts: Sequence[str], listing: Listing, folders: int) -> Rows:
+    """The files under some folders, as LISTING; some `folders` are shared out, as far as there are so many."""
+    rules, each = listing.rules.of_folders(listing.walked, listing.taken), max(1, folders // len(starts))
+    items = [
+        {"folder": os.fsencode(folder), "deep": deep}
+        for start in starts
+        for folder, deep in work_items(start, each, rules, required=start == listing.root)
+    ]
+    return engine.map(engine.of(pa.Table.from_pylist(items, FOLDERS)), listing, LISTING)
 
 
-def fingerprint_listing(engine: Engine, listing: Rows) -> ListingFingerprint:
-    """Sum up a listing, in whatever order it comes."""
-    return sum(_surveys_in(engine.fold(listing, PartialSurvey(), CombinedSurvey())), ListingFingerprint(0, 0, 0))
-
-
-class PartialSurvey:
-    """From LISTING to its fingerprint_listing, in one row where there are files."""
-
-    schema = pa.schema([("files", pa.int64()), ("skipped", pa.int64()), ("fingerprint", pa.int64())])
-
-    def __call__(self, listing: Given) -> Batches:
-        """Sum up the files."""
-        return self.summed(
-            ListingFingerprint(
-                batch.num_rows,
-                batch.num_rows - batch.column("rule").null_count,
-                int(np.bitwise_xor.reduce(as_numpy(batch.column("fingerprint")))),
-            )
-            for batch in listing
-        )
-
-    def summed(self, parts: Iterable[ListingFingerprint]) -> Batches:
-        """Some surveys, as one row where there are any."""
-        if (found := list(parts)) and (total := sum(found, ListingFingerprint(0, 0, 0))).files:
-            yield pa.RecordBatch.from_pylist([asdict(total)], schema=self.schema)
-
-
-class CombinedSurvey(PartialSurvey):
-    """From partial surveys, several rows, to one row."""
-
-    def __call__(self, partials: Given) -> Batches:
-        """Sum up the rows."""
-        return self.summed(_surveys_in(partials))
-
-
-def _surveys_in(rows: Iterable[pa.RecordBatch]) -> Iterator[ListingFingerprint]:
-    return (ListingFingerprint(**row) for batch in rows for row in batch.to_pylist())
-
-
-def _rows(folder: str, deep: bool, labels: FolderLabels, skip: Sequence[str]) -> Iterator[_Row]:
-    skipped = re.compile("|".join(translate(pattern) for pattern in skip) or "(?!)").match
-    for file in list_files(folder, recursive=deep):
-        label, split = labels.of_unusable(file.path) if file.rule else labels.of(file.path)
-        rule = file.rule
-        if rule is None and skipped(name := file.path.rpartition("/")[2]):
-            rule = next(f"skip: {pattern}" for pattern in skip if fnmatchcase(name, pattern))
-        yield file.path, label, split, file.length, file.modified, rule
-
-
-def _to_batch(rows: Sequence[_Row]) -> pa.RecordBatch:
+def to_batch(rows: Sequence[_Row]) -> pa.RecordBatch:
+    """Rows of LISTING, without their fingerprints, with them."""
     columns = [*zip(*rows, strict=True), [_fingerprint(row) for row in rows]]
     return pa.RecordBatch.from_arrays(
         [pa.array(values, field.type) for values, field in zip(columns, LISTING, strict=True)], schema=LISTING

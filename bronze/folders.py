@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 
+from lakehouse.errors import StorageError
 from lakehouse.storage import list_folders
 
 _OPPOSITES = {"valid": "invalid"}
@@ -77,8 +78,16 @@ class FolderLabels:
         if opposite is None:
             return False
         if parent not in self._beside:
-            self._beside[parent] = {other.rpartition("/")[2].lower() for other in list_folders(parent)}
+            self._beside[parent] = _names_in(parent)
         return opposite in self._beside[parent]
+
+
+def _names_in(folder: str) -> set[str]:
+    """The names of the folders in one, in lower case; none where it has gone since its files were listed."""
+    try:
+        return {found.rpartition("/")[2].lower() for found in list_folders(folder)}
+    except StorageError:
+        return set()
 
 
 def _way(path: str, root: str, splits: Collection[str], is_label: Callable[[str], bool]) -> list[_Folder]:
@@ -86,15 +95,16 @@ def _way(path: str, root: str, splits: Collection[str], is_label: Callable[[str]
     folder = root.rstrip("/")
     above, _, own = folder.rpartition("/")
     parent = above.rpartition("/")[2]
-    below = [name for name in path[len(folder) :].split("/")[:-1] if name]
+    below = path.removeprefix(f"{folder}/").split("/")[:-1]
     way: list[_Folder] = []
     if own.lower() in splits:
         way = [(own, True)]
-    elif not below and parent.lower() in splits:
+    elif not any(below) and parent.lower() in splits:
         way = [(parent, True), (own, False)]
     for name in below:
         folder = f"{folder}/{name}"
-        way.append((name, name.lower() in splits and not is_label(folder)))
+        if name.strip():  # on S3 a key may have parts of no name
+            way.append((name, name.lower() in splits and not is_label(folder)))
     return way
 
 

@@ -29,6 +29,7 @@ class _Candidate(TypedDict):
 CANDIDATE = tuple(_Candidate.__annotations__)
 """The columns of a candidate: all that is known of a file before it is read."""
 _BYTES_A_BATCH = 32 << 20
+_VANISHED = "vanished"  # no reason for quarantine: there is no such file
 
 
 @dataclass(frozen=True)
@@ -85,9 +86,10 @@ class HeldBack(Reader):
     """From candidates to rows of `bronze.quarantine`: those that are no photographs."""
 
     def __call__(self, candidates: Given) -> Batches:
-        """Read the candidates, and leave out what is a photograph by now."""
+        """Read the candidates, and leave out what is a photograph, or not there, by now."""
         for rows in self.judged(candidates):
-            yield pa.RecordBatch.from_pylist([row for row in rows if row["reason"]], schema=QUARANTINE.schema)
+            held = [row for row in rows if row["reason"] not in (None, _VANISHED)]
+            yield pa.RecordBatch.from_pylist(held, schema=QUARANTINE.schema)
 
 
 def killing(files: pa.Table, batch: int, now: datetime) -> pa.Table:
@@ -118,11 +120,14 @@ def _bounded(rows: list[_Candidate], max_bytes: int) -> Iterator[list[_Candidate
         yield run
 
 
-def _read(row: _Candidate, limits: Limits) -> bytes | Problem:
+def _read(row: _Candidate, limits: Limits) -> bytes | Problem | None:
+    """The content; None where the file has gone since it was listed."""
     if row["length"] > limits.max_bytes:
         return limits.refusal(Reason.TOO_LARGE, f"{row['length']} bytes;")
     try:
         content = read_file(row["path"], limits.max_bytes + 1)
+    except FileNotFoundError:
+        return None
     except OSError as error:
         return Problem(Reason.UNREADABLE, f"{type(error).__name__}: {error.strerror}")
     if len(content) > limits.max_bytes:  # it has grown since it was listed
@@ -130,7 +135,9 @@ def _read(row: _Candidate, limits: Limits) -> bytes | Problem:
     return content
 
 
-def _judge(found: bytes | Problem, limits: Limits) -> Row:
+def _judge(found: bytes | Problem | None, limits: Limits) -> Row:
+    if found is None:
+        return {"reason": _VANISHED}
     from bronze.photograph import inspect  # and with it Pillow, for which a run without news has no use
 
     verdict = found if isinstance(found, Problem) else inspect(found, limits)

@@ -6,9 +6,16 @@ from typing import TypedDict
 
 import pyarrow as pa
 
-from bronze.difference import IMAGES_COMPARED, QUARANTINE_COMPARED, FileChange, difference_of_files
-from bronze.discover import ListingFingerprint, Rules, fingerprint_listing, list_photographs
-from bronze.folders import FolderNames
+from bronze.difference import (
+    DIFFERENCE,
+    IMAGES_COMPARED,
+    QUARANTINE_COMPARED,
+    FileChange,
+    KeepUnseen,
+    difference_of_files,
+    folders_unseen,
+)
+from bronze.discover import Rules
 from bronze.found import CANDIDATES, Found, count_found
 from bronze.ingest import CANDIDATE, HeldBack, Photographs, killing
 from bronze.labels import (
@@ -22,9 +29,11 @@ from bronze.labels import (
     read_corrections,
     relabel_images,
 )
+from bronze.links import listed
 from bronze.manifest import read_manifest, with_manifest
 from bronze.reasons import Reason
 from bronze.settings import BronzeSettings
+from bronze.survey import ListingFingerprint
 from bronze.tables import CORRECTIONS, IMAGES, QUARANTINE, TABLES
 from lakehouse.engine.port import Rows, Work
 from lakehouse.errors import StorageError
@@ -35,10 +44,12 @@ from lakehouse.workspace import Workspace
 
 _BATCH = "fruits.batch"  # the log's transaction that numbers complete ingests
 _LABELS = "fruits.labels"  # the mark that keeps the counts of labels beside the word that nothing is new
-_REVISION = 2
+_UNLISTED = "fruits.unlisted"  # likewise, how many photographs nobody has looked for
+_IN_MOTION = "in_motion"
+"""The rule of files that went, or came to be readable, while the run read them: the next run takes what is there."""
+_REVISION = 3
 """Of the rules that decide what becomes of a file. Raised with them, it has every run look again once, where an older
 release has recorded that there is nothing new; without, a corrected rule would not reach what is there."""
-_FOLDERS = 64  # listed side by side, as far as there are so many
 
 
 class Summary(TypedDict):
@@ -46,7 +57,8 @@ class Summary(TypedDict):
 
     `replaced` counts those of `ingested` whose path was there with other content; `relabelled` the photographs that
     were there and have another label or split now, or another one given beneath a correction; `batch` is the lake's
-    newest; `labels` are of all that it holds.
+    newest; `labels` are of all that it holds. `skipped_by` has the numbers of `skipped` by the rule that passed a file,
+    or a whole folder, over; `unlisted` counts photographs in the lake that stay because nobody could look for them.
     """
 
     discovered: int
@@ -56,6 +68,8 @@ class Summary(TypedDict):
     unchanged: int
     quarantined: int
     skipped: int
+    skipped_by: dict[str, int]
+    unlisted: int
     removed: int
     batch: int
     labels: LabelCounts
@@ -85,27 +99,36 @@ def run(workspace: Workspace) -> Summary:
         ForeignTableError: a bronze table has another layout.
     """
     lake, settings, engine = workspace.lake, workspace.section(BronzeSettings), workspace.engine
+    source = settings.source
     workspace.create_tables(TABLES)
     manifest = read_manifest(settings.labels) if settings.labels else None
-    rules = Rules(FolderNames.of(settings.splits, settings.unlabelled_folders), settings.skip)
-    with engine.kept(list_photographs(engine, settings.source, rules, settings.readers, _FOLDERS)) as listing:
-        seen = fingerprint_listing(engine, listing)
+    with listed(engine, source, Rules.of(settings), settings.readers) as (listing, seen):
         named = f"; labels {manifest.sha256}" if manifest else ""
-        looked = f"r{_REVISION} {settings.source}: {seen.files} files {seen.fingerprint:x}{named}"
+        looked = f"r{_REVISION} {source}: {seen.files} files {seen.fingerprint:x}{named}"
         upstream = f"{looked}; {_judgement(workspace)}"
         if is_in_sync_with(lake, QUARANTINE, f"{upstream}; {snapshot_id(lake, IMAGES, CORRECTIONS)}"):
-            return _nothing_new(workspace, seen)
+            return _told(workspace, _nothing_new(workspace, seen))
         engine.prepare(seen.files - delta.count(lake, IMAGES))
-        with with_manifest(engine, listing, manifest, settings.source, workspace.progress) as labelled:
-            summary = _take(workspace, labelled)
+        with with_manifest(engine, listing, manifest, source, workspace.progress) as labelled:
+            summary = _take(workspace, labelled, seen)
     # What could not be read, for a reason outside the file, is tried again though the listing stays the same.
     if summary["skipped"] == seen.skipped and not delta.any_row(lake, QUARANTINE, "reason", Reason.UNREADABLE):
-        notes = {_LABELS: counts_to_text(summary["labels"])}
+        notes = {_LABELS: counts_to_text(summary["labels"]), _UNLISTED: str(summary["unlisted"])}
         record_upstream(lake, QUARANTINE, f"{upstream}; {snapshot_id(lake, IMAGES, CORRECTIONS)}", notes)
+    return _told(workspace, summary)
+
+
+def _told(workspace: Workspace, summary: Summary) -> Summary:
+    if unlisted := summary["unlisted"]:
+        workspace.progress.log(
+            f"{unlisted:,} photographs of the lake stay, as nobody could look for them: they lie in folders that were "
+            "passed over. `fruits doctor --images` names these."
+        )
     return summary
 
 
 def _nothing_new(workspace: Workspace, seen: ListingFingerprint) -> Summary:
+    notes = delta.metadata(workspace.lake, QUARANTINE)
     return Summary(
         discovered=seen.files,
         ingested=0,
@@ -114,9 +137,11 @@ def _nothing_new(workspace: Workspace, seen: ListingFingerprint) -> Summary:
         unchanged=seen.files - seen.skipped,
         quarantined=0,
         skipped=seen.skipped,
+        skipped_by=dict(seen.rules),
+        unlisted=int(str(notes[_UNLISTED])),
         removed=0,
         batch=delta.transaction_version(workspace.lake, IMAGES, _BATCH),
-        labels=counts_from_text(str(delta.metadata(workspace.lake, QUARANTINE)[_LABELS])),
+        labels=counts_from_text(str(notes[_LABELS])),
     )
 
 
@@ -130,7 +155,7 @@ def _deletes(workspace: Workspace) -> bool:
     return workspace.section(BronzeSettings).removed_images == "delete"
 
 
-def _take(workspace: Workspace, listing: Rows) -> Summary:
+def _take(workspace: Workspace, listing: Rows, seen: ListingFingerprint) -> Summary:
     """Find the difference between a listing and the tables, and work it off."""
     engine, root = workspace.engine, workspace.section(BronzeSettings).source
     files = difference_of_files(
@@ -142,11 +167,13 @@ def _take(workspace: Workspace, listing: Rows) -> Summary:
         root,
         workspace.section(BronzeSettings).limits.clauses,
     )
+    if unseen := folders_unseen(engine, listing, root, seen.rules):
+        files = engine.map(files, KeepUnseen(unseen), DIFFERENCE)
     with engine.kept(files) as kept:
         found = count_found(engine, kept, removing=_deletes(workspace))
         _refuse_to_erase_all(workspace, found)
         crash_point("bronze.found")
-        return _ingest(workspace, found)
+        return _ingest(workspace, found, seen)
 
 
 def _refuse_to_erase_all(workspace: Workspace, found: Found) -> None:
@@ -160,7 +187,7 @@ def _refuse_to_erase_all(workspace: Workspace, found: Found) -> None:
         )
 
 
-def _ingest(workspace: Workspace, found: Found) -> Summary:
+def _ingest(workspace: Workspace, found: Found, seen: ListingFingerprint) -> Summary:
     lake, candidates = workspace.lake, found.count(*CANDIDATES)
     relabelled = _relabel(workspace, found)
     crash_point("bronze.relabelled")
@@ -174,6 +201,8 @@ def _ingest(workspace: Workspace, found: Found) -> Summary:
     crash_point("bronze.removed")
     _finish_batch(workspace, ingest.batch)
     crash_point("bronze.batch-numbered")
+    # A file that could not be read first, and could then, or was gone: the next run takes what is there.
+    in_motion = held_back - broken
     return Summary(
         discovered=found.count(*CANDIDATES, FileChange.UNCHANGED, FileChange.SKIPPED),
         ingested=inserted + replaced,
@@ -182,8 +211,9 @@ def _ingest(workspace: Workspace, found: Found) -> Summary:
         # With a candidate that has a new time stamp and the old bytes.
         unchanged=found.count(FileChange.UNCHANGED) + candidates - inserted - replaced - held_back,
         quarantined=broken,
-        # With a file that could not be read first, and could then: it is being written to, and the next run takes it.
-        skipped=found.count(FileChange.SKIPPED) + held_back - broken,
+        skipped=found.count(FileChange.SKIPPED) + in_motion,
+        skipped_by={**seen.rules, **({_IN_MOTION: in_motion} if in_motion else {})},
+        unlisted=found.count(FileChange.UNSEEN, images=True),
         removed=removed,
         batch=delta.transaction_version(lake, IMAGES, _BATCH),
         labels=count_labels(workspace.engine),
@@ -277,7 +307,9 @@ def _hold_back(workspace: Workspace, found: Found, ingest: _Ingest) -> tuple[int
             return 0, 0
         with engine.kept(_broken(workspace, rest, count, ingest)) as broken:
             if _deletes(workspace) and found.count(FileChange.CHANGED, images=True):
-                engine.delete(broken, IMAGES)
+                # Not what cannot be read at present: nobody knows what it holds.
+                replaced = "SELECT path FROM broken WHERE reason <> :reason"
+                engine.delete(engine.sql(replaced, {"reason": Reason.UNREADABLE}, broken=broken), IMAGES)
             held = engine.arrow(engine.sql("SELECT count(*) AS n FROM broken", broken=broken))["n"][0].as_py()
             engine.merge(broken, QUARANTINE)
             return count, int(held)

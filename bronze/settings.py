@@ -1,5 +1,6 @@
 """The settings of bronze: which photographs there are, and which of them are taken."""
 
+import os
 from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
@@ -7,7 +8,7 @@ from pydantic import Field, field_validator
 from bronze.judgement import Limits
 from lakehouse.errors import SettingsError
 from lakehouse.settings import LakeSettings
-from lakehouse.storage.uri import absolute_uri
+from lakehouse.storage.uri import absolute_uri, local_path, on_disk
 
 Format = Literal["JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF"]
 
@@ -31,6 +32,17 @@ class BronzeSettings(LakeSettings):
     def _as_uri(cls, value: str | None) -> str | None:
         return None if value is None else absolute_uri(value)
 
+    @field_validator("skip")
+    @classmethod
+    def _of_names(cls, value: list[str]) -> list[str]:
+        for pattern in value:
+            if "/" in pattern.removesuffix("/") or not pattern.removesuffix("/"):
+                raise ValueError(
+                    f"{pattern!r} matches nothing: a pattern is of one name, with a slash at its end where it is a "
+                    "folder's."
+                )
+        return value
+
     @property
     def limits(self) -> Limits:
         """What is taken as a photograph."""
@@ -38,10 +50,19 @@ class BronzeSettings(LakeSettings):
 
     @property
     def source(self) -> str:
-        """The images' URI; a SettingsError where none was given."""
+        """The images' URI; a SettingsError where none was given, or the lake's."""
         if self.images is None:
             raise SettingsError(
                 "No photographs were named. Say where they are: `--images FOLDER`, the environment variable "
                 "FRUITS_IMAGES, or the key `images` in the settings file."
             )
+        if _real(self.images) == _real(self.lake):
+            raise SettingsError(
+                f"{self.images} is both the lake and the photographs' folder, so that the lake's own files would be "
+                "taken for photographs. Name another folder for one of them; either may lie in the other."
+            )
         return self.images
+
+
+def _real(uri: str) -> str:
+    return os.path.realpath(local_path(uri)) if on_disk(uri) else uri

@@ -3,7 +3,9 @@
 import io
 import os
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,6 +29,7 @@ from lakehouse.workspace import Workspace
 from silver.encoders import ENCODERS
 from silver.encoders.base import Encoder
 from tests import stub
+from tests.odd_keys import odd_keys_server, put_keys  # noqa: F401 - fixtures
 from tests.stub import STUB
 
 if TYPE_CHECKING:
@@ -140,6 +143,29 @@ def photographs(tmp_path: Path) -> Path:
     folder = tmp_path / "photographs"
     folder.mkdir()
     return folder
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """An empty folder that any user of this machine may write to, where `closed` works for root, too."""
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o777)
+        yield Path(name)
+
+
+@contextmanager
+def closed(*paths: Path) -> Iterator[None]:
+    """Nobody may read these while the block runs; root, who may read everything, is another user for the moment."""
+    user, modes = os.geteuid(), {path: path.stat().st_mode for path in paths}
+    for path in paths:
+        path.chmod(0)
+    os.seteuid(user or 65534)
+    try:
+        yield
+    finally:
+        os.seteuid(user)
+        for path, mode in modes.items():
+            path.chmod(mode)
 
 
 @pytest.fixture

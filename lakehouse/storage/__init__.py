@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
 from lakehouse.storage.base import FileStatus, ObjectStorage, Storage
+from lakehouse.storage.folder_rules import FolderRules
 from lakehouse.storage.uri import on_disk
 
 
@@ -27,6 +28,24 @@ def list_files(uri: str, *, recursive: bool) -> Iterator[FileStatus]:
         StorageError: the folder cannot be listed.
     """
     return _storage(uri).list_files(uri, recursive=recursive)
+
+
+def walk(uri: str, rules: FolderRules, *, recursive: bool, required: bool) -> Iterator[FileStatus]:
+    """The files in a folder, and below it where `recursive`, as they come, with everything that is passed over.
+
+    Nothing is left out in silence: a folder that a rule passes over, or that cannot be listed, is an entry with the
+    rule; on S3 each key below it is one. (Of a folder in `rules.folders` there is one entry on S3, too.) A link to a
+    folder is an entry with the rule `linked_folder`, and is followed where the walk begins with it.
+
+    Raises:
+        StorageError: nothing can be listed at present, as without credentials; or `required`, and this folder cannot.
+    """
+    return _storage(uri).walk(uri, rules, recursive=recursive, required=required)
+
+
+def rule_of_folder(uri: str, rules: FolderRules) -> str | None:
+    """The rule by which a walk passes over a folder."""
+    return _storage(uri).rule_of_folder(uri, rules)
 
 
 def list_names(uri: str) -> list[str]:

@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO, Protocol
 
+from lakehouse.storage.folder_rules import FolderRules
+
 
 @dataclass(frozen=True)
 class FileStatus:
@@ -13,7 +15,8 @@ class FileStatus:
         path: URI; where the name is no UTF-8 the offending bytes are written as `\xNN`.
         length: bytes.
         modified: modification time, microseconds since 1970-01-01 UTC; S3 tells whole seconds.
-        rule: why it can be no photograph, whatever it holds; None where it may be one.
+        rule: why it can be no photograph, whatever it holds; None where it may be one. A folder that a walk passes over
+            is an entry of this kind, without length and time.
     """
 
     path: str
@@ -27,6 +30,8 @@ class Storage(Protocol):
 
     def list_folders(self, uri: str) -> list[str]: ...  # noqa: D102 - see the functions below
     def list_files(self, uri: str, *, recursive: bool) -> Iterator[FileStatus]: ...  # noqa: D102
+    def walk(self, uri: str, rules: FolderRules, *, recursive: bool, required: bool) -> Iterator[FileStatus]: ...  # noqa: D102
+    def rule_of_folder(self, uri: str, rules: FolderRules) -> str | None: ...  # noqa: D102
     def list_names(self, uri: str) -> list[str]: ...  # noqa: D102
     def exists(self, uri: str) -> bool: ...  # noqa: D102
     def open_file(self, uri: str) -> BinaryIO: ...  # noqa: D102

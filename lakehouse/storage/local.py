@@ -1,15 +1,21 @@
 """Files on a disk."""
 
+import errno
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
 from lakehouse.errors import StorageError
 from lakehouse.storage.base import FileStatus
-from lakehouse.storage.uri import local_path
+from lakehouse.storage.folder_rules import FolderRules, Rule
+from lakehouse.storage.uri import FILE, local_path, on_disk
+
+_GONE = (errno.ENOENT, errno.ENOTDIR)
+_NO_FOLDERS_FAULT = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+"""What keeps this process from listing any folder."""
 
 
 class LocalStorage:
@@ -31,6 +37,38 @@ class LocalStorage:
                         yield _status(folder, entry)
                     elif recursive:
                         folders.append(_uri(folder, entry.name))
+
+    def walk(self, uri: str, rules: FolderRules, *, recursive: bool, required: bool) -> Iterator[FileStatus]:
+        """See `storage.walk`."""
+        if rule := self.rule_of_folder(uri, rules):
+            yield _folder(uri, rule)
+            return
+        known = _identities(rules)
+        folders = [uri]
+        while folders:
+            folder = folders.pop()
+            try:
+                with os.scandir(local_path(folder)) as entries:
+                    for entry in entries:
+                        if not entry.is_dir(follow_symlinks=False):
+                            status = _status(folder, entry, Rule.LINKED_FOLDER)
+                            if status.rule == Rule.LINKED_FOLDER and (rule := rules.names.rule_of(entry.name)):
+                                status = _folder(status.path, rule)
+                            yield status
+                        elif recursive:
+                            below = _uri(folder, entry.name)
+                            if rule := _rule_of_folder(below, rules, known):
+                                yield _folder(below, rule)
+                            else:
+                                folders.append(below)
+            except OSError as error:
+                if (required and folder == uri) or error.errno in _NO_FOLDERS_FAULT:
+                    raise _unlisted(folder, error) from error
+                yield _folder(folder, Rule.VANISHED_FOLDER if error.errno in _GONE else Rule.UNREADABLE_FOLDER)
+
+    def rule_of_folder(self, uri: str, rules: FolderRules) -> str | None:
+        """See `storage.rule_of_folder`."""
+        return None if uri in rules.entered else _rule_of_folder(uri, rules, _identities(rules))
 
     def list_names(self, uri: str) -> list[str]:
         """See `storage.list_names`."""
@@ -113,23 +151,61 @@ def _scan(uri: str) -> "os._ScandirIterator[str]":
     try:
         return os.scandir(local_path(uri))
     except OSError as error:
-        raise StorageError(f"The folder {uri} cannot be listed: {error.strerror}.") from error
+        raise _unlisted(uri, error) from error
+
+
+def _unlisted(uri: str, error: OSError) -> StorageError:
+    return StorageError(f"The folder {uri} cannot be listed: {error.strerror}.")
+
+
+def _rule_of_folder(uri: str, rules: FolderRules, known: Mapping[tuple[int, int], str]) -> str | None:
+    path = uri.removeprefix(FILE)
+    if rule := rules.names.rule_of(path.rpartition("/")[2]):
+        return rule
+    if known and (identity := _identity(path)) and (rule := known.get(identity)):
+        return rule
+    return next((rule for name, rule in rules.holding.items() if os.path.lexists(f"{path}/{name}")), None)
+
+
+def _identities(rules: FolderRules) -> dict[tuple[int, int], str]:
+    """The folders that the rules name, by what they are on the disk, which is the same under each of their names."""
+    found = ((_identity(uri.removeprefix(FILE)), rule) for uri, rule in rules.folders.items() if on_disk(uri))
+    return {identity: rule for identity, rule in found if identity}
+
+
+def _identity(path: str) -> tuple[int, int] | None:
+    try:
+        status = os.stat(path)  # noqa: PTH116 - Path takes as long again, for each folder
+    except OSError:
+        return None  # whoever lists it says why
+    return status.st_dev, status.st_ino
+
+
+def _folder(uri: str, rule: str) -> FileStatus:
+    """A folder that is passed over."""
+    return FileStatus(_shown(uri), 0, 0, rule)
+
+
+def _shown(uri: str) -> str:
+    return os.fsencode(uri).decode("utf-8", "backslashreplace")
 
 
 def _uri(folder: str, name: str) -> str:
     return f"{folder.rstrip('/')}/{name}"
 
 
-def _status(folder: str, entry: "os.DirEntry[str]") -> FileStatus:
+def _status(folder: str, entry: "os.DirEntry[str]", of_linked_folder: Rule = Rule.NOT_A_FILE) -> FileStatus:
     path = _uri(folder, entry.name)
-    shown = os.fsencode(path).decode("utf-8", "backslashreplace")
+    shown = _shown(path)
     try:
         status = entry.stat()
-    except OSError:
-        return FileStatus(shown, 0, 0, "broken_link" if entry.is_symlink() else "unreadable_entry")
-    rule = None
+    except OSError as error:
+        if entry.is_symlink():
+            return FileStatus(shown, 0, 0, Rule.BROKEN_LINK)
+        return FileStatus(shown, 0, 0, Rule.VANISHED_FILE if error.errno in _GONE else Rule.UNREADABLE_ENTRY)
     if shown != path:
-        rule = "name_is_not_utf8"
-    elif not stat.S_ISREG(status.st_mode):
-        rule = "not_a_file"
+        return FileStatus(shown, status.st_size, status.st_mtime_ns // 1000, Rule.NAME_IS_NOT_UTF8)
+    if stat.S_ISDIR(status.st_mode):  # and so it is a link
+        return FileStatus(shown, 0, 0, of_linked_folder)
+    rule = None if stat.S_ISREG(status.st_mode) else Rule.NOT_A_FILE
     return FileStatus(shown, status.st_size, status.st_mtime_ns // 1000, rule)

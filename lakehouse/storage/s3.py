@@ -3,6 +3,7 @@
 import io
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 from obstore.exceptions import BaseError, GenericError
@@ -10,7 +11,8 @@ from obstore.exceptions import BaseError, GenericError
 from lakehouse.errors import StorageError
 from lakehouse.storage import aws
 from lakehouse.storage.base import FileStatus
-from lakehouse.storage.boto import Answer, Operation, Page
+from lakehouse.storage.boto import Answer, Object, Operation, Page
+from lakehouse.storage.folder_rules import FolderRules, Rule
 from lakehouse.storage.object_file import ObjectReader, ObjectWriter
 from lakehouse.storage.uri import S3
 
@@ -38,10 +40,28 @@ class S3Storage:
         """See `storage.list_files`; objects whose key ends with a slash are what some tools make of folders."""
         bucket, _ = aws.split(uri)
         for page in _pages(uri, recursive=recursive):
+            yield from (_status(bucket, found) for found in page.get("Contents", ()) if not found["Key"].endswith("/"))
+
+    def walk(self, uri: str, rules: FolderRules, *, recursive: bool, required: bool) -> Iterator[FileStatus]:  # noqa: ARG002
+        """See `storage.walk`. What is below a prefix has gone with the last object: no prefix but the bucket fails."""
+        rule = self.rule_of_folder(uri, rules)
+        if uri in rules.folders and rule:
+            yield FileStatus(uri, 0, 0, rule)
+            return
+        bucket, _ = aws.split(uri)
+        below = _Below(uri, rules, rule)
+        for page in _pages(uri, recursive=recursive):
             for found in page.get("Contents", ()):
-                if not found["Key"].endswith("/"):
-                    modified = round(found["LastModified"].timestamp() * 1_000_000)
-                    yield FileStatus(f"{S3}{bucket}/{found['Key']}", found["Size"], modified)
+                status = _status(bucket, found)
+                folder, rule = below.rule_of(status.path.rpartition("/")[0])
+                if folder is None:
+                    yield replace(status, rule=rule or _rule_of_key(found))
+                elif below.is_first(folder):
+                    yield FileStatus(folder, 0, 0, rule)
+
+    def rule_of_folder(self, uri: str, rules: FolderRules) -> str | None:
+        """See `storage.rule_of_folder`."""
+        return None if uri in rules.entered else _rule_of_folder(uri, rules)
 
     def list_names(self, uri: str) -> list[str]:
         """See `storage.list_names`."""
@@ -119,11 +139,58 @@ class S3Storage:
         return None if answer is None else str(answer["ETag"])
 
 
+class _Below:
+    """The rules that pass over folders below one; each is looked at once."""
+
+    def __init__(self, uri: str, rules: FolderRules, rule: str | None) -> None:
+        self._rules, self._named = rules, set[str]()
+        self._known: dict[str, tuple[str | None, str | None]] = {uri: (None, rule)}
+
+    def rule_of(self, folder: str) -> tuple[str | None, str | None]:
+        """The rule of what lies in a folder, and the folder, if that is one which is passed over as a whole."""
+        unknown = []
+        while folder not in self._known:
+            unknown.append(folder)
+            folder = folder.rpartition("/")[0]
+        found = self._known[folder]
+        for folder in reversed(unknown):
+            if found == (None, None) and (rule := _rule_of_folder(folder, self._rules)):
+                found = (folder if folder in self._rules.folders else None), rule
+            self._known[folder] = found
+        return found
+
+    def is_first(self, folder: str) -> bool:
+        """Whether a folder has not been asked for before."""
+        first = folder not in self._named
+        self._named.add(folder)
+        return first
+
+
+def _rule_of_folder(uri: str, rules: FolderRules) -> str | None:
+    name = uri.rpartition("/")[2]
+    if name in (".", ".."):
+        return Rule.DOT_SEGMENT
+    return rules.names.rule_of(name) or rules.folders.get(uri)
+
+
+def _rule_of_key(found: Object) -> str | None:
+    key = found["Key"]
+    if key.endswith("/"):
+        return Rule.KEY_ENDS_IN_SLASH if found["Size"] else Rule.FOLDER_MARKER
+    return Rule.DOT_SEGMENT if key.rpartition("/")[2] in (".", "..") else None
+
+
+def _status(bucket: str, found: Object) -> FileStatus:
+    return FileStatus(
+        f"{S3}{bucket}/{found['Key']}", found["Size"], round(found["LastModified"].timestamp() * 1_000_000)
+    )
+
+
 def _pages(uri: str, *, recursive: bool) -> Iterator[Page]:
     from botocore.exceptions import BotoCoreError, ClientError
 
-    bucket, key = aws.split(uri)
-    prefix = f"{key}/" if key else ""
+    bucket, slash, key = uri.removeprefix(S3).partition("/")
+    prefix = f"{key}/" if slash else ""  # `s3://bucket/` is the folder of the keys that begin with a slash
     try:
         pages = aws.shared_client().get_paginator("list_objects_v2")
         yield from pages.paginate(Bucket=bucket, Prefix=prefix, **({} if recursive else {"Delimiter": "/"}))

@@ -157,6 +157,8 @@ def test_every_file_has_its_outcome(first: Run, job: Workspace) -> None:
         "unchanged": 0,
         "quarantined": len(first.broken),
         "skipped": len(PASSED_OVER),
+        "skipped_by": {"name_is_not_utf8": 1, "skip: ._*": 1, "skip: Thumbs.db": 1},
+        "unlisted": 0,
         "removed": 0,
         "batch": 1,
     }
@@ -205,6 +207,8 @@ def test_good_ones_are_featurized_and_repaired_ones_taken_up(first: Run, job: Wo
         "unchanged": len(first.good),
         "quarantined": 0,
         "skipped": len(PASSED_OVER),
+        "skipped_by": {"name_is_not_utf8": 1, "skip: ._*": 1, "skip: Thumbs.db": 1},
+        "unlisted": 0,
         "removed": 0,
         "batch": 2,
     }

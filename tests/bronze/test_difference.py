@@ -7,7 +7,14 @@ from typing import NamedTuple
 import pyarrow as pa
 import pytest
 
-from bronze.difference import IMAGES_COMPARED, QUARANTINE_COMPARED, difference_of_files
+from bronze.difference import (
+    DIFFERENCE,
+    IMAGES_COMPARED,
+    QUARANTINE_COMPARED,
+    KeepUnseen,
+    difference_of_files,
+    folders_unseen,
+)
 from bronze.discover import LISTING
 from bronze.judgement import Limits
 from bronze.tables import CORRECTIONS, IMAGES, QUARANTINE
@@ -109,6 +116,27 @@ def test_difference_of_files_says_what_must_be_read(opened: Opening, engine_name
         file = listed_files.get(row["path"], {})
         columns_of_the_file = ("label", "split", "length", "modification_time", "rule")
         assert [row[name] for name in columns_of_the_file] == [file.get(name) for name in columns_of_the_file]
+
+
+def test_what_nobody_could_look_for_is_not_gone(opened: Opening, engine_name: str) -> None:
+    """Below a folder that was passed over, at any depth, and not beside it; what is listed stays what it is."""
+    engine = opened(engine_name)
+    folders = ["file:///pics/Kiwi", "file:///pics/it's"]
+    listing: list[dict[str, str | None]] = [{"path": path, "rule": f"skip: {path[-4:]}/"} for path in folders]
+    listing += [{"path": "file:///pics/Pear", "rule": "linked_twice"}, {"path": "file:///pics/0.jpg", "rule": None}]
+    rows = engine.of(pa.Table.from_pylist(listing, LISTING))
+    rules = [*{row["rule"] for row in listing if row["rule"]}]
+    assert folders_unseen(engine, rows, "file:///pics", rules) == {*folders}
+    assert folders_unseen(engine, rows, "s3://pics", rules) == frozenset()
+    gone = ["Kiwi/1.jpg", "Kiwi/a/b/2.jpg", "it's/3.jpg", "Kiwis/4.jpg", "Pear/5.jpg", "Kiwi"]
+    files = [{"path": f"file:///pics/{name}", "change": "gone"} for name in gone]
+    files += [{"path": "file:///pics/Kiwi/6.jpg", "change": "new"}]
+    found = engine.map(engine.of(pa.Table.from_pylist(files, DIFFERENCE)), KeepUnseen(frozenset(folders)), DIFFERENCE)
+    assert {row["path"].removeprefix("file:///pics/"): row["change"] for row in engine.arrow(found).to_pylist()} == {
+        **dict.fromkeys(gone, "gone"),
+        **dict.fromkeys(gone[:3], "unseen"),
+        "Kiwi/6.jpg": "new",
+    }
 
 
 class Label(NamedTuple):

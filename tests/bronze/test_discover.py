@@ -14,19 +14,19 @@ from bronze.discover import (
     FOLDERS,
     LISTING,
     Listing,
-    ListingFingerprint,
     Rules,
-    fingerprint_listing,
     list_photographs,
     work_items,
 )
 from bronze.folders import FolderNames
 from bronze.judgement import Limits
+from bronze.survey import ListingFingerprint, fingerprint_listing
 from fruits.settings import load_settings
 from lakehouse.engine.port import Engine
 from lakehouse.errors import StorageError
-from lakehouse.storage import list_files
+from lakehouse.storage import list_files, walk
 from lakehouse.storage.base import FileStatus
+from lakehouse.storage.folder_rules import FolderRules
 from tests.conftest import Opening
 
 NAMES = FolderNames.of(load_settings().splits, load_settings().unlabelled_folders)
@@ -61,7 +61,7 @@ def test_tree_is_cut_into_folders_that_together_hold_each_file_once(tmp_path: Pa
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
     (tmp_path / "empty").mkdir()
-    items = work_items(f"file://{tmp_path}", wanted)
+    items = work_items(f"file://{tmp_path}", wanted, RULES.of_folders([f"file://{tmp_path}"]))
     listed = [file.path for folder, deep in items for file in list_files(folder, recursive=deep)]
     every = sorted(f"file://{path}" for path in tmp_path.rglob("*.jpg"))
     assert sorted(listed) == every
@@ -91,7 +91,7 @@ def test_listing_tells_every_file_with_the_rule_that_passes_it_over(photographs:
         "Kiwi/_SUCCESS": ("Kiwi", None, "skip: _SUCCESS"),
         "Kiwi/._1.jpg": ("Kiwi", None, "skip: ._*"),
         "Kiwi/gone.jpg": ("Kiwi", None, "broken_link"),
-        "Kiwi/up": ("Kiwi", None, "not_a_file"),
+        "Kiwi/up": ("Kiwi", None, "linked_folder"),
         "a/b/c/d/.DS_Store": ("d", None, "skip: .DS_Store"),
         "\\xff/Kiwi/2.jpg": ("Kiwi", None, "name_is_not_utf8"),
     }
@@ -121,7 +121,7 @@ def test_listing_of_an_empty_folder_is_empty_and_of_none_an_error(
     """The two are told apart, also where the listing is summed up at once."""
     root = f"file://{photographs}"
     assert engine.arrow(list_photographs(engine, root, RULES, 2, folders)).num_rows == 0
-    assert seen(engine, root, folders=folders) == ListingFingerprint(0, 0, 0)
+    assert seen(engine, root, folders=folders) == ListingFingerprint()
     with pytest.raises(StorageError, match="cannot be listed: No such file or directory"):
         engine.arrow(list_photographs(engine, f"{root}/none", RULES, 2, folders))
     with pytest.raises(StorageError, match="cannot be listed: No such file or directory"):
@@ -177,15 +177,15 @@ def test_folders_are_listed_side_by_side_where_they_answer_slowly(
     at_once: list[int] = []
     now = 0
 
-    def slowly(uri: str, *, recursive: bool) -> Iterator[FileStatus]:
+    def slowly(uri: str, rules: FolderRules, *, recursive: bool, required: bool) -> Iterator[FileStatus]:
         nonlocal now
         now += 1
         at_once.append(now)
         time.sleep(0.05)
-        yield from list_files(uri, recursive=recursive)
+        yield from walk(uri, rules, recursive=recursive, required=required)
         now -= 1
 
-    monkeypatch.setattr("bronze.discover.list_files", slowly)
+    monkeypatch.setattr("bronze.discover.walk", slowly)
     monkeypatch.setattr("bronze.discover._SLOW", slow)
     for name in "abcdef":
         (tmp_path / name).mkdir()

@@ -48,6 +48,10 @@ NAMES = FolderNames.of(load_settings().splits, load_settings().unlabelled_folder
         ("/f/Training/images", "x.png", None, "Training"),
         ("s3://bucket", "Apple/x.png", "Apple", None),
         ("s3://bucket/f", "/train//Apple/x.png", "Apple", "train"),
+        # Parts of a key without a name.
+        ("s3://bucket", "/x.png", None, None),
+        ("s3://bucket", "Apple/ /x.png", "Apple", None),
+        ("s3://bucket/train/Apple", "/x.png", "Apple", "train"),
     ],
 )
 def test_folders_say_label_and_split(root: str, path: str, label: str | None, split: str | None) -> None:

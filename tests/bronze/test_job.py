@@ -29,6 +29,7 @@ def run(workspace: Workspace, **expected: int) -> Summary:
     summary = bronze.job.run(workspace)
     accounted = summary["ingested"] + summary["unchanged"] + summary["quarantined"] + summary["skipped"]
     assert summary["discovered"] == accounted
+    assert sum(summary["skipped_by"].values()) == summary["skipped"]
     if expected:
         changed = ("ingested", "replaced", "unchanged", "quarantined", "skipped", "removed")
         found = {name: value for name, value in summary.items() if name in changed}

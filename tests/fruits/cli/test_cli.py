@@ -22,6 +22,8 @@ SUMMARY = {
         "unchanged",
         "quarantined",
         "skipped",
+        "skipped_by",
+        "unlisted",
         "removed",
         "batch",
         "labels",
