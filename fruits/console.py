@@ -89,23 +89,31 @@ def print_summary(summary: Mapping[str, object]) -> None:
     for layer, figures in summary.items():
         assert isinstance(figures, Mapping)
         plain = {key: value for key, value in figures.items() if not isinstance(value, Mapping)}
-        parts = [f"{_shown(value)} {_words(key)}" for key, value in plain.items() if value not in (0, None)]
+        parts = [f"{_shown(value)} {in_words(key)}" for key, value in plain.items() if value not in (0, None)]
         OUT.print(f"{layer:<8}{', '.join(parts) or 'nothing'}", soft_wrap=True)
         for key, value in figures.items():
-            if isinstance(value, Mapping):
-                OUT.print(f"{key:<8}{_all_of(value)}", soft_wrap=True)
+            if isinstance(value, Mapping) and value:
+                OUT.print(f"{in_words(key) + ' ':<8}{_all_of(value)}", soft_wrap=True)
 
 
 def _all_of(figures: Mapping[str, object]) -> str:
     parts = [
-        f"{_words(key)}: {_all_of(value) or 'none'}" if isinstance(value, Mapping) else f"{_shown(value)} {_words(key)}"
+        f"{in_words(key)}: {_all_of(value) or 'none'}"
+        if isinstance(value, Mapping)
+        else f"{_shown(value)} {in_words(key)}"
         for key, value in figures.items()
     ]
     return ", ".join(parts)
 
 
-def _words(key: str) -> str:
-    return key.replace("_", " ")
+def in_words(key: str) -> str:
+    """A name of ours in words; anything else, such as a pattern, as it is."""
+    return key.replace("_", " ") if key.isidentifier() else key
+
+
+def printable(text: str) -> str:
+    """A text on one line, with what would move the terminal's cursor shown as its code: a name may hold anything."""
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
 
 
 def _shown(value: object) -> str:

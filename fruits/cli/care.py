@@ -88,6 +88,7 @@ def doctor(
     """Check the installation and the lake, and say how to fix what is wrong."""
     from fruits.operations import health
     from fruits.operations.doctor import examine
+    from fruits.operations.passed_over import print_passed_over
 
     settings = settings_of(config, images=images, lake=lake, engine=engine)
     for sentence in health.repair(settings) if repair else []:
@@ -98,4 +99,6 @@ def doctor(
     else:
         rows = [(one.name, "ok" if one.ok else "FAIL", f"{one.found} {one.advice}") for one in findings]
         print_table(["", "", "found"], rows)
+        for finding in findings:
+            print_passed_over(finding.passed_over)
     raise typer.Exit(0 if all(finding.ok for finding in findings) else 1)

@@ -5,9 +5,10 @@ import sys
 from importlib.metadata import version
 
 from fruits.operations.health import CheckResult, examine_files, examine_lake, run_checks
+from fruits.operations.passed_over import examine_images
 from fruits.settings import Settings
 from lakehouse.engine import chosen_engine
-from lakehouse.storage import exists, list_folders
+from lakehouse.storage import exists
 from lakehouse.user_folders import cache_folder
 from silver.encoders import encoder_module
 from silver.encoders.base import UNTRAINED
@@ -72,4 +73,7 @@ def _weights(settings: Settings) -> CheckResult:
 def _images(settings: Settings) -> CheckResult:
     if settings.images is None:
         return CheckResult("images", True, "none named; name them with --images or FRUITS_IMAGES")
-    return CheckResult("images", True, f"{settings.images}, {len(list_folders(settings.images))} folders")
+    taken, passed_over = examine_images(settings)
+    found = f"{settings.images}, {taken:,} files"
+    count = sum(len(paths) for paths in passed_over.values())
+    return CheckResult("images", True, f"{found}, {count:,} passed over" if count else found, passed_over=passed_over)

@@ -1,8 +1,8 @@
 """Health checks of a lake (writer, tables, models), and repairs that need no photographs."""
 
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import gold.job
 from bronze.reasons import Reason
@@ -30,12 +30,13 @@ _REPAIR_ADVICE = "`fruits doctor --repair` brings them together."
 
 @dataclass(frozen=True)
 class CheckResult:
-    """One thing that was looked at: well, or with what to do."""
+    """One thing that was looked at: well, or with what to do; and by rule, the files that are passed over."""
 
     name: str
     ok: bool
     found: str
     advice: str = ""
+    passed_over: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 def run_checks(settings: Settings, *checks: Callable[[Settings], CheckResult]) -> list[CheckResult]:

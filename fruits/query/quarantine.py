@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bronze.reasons import Reason, advice_on
-from fruits.console import ERR, OUT, SqlFormat, print_json, print_table
+from fruits.console import ERR, OUT, SqlFormat, print_json, print_table, printable
 from fruits.query.answers import print_answer
 from fruits.query.sql import answer
 from lakehouse.errors import SettingsError
@@ -79,8 +79,6 @@ def _print_tables(found: HeldBack) -> None:
 
 
 def _line(file: Row) -> str:
-    line = (
+    return printable(
         f"{file['since']:%Y-%m-%d %H:%M}  {file['reason']:<18} {file['length']:>13,}  {file['path']}  {file['detail']}"
     )
-    # A name may hold anything: what would move the terminal's cursor is shown as its code.
-    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in line)
