@@ -34,6 +34,18 @@ PROMISES: list[Promise] = [
         "asserted in each run of the bronze job's tests and of the state machine",
     ),
     (
+        "**Nothing passed over in silence.** The lake among the photographs, folders of tools, links, odd keys, and "
+        "what cannot be listed or vanishes is counted by rule and named by `fruits doctor`; never taken for removed.",
+        (
+            "bronze/test_passed_over.py",
+            "bronze/test_links.py",
+            "lakehouse/storage/test_walk.py",
+            "lakehouse/storage/test_walk_s3.py",
+            "fruits/operations/test_passed_over.py",
+        ),
+        "both settings of `removed_images`; keys that no disk can have, on moto's server",
+    ),
+    (
         "**Crash equality.** Killed at any point of any layer and run again: the tables and the registry of a run that "
         "was not killed.",
         (
