@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 import bronze.job
-from bronze.discover import Rules
 from bronze.job import Summary
 from bronze.tables import IMAGES, QUARANTINE
 from fruits.settings import load_settings
@@ -112,17 +111,14 @@ def test_lake_is_no_folder_of_photographs(photographs: Path) -> None:
     assert [*photographs.iterdir()] == []
 
 
-def test_lake_among_photographs_on_s3_is_passed_over(put_keys: Any) -> None:
+def test_lake_among_photographs_on_s3_is_passed_over(s3: Any, bucket: str) -> None:
     """As one entry, whatever is written to it: a run without news stays one."""
-    root = put_keys("Apple/0.png", content=photograph(0))
-    for number in range(2):
-        put_keys("lake/gold/a.parquet", f"lake/mlflow/{number}.png")
-        rules = Rules.of(load_settings(images=root, lake=f"{root}/lake"))
-        found = walk(root, rules.of_folders([root]), recursive=True, required=True)
-        assert {file.path.removeprefix(f"{root}/"): file.rule for file in found} == {
-            "Apple/0.png": None,
-            "lake": "lake",
-        }
+    s3.put_object(Bucket=bucket, Key="pics/Apple/0.png", Body=photograph(0))
+    images, lake = f"s3://{bucket}/pics", f"s3a://{bucket}/pics/sets/lake/"
+    assert figures(run(images, lake)) == (1, 0, {"lake": 1})
+    version = delta.existing(Workspace(load_settings(lake=lake)).lake, QUARANTINE).version()
+    assert figures(run(images, lake)) == (0, 1, {"lake": 1})
+    assert delta.existing(Workspace(load_settings(lake=lake)).lake, QUARANTINE).version() == version
 
 
 TOOLS = (
