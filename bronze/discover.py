@@ -162,10 +162,13 @@ class Listing:
 
     def _rows(self, folder: str, deep: bool) -> Iterator[_Row]:
         labels, rules = FolderLabels(self.root, self.rules.names), self.rules.of_folders(self.walked, self.taken)
+        rule_of_file = self.rules.files.rule_of
         for file in walk(folder, rules, recursive=deep, required=folder == self.root):
-            label, split = labels.of_unusable(file.path) if file.rule else labels.of(file.path)
-            rule = file.rule or self.rules.files.rule_of(file.path.rpartition("/")[2])
-            yield file.path, label, split, file.length, file.modified, None if rule is None else str(rule)
+            path = file.path
+            if file.rule is None:
+                yield path, *labels.of(path), file.length, file.modified, rule_of_file(path.rpartition("/")[2])
+            else:
+                yield path, *labels.of_unusable(path), file.length, file.modified, str(file.rule)
 
     @property
     def walked(self) -> tuple[str, ...]:

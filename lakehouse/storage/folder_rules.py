@@ -7,6 +7,8 @@ from enum import StrEnum
 from fnmatch import fnmatchcase, translate
 from functools import cached_property
 
+_WILDCARDS = frozenset("*?[")
+
 
 class Rule(StrEnum):
     """Why an entry is passed over whatever it holds. The rules of patterns, `skip: …`, are as many as the patterns.
@@ -57,13 +59,18 @@ class Patterns:
 
     def rule_of(self, name: str) -> str | None:
         """The rule of the first pattern that matches a name."""
-        if not self._matches(name):
+        if name not in self._names and not self._matches(name):
             return None
         return f"skip: {next(one for one in self.patterns if fnmatchcase(name, one))}{self.suffix}"
 
     @cached_property
+    def _names(self) -> frozenset[str]:
+        """The patterns that are one name each: most are, and each would cost as much as all of them do so."""
+        return frozenset(one for one in self.patterns if not _WILDCARDS.intersection(one))
+
+    @cached_property
     def _matches(self) -> Callable[[str], object]:
-        return re.compile("|".join(translate(one) for one in self.patterns) or "(?!)").match
+        return re.compile("|".join(translate(one) for one in self.patterns if one not in self._names) or "(?!)").match
 
 
 @dataclass(frozen=True)

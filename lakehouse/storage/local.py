@@ -48,11 +48,11 @@ class LocalStorage:
         while folders:
             folder = folders.pop()
             try:
-                with os.scandir(local_path(folder)) as entries:
+                with os.scandir(folder.removeprefix(FILE)) as entries:
                     for entry in entries:
                         if not entry.is_dir(follow_symlinks=False):
                             status = _status(folder, entry, Rule.LINKED_FOLDER)
-                            if status.rule == Rule.LINKED_FOLDER and (rule := rules.names.rule_of(entry.name)):
+                            if status.rule and (rule := _rule_of_link(entry.name, status.rule, rules)):
                                 status = _folder(status.path, rule)
                             yield status
                         elif recursive:
@@ -164,7 +164,14 @@ def _rule_of_folder(uri: str, rules: FolderRules, known: Mapping[tuple[int, int]
         return rule
     if known and (identity := _identity(path)) and (rule := known.get(identity)):
         return rule
-    return next((rule for name, rule in rules.holding.items() if os.path.lexists(f"{path}/{name}")), None)
+    for name, rule in rules.holding.items():
+        if os.path.lexists(f"{path}/{name}"):
+            return rule
+    return None
+
+
+def _rule_of_link(name: str, rule: str, rules: FolderRules) -> str | None:
+    return rules.names.rule_of(name) if rule == Rule.LINKED_FOLDER else None
 
 
 def _identities(rules: FolderRules) -> dict[tuple[int, int], str]:
@@ -187,6 +194,8 @@ def _folder(uri: str, rule: str) -> FileStatus:
 
 
 def _shown(uri: str) -> str:
+    if uri.isascii():
+        return uri
     return os.fsencode(uri).decode("utf-8", "backslashreplace")
 
 
@@ -203,9 +212,11 @@ def _status(folder: str, entry: "os.DirEntry[str]", of_linked_folder: Rule = Rul
         if entry.is_symlink():
             return FileStatus(shown, 0, 0, Rule.BROKEN_LINK)
         return FileStatus(shown, 0, 0, Rule.VANISHED_FILE if error.errno in _GONE else Rule.UNREADABLE_ENTRY)
+    rule = None
     if shown != path:
-        return FileStatus(shown, status.st_size, status.st_mtime_ns // 1000, Rule.NAME_IS_NOT_UTF8)
-    if stat.S_ISDIR(status.st_mode):  # and so it is a link
-        return FileStatus(shown, 0, 0, of_linked_folder)
-    rule = None if stat.S_ISREG(status.st_mode) else Rule.NOT_A_FILE
+        rule = Rule.NAME_IS_NOT_UTF8
+    elif not stat.S_ISREG(status.st_mode):
+        rule = of_linked_folder if stat.S_ISDIR(status.st_mode) else Rule.NOT_A_FILE
+        if rule == Rule.LINKED_FOLDER:
+            return _folder(path, rule)
     return FileStatus(shown, status.st_size, status.st_mtime_ns // 1000, rule)

@@ -55,7 +55,8 @@ class S3Storage:
                 status = _status(bucket, found)
                 folder, rule = below.rule_of(status.path.rpartition("/")[0])
                 if folder is None:
-                    yield replace(status, rule=rule or _rule_of_key(found))
+                    rule = rule or _rule_of_key(found)
+                    yield replace(status, rule=rule) if rule else status
                 elif below.is_first(folder):
                     yield FileStatus(folder, 0, 0, rule)
 
