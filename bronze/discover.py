@@ -8,17 +8,20 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
 from bronze.folders import FolderLabels, FolderNames
-from bronze.settings import BronzeSettings
 from bronze.tables import IMAGES
 from lakehouse.engine.port import Batches, Engine, Given, Rows
 from lakehouse.errors import StorageError
 from lakehouse.storage import list_folders, rule_of_folder, walk
 from lakehouse.storage.folder_rules import FolderRules, Patterns, Rule
 from lakehouse.tables.table import INSTANT
+
+if TYPE_CHECKING:
+    from bronze.settings import BronzeSettings  # whoever lists folders elsewhere does without what reads settings
 
 FOLDERS = pa.schema([("folder", pa.binary()), ("deep", pa.bool_())])
 """Folders to list: their URIs as bytes, for a name may be no UTF-8, and whether to go below them."""
@@ -96,7 +99,7 @@ class Rules:
     lake: str | None = None
 
     @classmethod
-    def of(cls, settings: BronzeSettings) -> "Rules":
+    def of(cls, settings: "BronzeSettings") -> "Rules":
         """By these settings."""
         return cls(FolderNames.of(settings.splits, settings.unlabelled_folders), settings.skip, settings.lake)
 

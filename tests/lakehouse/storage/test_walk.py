@@ -1,6 +1,7 @@
 """Walking a tree on a disk: what is passed over is told, with its rule, and nothing is left out."""
 
 import os
+import resource
 from pathlib import Path
 
 import pytest
@@ -110,6 +111,18 @@ def test_folder_and_file_that_vanish_are_told(tmp_path: Path) -> None:
     for path in file.iterdir():
         path.unlink()
     assert {status.rule for status in found} == {"vanished_file"}
+
+
+def test_no_folder_is_blamed_where_the_process_is_at_its_end(tmp_path: Path) -> None:
+    """Without file handles nothing can be listed, and nothing is passed over for it."""
+    made(tmp_path, "Apple/1.jpg")
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+    try:
+        with pytest.raises(StorageError, match="Apple cannot be listed: Too many open files"):
+            walked(tmp_path, folder="/Apple")
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def test_name_that_is_no_utf8_is_told(tmp_path: Path) -> None:
