@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from bronze.discover import LISTING
 from bronze.reasons import Reason
+from lakehouse.arrow import pc
 from lakehouse.engine.port import Batches, Engine, Given, Rows
 from lakehouse.storage.folder_rules import hides
 from lakehouse.storage.uri import on_disk
