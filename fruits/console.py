@@ -1,13 +1,14 @@
 """Console output: results on stdout, progress and notes on stderr."""
 
 import json
+import math
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import TextIO
+from typing import Any, TextIO
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -15,9 +16,19 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
+
+class _Terminal(Console):
+    """A console whose text cannot steer the terminal, whatever names of files and labels are in it."""
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        return super().render_str(_on_lines(text), **options)
+
+
 # Paths and messages are shown as they stand: brackets are no markup.
-OUT = Console(highlight=False, markup=False)
-ERR = Console(stderr=True, highlight=False, markup=False)
+OUT = _Terminal(highlight=False, markup=False)
+ERR = _Terminal(stderr=True, highlight=False, markup=False)
+
+_JOINERS = "\u200c\u200d"  # between letters of Persian, and between parts of an emoji
 
 
 class Format(StrEnum):
@@ -66,8 +77,24 @@ def print_json(value: object) -> None:
 
 
 def write_json(value: object, file: TextIO) -> None:
-    """Write one JSON value."""
-    json.dump(value, file, ensure_ascii=False, default=_as_json)
+    """Write one JSON value; numbers that JSON does not have, NaN and the infinite ones, as null."""
+    try:
+        text = json.dumps(value, ensure_ascii=False, default=_as_json, allow_nan=False)
+    except ValueError:
+        text = json.dumps(_finite(value), ensure_ascii=False, default=_as_json, allow_nan=False)
+    file.write(text)
+
+
+def _finite(value: object) -> object:
+    match value:
+        case float() | Decimal():
+            return value if math.isfinite(value) else None
+        case Mapping():
+            return {key: _finite(one) for key, one in value.items()}
+        case list() | tuple():
+            return [_finite(one) for one in value]
+        case _:
+            return value
 
 
 def _as_json(value: object) -> object:
@@ -113,7 +140,18 @@ def in_words(key: str) -> str:
 
 def printable(text: str) -> str:
     """A text on one line, with what would move the terminal's cursor shown as its code: a name may hold anything."""
-    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
+    if text.isprintable():
+        return text
+    return "".join(one if one.isprintable() or one in _JOINERS else _code(one) for one in text)
+
+
+def _code(character: str) -> str:
+    return character.encode("unicode_escape").decode()
+
+
+def _on_lines(text: str) -> str:
+    """As `printable`, for text whose lines are ours."""
+    return "\n".join(printable(line) for line in text.split("\n"))
 
 
 def _shown(value: object) -> str:
@@ -133,4 +171,4 @@ def _shown(value: object) -> str:
         case list() if len(value) > 4:
             return f"[{', '.join(_shown(one) for one in value[:3])}, … {len(value):,}]"
         case _:
-            return str(value)
+            return _on_lines(str(value))

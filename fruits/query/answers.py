@@ -18,6 +18,9 @@ SHOWN = 200
 FEW, LEGIBLE = 20, 12  # rows, and characters a column
 
 
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+"""What formulas begin with, the wide forms of Chinese and Japanese fonts included."""
+
 PARQUET = "parquet"
 FORMATS = (*SqlFormat, PARQUET)
 
@@ -83,10 +86,10 @@ def _write_text(columns: Sequence[str], rows: Iterable[Sequence[object]], shape:
 
 def _write_csv(columns: Sequence[str], rows: Iterable[Sequence[object]], file: TextIO) -> int:
     writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(columns)
+    writer.writerow([_no_formula(column) for column in columns])
     written = 0
     for row in rows:
-        writer.writerow([_plain(value) for value in row])
+        writer.writerow([_no_formula(_plain(value)) for value in row])
         written += 1
     return written
 
@@ -129,3 +132,11 @@ def _whole(output: Path) -> Iterator[Path]:
 
 def _plain(value: object) -> object:
     return base64.b64encode(value).decode() if isinstance(value, bytes) else value
+
+
+def _no_formula(value: object) -> object:
+    """Text that a spreadsheet would compute, with an apostrophe before it: a label or a file's name may say anything.
+
+    As OWASP advises ("CSV Injection").
+    """
+    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value

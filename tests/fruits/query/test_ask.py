@@ -1,5 +1,6 @@
 """`fruits sql`: answers in files, tables as they were, and queries from stdin."""
 
+import csv
 import io
 import json
 import os
@@ -90,6 +91,17 @@ def test_file_is_of_the_format_that_its_name_says(lake: Lake, tmp_path: Path, na
     """Without `--format`, the file's ending says which."""
     ask(lake, QUERY, None, tmp_path / name, None)
     assert (tmp_path / name).read_text() == content
+
+
+def test_csv_holds_no_formula(lake: Lake, tmp_path: Path) -> None:
+    """What a spreadsheet would compute has an apostrophe before it; numbers are numbers."""
+    texts = ["=1+1", "+1", "-x", "@sum", "\tx", "\uff1dx", "a=b", "'=1"]
+    values = ", ".join(f"('{text.replace(chr(39), 2 * chr(39))}')" for text in texts)
+    ask(lake, f"SELECT label, -1.5::DOUBLE AS n FROM (VALUES {values}) v(label)", None, tmp_path / "answer.csv", None)
+    with (tmp_path / "answer.csv").open(newline="") as file:
+        rows = list(csv.reader(file))
+    expected = [f"'{text}" for text in texts[:6]] + texts[6:]
+    assert rows == [["label", "n"], *([text, "-1.5"] for text in expected)]
 
 
 def test_empty_answer_is_a_file_too(lake: Lake, tmp_path: Path) -> None:

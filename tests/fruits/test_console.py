@@ -1,0 +1,50 @@
+"""What is printed: JSON that every reader takes, and text that cannot steer a terminal."""
+
+import io
+import json
+import math
+from decimal import Decimal
+
+import pytest
+
+from fruits.console import ERR, OUT, bars, print_summary, print_table, write_json
+
+STEERING = "\x1b[2Jred\x1b]0;title\x07 \u202egpj.exe \x9b31m \x7f"
+"""A name that clears a screen, names a window, turns letters around, and begins a sequence in one byte."""
+
+
+def assert_harmless(printed: str) -> None:
+    """Nothing but letters and ends of lines, and the name is still to be recognised."""
+    assert all(one.isprintable() or one == "\n" for one in printed), ascii(printed)
+    assert r"\x1b[2Jred" in printed
+
+
+def test_name_does_not_steer_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    """In messages, tables and summaries, on both streams and above progress bars."""
+    for console in (OUT, ERR):
+        console.print(f"Error: {STEERING}\nand another line", soft_wrap=True)
+    print_table(["path"], [[STEERING]])
+    print_summary({"labels": {"labels": {STEERING: 1}}})
+    with bars() as progress:
+        progress.log(STEERING)
+    said = capsys.readouterr()
+    for printed in (said.out, said.err):
+        assert_harmless(printed)
+        assert "\nand another line\n" in printed
+
+
+@pytest.mark.parametrize("name", ["Apfel grün", "苹果", "تفاح", "می‌خواهم", "👩‍🌾", "a  b"])
+def test_names_of_all_languages_are_shown_as_they_are(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Those with joiners between letters or parts of an emoji included."""
+    OUT.print(name)
+    print_table(["label"], [[name]])
+    assert capsys.readouterr().out.count(name) == 2
+
+
+def test_json_has_no_number_that_json_does_not_know() -> None:
+    """NaN and the infinite ones are null, at any depth; all else is as it was."""
+    value = {"a": [math.nan, {"b": -math.inf, "c": 0.5}], "d": Decimal("NaN"), "e": Decimal("1.5"), "f": "NaN"}
+    written = io.StringIO()
+    write_json(value, written)
+    found = json.loads(written.getvalue(), parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
+    assert found == {"a": [None, {"b": None, "c": 0.5}], "d": None, "e": 1.5, "f": "NaN"}
