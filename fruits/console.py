@@ -31,6 +31,10 @@ ERR = _Terminal(stderr=True, highlight=False, markup=False)
 _JOINERS = "\u200c\u200d"  # between letters of Persian, and between parts of an emoji
 
 
+_COUNTED = ("labels", "images", "components")
+"""Words of a summary that say what was counted, so that there may be one of it."""
+
+
 class Format(StrEnum):
     """How a result is printed."""
 
@@ -116,7 +120,7 @@ def print_summary(summary: Mapping[str, object]) -> None:
     for layer, figures in summary.items():
         assert isinstance(figures, Mapping)
         plain = {key: value for key, value in figures.items() if not isinstance(value, Mapping)}
-        parts = [f"{_shown(value)} {in_words(key)}" for key, value in plain.items() if value not in (0, None)]
+        parts = [_counted(value, key) for key, value in plain.items() if value not in (0, None)]
         OUT.print(f"{layer:<8}{', '.join(parts) or 'nothing'}", soft_wrap=True)
         for key, value in figures.items():
             if isinstance(value, Mapping) and value:
@@ -125,9 +129,7 @@ def print_summary(summary: Mapping[str, object]) -> None:
 
 def _all_of(figures: Mapping[str, object]) -> str:
     parts = [
-        f"{in_words(key)}: {_all_of(value) or 'none'}"
-        if isinstance(value, Mapping)
-        else f"{_shown(value)} {in_words(key)}"
+        f"{in_words(key)}: {_all_of(value) or 'none'}" if isinstance(value, Mapping) else _counted(value, key)
         for key, value in figures.items()
     ]
     return ", ".join(parts)
@@ -152,6 +154,11 @@ def _code(character: str) -> str:
 def _on_lines(text: str) -> str:
     """As `printable`, for text whose lines are ours."""
     return "\n".join(printable(line) for line in text.split("\n"))
+
+
+def _counted(value: object, key: str) -> str:
+    words = in_words(key)
+    return f"{_shown(value)} {words.removesuffix('s') if value == 1 and key in _COUNTED else words}"
 
 
 def _shown(value: object) -> str:

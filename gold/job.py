@@ -29,6 +29,7 @@ class Summary(TypedDict):
     """What a run did; `images` and `explained_variance` are of all images under the champion, `refit` why it is new."""
 
     projected: int
+    relabelled: int
     removed: int
     images: int
     components: int | None
@@ -72,10 +73,11 @@ def run(workspace: Workspace) -> Summary:
         registry.choose(version, reason or "pinned")
         crash_point("gold.champion-chosen")
     upstream = upstream_of_projections(lake, version)
-    projected, removed = write_projections(workspace, version, upstream, explained)
+    done = write_projections(workspace, version, upstream, explained)
     return Summary(
-        projected=projected,
-        removed=removed,
+        projected=done.made,
+        relabelled=done.relabelled,
+        removed=done.removed,
         images=delta.count(lake, PROJECTIONS),
         components=int(version.tags["components"]),
         explained_variance=explained,
@@ -92,6 +94,7 @@ def _nothing(workspace: Workspace) -> Summary:
         workspace.engine.replace(workspace.engine.of(PROJECTIONS.schema.empty_table()), PROJECTIONS)
     return Summary(
         projected=0,
+        relabelled=0,
         removed=removed,
         images=delta.count(lake, PROJECTIONS),
         components=int(champion.tags["components"]) if champion else None,

@@ -10,7 +10,7 @@ from gold.tables import CALIBRATIONS, EXPLAINED_VARIANCE, MODELS, PCA, PROJECTIO
 from lakehouse.engine.port import Rows
 from lakehouse.failpoint import crash_point
 from lakehouse.models.registry import Registry, Version
-from lakehouse.sync import notes_of, snapshot_id, sync_table
+from lakehouse.sync import Synced, notes_of, snapshot_id, sync_table
 from lakehouse.tables import delta
 from lakehouse.tables.delta import Lake
 from lakehouse.tables.table import Table
@@ -73,8 +73,8 @@ def known_explained(lake: Lake, upstream: str) -> float | None:
     return None if noted is None else float(str(noted))
 
 
-def write_projections(workspace: Workspace, version: Version, upstream: str, explained: float) -> tuple[int, int]:
-    """Bring `gold.projections` to a PCA and to `silver.scaled`; returns how many were projected, and removed.
+def write_projections(workspace: Workspace, version: Version, upstream: str, explained: float) -> Synced:
+    """Bring `gold.projections` to a PCA and to `silver.scaled`.
 
     Args:
         workspace: where.
@@ -84,7 +84,7 @@ def write_projections(workspace: Workspace, version: Version, upstream: str, exp
     """
     lake, engine = workspace.lake, workspace.engine
     if known_explained(lake, upstream) == explained:
-        return 0, 0
+        return Synced(0, 0, 0)
     spectrum = spectrum_of(workspace.registry, version)
 
     def projected(among: Rows | None) -> Rows:

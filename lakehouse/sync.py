@@ -5,6 +5,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
+from typing import NamedTuple
 
 from lakehouse.engine.port import Engine, Marks, Rows
 from lakehouse.tables import delta
@@ -22,6 +23,14 @@ class Change(StrEnum):
     UPDATE = "update"
     RELABEL = "relabel"
     DELETE = "delete"
+
+
+class Synced(NamedTuple):
+    """How many rows of a table were made, took over other labels, and were removed."""
+
+    made: int
+    relabelled: int
+    removed: int
 
 
 LABELS = ("label", "split")
@@ -81,8 +90,8 @@ def sync_table(
     follows: str,
     notes: Marks | None = None,
     labels: Table | None = None,
-) -> tuple[int, int]:
-    """Bring a table to its upstream under one model; returns how many rows were made, and removed.
+) -> Synced:
+    """Bring a table to its upstream under one model.
 
     Every snapshot of the table holds one model version: where the table holds another, all rows are replaced in one
     commit, and else the difference is added, merged and deleted. The last commit says what the table follows now.
@@ -102,7 +111,7 @@ def sync_table(
     column, number = version
     marks = {FOLLOWS: follows, **(notes or {})}
     if delta.versions(lake, table, column) != {number}:
-        return engine.replace(make(None), table, marks), 0
+        return Synced(engine.replace(make(None), table, marks), 0, 0)
     (key,) = table.key
     carried = () if labels is None else LABELS
     found, there = engine.rows(upstream, [key, *same]), engine.rows(table, [key, *same, *carried])
@@ -124,7 +133,7 @@ def sync_table(
             gone = engine.sql(f"SELECT {key} FROM changes WHERE change = 'delete'", changes=changes)
             removed = engine.delete(gone, table, marks)
     record_upstream(lake, table, follows, notes)
-    return inserts + updates, removed
+    return Synced(inserts + updates, relabels, removed)
 
 
 def _with_labels(engine: Engine, rows: Rows, labels: Rows, key: str) -> Rows:

@@ -187,6 +187,6 @@ def _write_scaled(workspace: Workspace, scaler: Scaler, upstream: str) -> int:
         return engine.map(engine.rows(FEATURES, FEATURE, among=among), scaling, SCALED.schema)
 
     version = ("scaler_version", number)
-    made, _ = sync_table(engine, lake, SCALED, FEATURES, scaled, same=["sha256"], version=version, follows=upstream)
+    done = sync_table(engine, lake, SCALED, FEATURES, scaled, same=["sha256"], version=version, follows=upstream)
     crash_point("silver.scaled-written")
-    return made
+    return done.made

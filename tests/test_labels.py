@@ -71,7 +71,7 @@ def test_labels_follow_another_root(
     assert (summary["bronze"]["relabelled"], summary["bronze"]["unchanged"]) == (4, 4)
     assert summary["bronze"]["labels"] == {"labels": 1, "without_label": 0, "splits": {}}
     assert (summary["silver"]["relabelled"], summary["silver"]["featurized"], summary["silver"]["copied"]) == (4, 0, 0)
-    assert summary["gold"]["projected"] == 0
+    assert (summary["gold"]["relabelled"], summary["gold"]["projected"]) == (4, 0)
     assert labels(workspace) == {f"Apple/{n}.png": ("Apple", None) for n in range(4)}
     assert counting.calls == 4
     before = data_versions(workspace)

@@ -48,3 +48,22 @@ def test_json_has_no_number_that_json_does_not_know() -> None:
     write_json(value, written)
     found = json.loads(written.getvalue(), parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
     assert found == {"a": [None, {"b": None, "c": 0.5}], "d": None, "e": 1.5, "f": "NaN"}
+
+
+def test_one_of_a_kind_is_told_in_the_singular(capsys: pytest.CaptureFixture[str]) -> None:
+    """Also where it is a figure of figures; a split keeps its name, whatever it is."""
+    print_summary(
+        {
+            "bronze": {
+                "ingested": 1,
+                "skipped": 0,
+                "labels": {"labels": 1, "without_label": 1, "splits": {"tests": 1}},
+            },
+            "gold": {"images": 1, "components": 2, "explained_variance": 1.0},
+        }
+    )
+    assert capsys.readouterr().out.splitlines() == [
+        "bronze  1 ingested",
+        "labels  1 label, 1 without label, splits: 1 tests",
+        "gold    1 image, 2 components, 1 explained variance",
+    ]

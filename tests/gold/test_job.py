@@ -83,6 +83,7 @@ def test_first_fit_is_recorded_and_projects_every_row(
     k = next(row["component"] for row in spectrum if row["cumulative"] >= 0.8)
     assert summary == {
         "projected": 12,
+        "relabelled": 0,
         "removed": 0,
         "images": 12,
         "components": k,

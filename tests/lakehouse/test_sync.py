@@ -58,9 +58,9 @@ def cook(engine: Engine, lake: Lake, recipe: int) -> tuple[tuple[int, int], set[
 
     upstream = snapshot_id(lake, FRUIT)
     version = ("recipe", recipe)
-    counts = sync_table(engine, lake, JAM, FRUIT, make, same=["sha256"], version=version, follows=upstream)
+    done = sync_table(engine, lake, JAM, FRUIT, make, same=["sha256"], version=version, follows=upstream)
     assert is_in_sync_with(lake, JAM, upstream)
-    return counts, cooked
+    return (done.made, done.removed), cooked
 
 
 def jam(lake: Lake, version: int | None = None) -> set[tuple[str, str, int]]:

@@ -29,7 +29,16 @@ SUMMARY = {
         "labels",
     },
     "silver": {"featurized", "copied", "relabelled", "scaled", "removed", "feature_version", "scaler_version", "refit"},
-    "gold": {"projected", "removed", "images", "components", "explained_variance", "pca_version", "refit"},
+    "gold": {
+        "projected",
+        "relabelled",
+        "removed",
+        "images",
+        "components",
+        "explained_variance",
+        "pca_version",
+        "refit",
+    },
     "seconds": {"start", "bronze", "silver", "gold", "mlflow", "total"},
 }
 Fruits = Callable[..., int]
