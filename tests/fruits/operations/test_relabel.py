@@ -25,6 +25,7 @@ from lakehouse.workspace import Workspace
 from silver.tables import FEATURES
 from tests.conftest import add_photographs, photograph
 from tests.fruits.cli.test_cli import call, fails
+from tests.lakehouse.conftest import bucket, s3, s3_server  # noqa: F401 - fixtures
 from tests.points import crash_points
 from tests.stub import CountingEncoder
 from tests.warm_command import run_command
@@ -135,6 +136,30 @@ def test_newest_correction_counts_and_says_only_what_it_names(
     run()
     assert labels(workspace)["Apple/0.png"] == ("Apple", None)
     assert undo(lake_settings, ["0.png"]).paths == []
+
+
+def test_lake_on_s3_is_corrected_in_the_same_way(
+    run: Run,
+    workspace: Workspace,
+    s3: Any,  # noqa: F811
+    bucket: str,  # noqa: F811
+) -> None:
+    """With photographs on S3: named by their keys' ends, in every layer in one run, and taken back."""
+    for seed, label in enumerate(("Apple", "Apple", "Kiwi", "Kiwi")):
+        s3.put_object(Bucket=bucket, Key=f"photographs/{label}/{seed}.png", Body=photograph(seed))
+    places = {"images": f"s3://{bucket}/photographs", "lake": f"s3://{bucket}/lake"}
+    there = Workspace(workspace.settings.model_copy(update=places))
+    run(**places)
+    before = labels(there)
+    done = relabel(there.section(Settings), say("Apple/0.png", label="Pear", split="Test"))
+    assert done.paths == [f"s3://{bucket}/photographs/Apple/0.png"]
+    summary = run(**places)
+    assert [summary["bronze"]["relabelled"], summary["silver"]["relabelled"], summary["gold"]["relabelled"]] == [1] * 3
+    assert (summary["silver"]["featurized"], summary["gold"]["projected"]) == (0, 0)
+    assert labels(there) == before | {"Apple/0.png": ("Pear", "Test")}
+    assert undo(there.section(Settings), ["Apple/0.png"]).paths == done.paths
+    run(**places)
+    assert labels(there) == before
 
 
 class Yesterday(datetime):
