@@ -1,6 +1,8 @@
 """What two lakes hold, compared: an interrupted life with an undisturbed one, one engine with the other."""
 
+import hashlib
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,12 @@ from lakehouse.tables.delta import Lake
 
 # When it happened, and the numbers that Delta and MLflow give: a commit or a run more is no difference.
 PASSING = {"ingested_at", "quarantined_at", "fitted_at", "features_version"}
+
+
+def contents_of(folder: Path) -> dict[Path, str]:
+    """What each file of a folder holds, as its SHA-256."""
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    return {path: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
 def rows_of_layers(lake: Lake, root: str | None = None) -> dict[str, list[dict[str, Any]]]:

@@ -1,8 +1,7 @@
 """A lake is the same lake at another place: moved, copied, or reached by a link."""
 
-import hashlib
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,6 +14,7 @@ from fruits.query.models import list_models
 from fruits.settings import Settings, load_settings
 from gold.tables import PCA
 from lakehouse.workspace import Workspace
+from tests.comparing import contents_of
 from tests.conftest import add_photographs
 
 Move = Callable[[Path, Path], object]
@@ -37,18 +37,12 @@ def lake(tmp_path: Path, stub_encoder: str, blank_pictures: None) -> Settings:
     return settings
 
 
-def contents(folder: Path) -> Mapping[Path, str]:
-    """What each file of a folder holds."""
-    files = [path for path in folder.rglob("*") if path.is_file()]
-    return {path: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
-
-
 @pytest.mark.parametrize("move", [shutil.move, shutil.copytree, link], ids=["moved", "copied", "linked"])
 def test_everything_works_where_the_lake_is_now(lake: Settings, tmp_path: Path, move: Move) -> None:
     """New photographs, a refit, a rollback and doctor; plots are found; of a copy the original keeps every byte."""
     old, new = tmp_path / "a" / "lake", tmp_path / "b" / "lake"
     new.parent.mkdir()
-    before = contents(old)
+    before = contents_of(old)
     move(old, new)
     there = lake.model_copy(update={"lake": f"file://{new}"})
     add_photographs(tmp_path / "photographs", "Lemon", range(16, 20))
@@ -67,4 +61,4 @@ def test_everything_works_where_the_lake_is_now(lake: Settings, tmp_path: Path, 
             assert place.is_relative_to(new)
             assert place.is_dir()
     if move is shutil.copytree:
-        assert contents(old) == before
+        assert contents_of(old) == before

@@ -14,7 +14,9 @@ from tests.conftest import add_photographs, photograph
 from tests.points import crash_points
 
 REFITS = 3
-OF_A_REFIT = [point for point in crash_points() if point.startswith(("silver.scale", "gold", "registry", "mirror"))]
+OF_OTHERS = ("forget.", "relabel.", "silver.features-copied", "silver.features-relabelled")
+OF_A_RUN = [point for point in crash_points() if not point.startswith(OF_OTHERS)]
+OF_A_REFIT = [point for point in OF_A_RUN if point.startswith(("silver.scale", "gold", "registry", "mirror"))]
 
 
 class StruckError(BaseException):
@@ -78,9 +80,11 @@ def test_reader_sees_old_or_new_and_never_nothing_while_models_are_fitted_again(
     assert whole_version(lake) == REFITS + 1
 
 
-@pytest.mark.parametrize("point", OF_A_REFIT)
+@pytest.mark.parametrize(
+    "point", [pytest.param(point, marks=() if point in OF_A_REFIT else (pytest.mark.slow,)) for point in OF_A_RUN]
+)
 def test_reader_after_a_death_sees_a_whole_version(lake: Settings, point: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """At each point of a refit; and the next run publishes the new one."""
+    """At each point of a refit and (slow) of the run around it; and the next run publishes the new one."""
 
     def strike() -> None:
         raise StruckError

@@ -13,6 +13,7 @@ from tests.bronze.test_bad_input import CORPUS
 from tests.fruits.operations.test_rollback import MANY_READS, READS
 from tests.lakehouse.lease.test_lease import MANY_RACES, RACES
 from tests.test_crash import RUN
+from tests.test_publication import OF_A_REFIT, OF_A_RUN
 from tests.test_state_machine import EXAMPLES, STEPS
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "reliability.md"
@@ -184,7 +185,7 @@ PROMISES: list[Promise] = [
     ),
     (
         "**All of it together**, in any order: add, replace, move, remove, break, repair, run, crash, refit, "
-        "roll back, release, relabel, change root and splits, and forget.",
+        "roll back, release, relabel and take back, change root and splits, move and copy the lake, and forget.",
         ("test_state_machine.py::test_lake_holds_what_a_plain_model_says",),
         f"{EXAMPLES} × {STEPS} random steps against a plain model",
     ),
@@ -204,7 +205,7 @@ PROMISES: list[Promise] = [
             "test_publication.py",
             "lakehouse/models/test_mirror.py::test_run_that_dies_while_it_shows_shows_nothing_twice",
         ),
-        "opened in a loop through three refits; 12 points",
+        f"opened in a loop through three refits; {len(OF_A_REFIT)} points; slow: {len(OF_A_RUN)}",
     ),
     (
         "**A lake moves**, or is copied: everything works at its new place, and a copy changes no byte of the "

@@ -4,8 +4,7 @@ import hashlib
 import itertools
 import os
 import shutil
-import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,18 +38,23 @@ from lakehouse.workspace import Workspace
 from silver.moments import Moments
 from silver.statistics import read_moments
 from silver.tables import SCALER
+from tests.comparing import contents_of
 from tests.conftest import photograph
 from tests.fitted import fitted_champions
 from tests.points import crash_points
 from tests.stub import STUB, stub_features
+from tests.world import World
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 pytestmark = pytest.mark.usefixtures("blank_pictures")
-EXAMPLES, STEPS = 5, 25
+EXAMPLES, STEPS = 5, 12
 LABELS = ("Apple", "Kiwi", "Lemon")
+FIRST = {(label, number): 3 * at + number for at, label in enumerate(LABELS) for number in range(3)}
+EMPTY, FILLED = "empty", "filled"
 Label = tuple[str | None, str | None]
+Copy = Callable[[str, str], object]
 names = st.tuples(st.sampled_from(LABELS), st.integers(0, 5))
 seeds = st.integers(0, 9)  # few, so that the same content turns up under several names
 
@@ -62,15 +66,14 @@ class CrashError(BaseException):
 class Lakehouse(RuleBasedStateMachine):
     """Files as they are, and beside them what bronze should hold after the next run; the rest follows from that."""
 
-    tracking_store: Path
+    world: World
     engines: Sequence[str] = ("local",)
-    """Used in turn, a step each."""
+    """The first one begins; where there are two, they are switched between."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.folder = Path(tempfile.mkdtemp(prefix="lakehouse-"))
-        self.root = self.folder / "photographs"
-        self.root.mkdir()
+        self.root, self.lake = self.world.photographs, self.world.lake
+        self.left: dict[Path, Mapping[Path, str]] = {}  # lakes that were copied and are used no more, as they were
         self.files: dict[tuple[str, int], bytes] = {}
         self.images: dict[tuple[str, int], bytes] = {}
         self.quarantine: set[tuple[str, int]] = set()
@@ -83,18 +86,21 @@ class Lakehouse(RuleBasedStateMachine):
         self.versions = 0
         self.pinned: int | None = None
         self.clock = 1_000_000_000
-        self.turns = itertools.cycle(self.engines)
+        self.engine, *self.other_engines = self.engines
 
-    @initialize(removed=st.sampled_from(["keep", "delete"]))
-    def begin(self, removed: str) -> None:
-        """An empty lake, and whether removed photographs leave it."""
+    @initialize(removed=st.sampled_from(["keep", "delete"]), beginning=st.sampled_from([EMPTY, FILLED]))
+    def begin(self, removed: str, beginning: str) -> None:
+        """A lake after a first run, or an empty one, and whether removed photographs leave it."""
         self.removed = removed
-        (self.folder / "lake" / "mlflow").mkdir(parents=True)
-        shutil.copy(self.tracking_store, self.folder / "lake" / "mlflow")
+        self.world.go_back(beginning)
+        if beginning == FILLED:
+            self.versions = 1
+            self.files = {name: photograph(seed) for name, seed in FIRST.items()}
+            self._take_over(self.files)
 
     def teardown(self) -> None:
-        """Remove the lake."""
-        shutil.rmtree(self.folder)
+        """What was done to a copy has changed no byte of its original."""
+        assert {lake: contents_of(lake) for lake in self.left} == self.left
 
     # ---- what people do to photographs --------------------------------------------------------------------------
 
@@ -176,9 +182,9 @@ class Lakehouse(RuleBasedStateMachine):
         if self._runs():
             self._take()
 
-    @rule(point=st.sampled_from(crash_points()))
-    def crash(self, point: str) -> None:
-        """A run that dies at a point, if it comes by it, and then another one."""
+    @rule(point=st.sampled_from(crash_points()), elsewhere=st.booleans())
+    def crash(self, point: str, elsewhere: bool) -> None:
+        """A run that dies at a point, if it comes by it, and then another one, by the other engine if there is one."""
         if not self._runs():
             return
         with pytest.MonkeyPatch.context() as patch:
@@ -188,6 +194,9 @@ class Lakehouse(RuleBasedStateMachine):
                 self._take()
             except CrashError:
                 patch.delenv(failpoint.VARIABLE)
+                if elsewhere:
+                    self.lake = self.lake.rename(self._free_place())
+                self._switch()
                 self._take()
 
     @precondition(lambda self: self.versions)
@@ -213,6 +222,26 @@ class Lakehouse(RuleBasedStateMachine):
         assert unpin(self._workspace().section(Settings)) == self.pinned
         self.pinned = None
 
+    @rule(copy=st.sampled_from([None, shutil.copy2, shutil.copy]), left=st.booleans())
+    def move_lake(self, copy: Copy | None, left: bool) -> None:
+        """Rename its folder, also back, or go on with a copy, with old times or new; the original is left, or goes."""
+        place = self._free_place()
+        if copy is None:
+            self.lake.rename(place)
+        else:
+            shutil.copytree(self.lake, place, copy_function=copy)
+            if left:
+                self.left[self.lake] = contents_of(self.lake)
+            else:
+                shutil.rmtree(self.lake)
+        self.lake = place
+
+    @precondition(lambda self: self.other_engines)
+    @rule()
+    def switch_engine(self) -> None:
+        """Have the other engine make the next runs."""
+        self._switch()
+
     @precondition(lambda self: self.images or self.quarantine)
     @rule(data=st.data())
     def forget(self, data: Any) -> None:
@@ -226,7 +255,7 @@ class Lakehouse(RuleBasedStateMachine):
         self.corrections = {one: label for one, label in self.corrections.items() if one not in contents}
         self.quarantine -= erased
         self._assert_one_version()
-        for file in (self.folder / "lake").rglob("*"):
+        for file in self.lake.rglob("*"):
             assert not file.is_file() or not any(one[60:90] in file.read_bytes() for one in contents), file
 
     # ---- what must be so ----------------------------------------------------------------------------------------
@@ -317,6 +346,15 @@ class Lakehouse(RuleBasedStateMachine):
 
     def _take(self, **changes: object) -> None:
         files = self._listed_files()
+        self._take_over(files)
+        workspace = self._workspace(**changes)
+        summary = run_pipeline(workspace, LAYERS, lambda: STUB)["bronze"]
+        accounted = summary["ingested"] + summary["unchanged"] + summary["quarantined"] + summary["skipped"]
+        assert summary["discovered"] == accounted == len(files)
+        self._assert_labels()
+        self._assert_one_version()
+
+    def _take_over(self, files: Mapping[tuple[str, int], bytes]) -> None:
         for name, content in files.items():
             self.labels[name] = self._given(name)
             if name in self.broken:
@@ -331,12 +369,6 @@ class Lakehouse(RuleBasedStateMachine):
         if self.removed == "delete":
             kept = {name: one for name, one in self.images.items() if name in files or not self._listed(name)}
             self.images = kept
-        workspace = self._workspace(**changes)
-        summary = run_pipeline(workspace, LAYERS, lambda: STUB)["bronze"]
-        accounted = summary["ingested"] + summary["unchanged"] + summary["quarantined"] + summary["skipped"]
-        assert summary["discovered"] == accounted == len(files)
-        self._assert_labels()
-        self._assert_one_version()
 
     def _copies(self, names: set[tuple[str, int]]) -> set[tuple[str, int]]:
         contents = {content for name in names for content in self.held.get(name, ())}
@@ -350,10 +382,16 @@ class Lakehouse(RuleBasedStateMachine):
     # ---- the world ----------------------------------------------------------------------------------------------
 
     def _workspace(self, **changes: object) -> Workspace:
-        changes.setdefault("engine", next(self.turns))
         options: dict[str, object] = {"removed_images": self.removed, "weights": "untrained", **changes}
-        options["splits"] = self.splits
-        return Workspace(load_settings(images=str(self.listing), lake=str(self.folder / "lake"), **options))
+        options |= {"splits": self.splits, "engine": self.engine}
+        return Workspace(load_settings(images=str(self.listing), lake=str(self.lake), **options))
+
+    def _switch(self) -> None:
+        self.engine, *self.other_engines = *self.other_engines, self.engine
+
+    def _free_place(self) -> Path:
+        places = (self.world.lake.with_name(f"lake-{number}") for number in itertools.count())
+        return next(place for place in places if not place.exists())
 
     def _rows(self, table: Table) -> dict[tuple[str, int], dict[str, Any]]:
         found = delta.existing(self._workspace().lake, table).to_pyarrow_table().to_pylist()
@@ -386,10 +424,19 @@ LIMITS = settings(
 )
 
 
-@pytest.fixture
-def machine(tracking_store: Path) -> type[Lakehouse]:
-    """The machine, with a tracking store to copy."""
-    Lakehouse.tracking_store = tracking_store
+@pytest.fixture(scope="module")
+def machine(tmp_path_factory: pytest.TempPathFactory, tracking_store: Path, blank_pictures: None) -> type[Lakehouse]:
+    """The machine, with both beginnings to go back to."""
+    world = Lakehouse.world = World(tmp_path_factory.mktemp("machine"))
+    (world.lake / "mlflow").mkdir(parents=True)
+    shutil.copy(tracking_store, world.lake / "mlflow")
+    world.keep(EMPTY)
+    for (label, number), seed in FIRST.items():
+        (world.photographs / label).mkdir(exist_ok=True)
+        (world.photographs / label / f"{number}.png").write_bytes(photograph(seed))
+    settings = load_settings(images=str(world.photographs), lake=str(world.lake), weights="untrained")
+    run_pipeline(Workspace(settings), LAYERS, lambda: STUB)
+    world.keep(FILLED)
     return Lakehouse
 
 
@@ -407,11 +454,11 @@ def test_lake_holds_what_a_plain_model_says_for_hundreds_of_steps(machine: type[
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize("engines", [("spark",), ("spark", "local")])
+@pytest.mark.parametrize("engines", [("spark",), ("spark", "local")], ids=" and ".join)
 def test_lake_holds_what_a_plain_model_says_on_spark(
     machine: type[Lakehouse], spark: "SparkSession", engines: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """On Spark, and on both in turn: a hundred steps each."""
+    """On Spark, and switched between both: a hundred steps each."""
     monkeypatch.setattr(machine, "engines", engines)
     limits = settings(LIMITS, max_examples=4, stateful_step_count=25)
     run_state_machine_as_test(machine, settings=limits)
