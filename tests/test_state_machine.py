@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, Phase, settings
+from hypothesis import seed as seeded
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -49,7 +50,8 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 pytestmark = pytest.mark.usefixtures("blank_pictures")
-EXAMPLES, STEPS = 5, 12
+EXAMPLES, STEPS = 5, 10
+SEED = 1  # among a few that were tried, one with many kinds of steps in few seconds
 LABELS = ("Apple", "Kiwi", "Lemon")
 FIRST = {(label, number): 3 * at + number for at, label in enumerate(LABELS) for number in range(3)}
 EMPTY, FILLED = "empty", "filled"
@@ -61,6 +63,10 @@ seeds = st.integers(0, 9)  # few, so that the same content turns up under severa
 
 class CrashError(BaseException):
     """What a run dies of in the process that goes on: no `except Exception` may hold it up."""
+
+
+def allow() -> None:
+    """A guard that lets every commit pass: who has none is no writer, and puts nothing right in a lake that moved."""
 
 
 class Lakehouse(RuleBasedStateMachine):
@@ -88,7 +94,7 @@ class Lakehouse(RuleBasedStateMachine):
         self.clock = 1_000_000_000
         self.engine, *self.other_engines = self.engines
 
-    @initialize(removed=st.sampled_from(["keep", "delete"]), beginning=st.sampled_from([EMPTY, FILLED]))
+    @initialize(removed=st.sampled_from(["keep", "delete"]), beginning=st.sampled_from([EMPTY, FILLED, FILLED]))
     def begin(self, removed: str, beginning: str) -> None:
         """A lake after a first run, or an empty one, and whether removed photographs leave it."""
         self.removed = removed
@@ -384,7 +390,8 @@ class Lakehouse(RuleBasedStateMachine):
     def _workspace(self, **changes: object) -> Workspace:
         options: dict[str, object] = {"removed_images": self.removed, "weights": "untrained", **changes}
         options |= {"splits": self.splits, "engine": self.engine}
-        return Workspace(load_settings(images=str(self.listing), lake=str(self.lake), **options))
+        settings = load_settings(images=str(self.listing), lake=str(self.lake), **options)
+        return Workspace(settings, guard=allow)
 
     def _switch(self) -> None:
         self.engine, *self.other_engines = *self.other_engines, self.engine
@@ -435,15 +442,15 @@ def machine(tmp_path_factory: pytest.TempPathFactory, tracking_store: Path, blan
         (world.photographs / label).mkdir(exist_ok=True)
         (world.photographs / label / f"{number}.png").write_bytes(photograph(seed))
     settings = load_settings(images=str(world.photographs), lake=str(world.lake), weights="untrained")
-    run_pipeline(Workspace(settings), LAYERS, lambda: STUB)
+    run_pipeline(Workspace(settings, guard=allow), LAYERS, lambda: STUB)
     world.keep(FILLED)
     return Lakehouse
 
 
 def test_lake_holds_what_a_plain_model_says(machine: type[Lakehouse]) -> None:
     """A few dozen steps, the same ones each time."""
-    limits = settings(LIMITS, max_examples=EXAMPLES, stateful_step_count=STEPS, derandomize=True)
-    run_state_machine_as_test(machine, settings=limits)
+    limits = settings(LIMITS, max_examples=EXAMPLES, stateful_step_count=STEPS)
+    run_state_machine_as_test(seeded(SEED)(type("Seeded", (machine,), {})), settings=limits)
 
 
 @pytest.mark.soak
