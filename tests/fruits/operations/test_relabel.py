@@ -138,6 +138,7 @@ def test_newest_correction_counts_and_says_only_what_it_names(
     assert undo(lake_settings, ["0.png"]).paths == []
 
 
+@pytest.mark.slow
 def test_lake_on_s3_is_corrected_in_the_same_way(
     run: Run,
     workspace: Workspace,
