@@ -1,6 +1,7 @@
 """What MLflow shows of a lake: what a run shows there, what a person changes there, and what its loss costs."""
 
 import shutil
+import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from fruits.operations.run import LAYERS, Summary, run_pipeline
 from fruits.query.models import list_models
 from fruits.settings import Settings
 from gold.tables import EXPLAINED_VARIANCE, PCA, PROJECTIONS
+from lakehouse.errors import LeaseLostError
 from lakehouse.progress import NullProgress
 from lakehouse.tables import delta
 from lakehouse.workspace import Workspace
@@ -177,5 +179,41 @@ def test_store_that_does_not_work_loses_nothing(
     (line,) = told.told
     assert line.startswith("MLflow's store http://127.0.0.1:9 does not work: ")
     assert line.endswith("`fruits doctor --repair` shows them in MLflow when it works.")
+    assert run()["gold"]["projected"] == 0
+    assert wrong(workspace.section(Settings)) == {}
+
+
+def test_store_that_stops_working_is_told_once_and_waited_for_once(
+    workspace: Workspace, run: Run, photographs: Path, told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server that nobody answers is asked at the start of a run, and not again for each model."""
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    add_photographs(photographs, "Apple", range(8))
+    run()
+    told.told.clear()
+    add_photographs(photographs, "Kiwi", range(8, 12))
+    assert run(tracking_uri="http://127.0.0.1:9", refit="always")["gold"]["pca_version"] == 2
+    (line,) = told.told
+    assert line.startswith("MLflow's store http://127.0.0.1:9 does not work: ")
+    assert "It was not asked which version is champion." in line
+    assert run()["gold"]["projected"] == 0
+    assert wrong(workspace.section(Settings)) == {}
+
+
+def test_lease_lost_while_the_scaler_is_shown_ends_the_run(
+    workspace: Workspace, photographs: Path, encoder: Encoder, run: Run
+) -> None:
+    """It is shown beside gold, in a thread of its own; what is raised there reaches the run, and gold has ended."""
+    add_photographs(photographs, "Apple", range(8))
+    main = threading.current_thread()
+
+    def guard() -> None:
+        if threading.current_thread() is not main:
+            raise LeaseLostError("The lease is lost.")
+
+    robbed = Workspace(workspace.settings, NullProgress(), guard)
+    with pytest.raises(LeaseLostError):
+        run_pipeline(robbed, LAYERS, lambda: encoder)
+    assert delta.count(workspace.lake, PROJECTIONS) == 8
     assert run()["gold"]["projected"] == 0
     assert wrong(workspace.section(Settings)) == {}
