@@ -11,6 +11,10 @@ def main() -> None:
         atexit.register(_leave)  # before all others, so that it comes after them
     # Pydantic would look through all that is installed for plugins of its own, and let them change what settings are.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "1")
+    if not os.environ.get("HOME"):  # libraries look for it too, and some end without one
+        from lakehouse.user_folders import home_folder
+
+        os.environ["HOME"] = str(home_folder())
     try:
         from fruits.cli import main as command
 

@@ -1,5 +1,6 @@
 """`fruits ui`: MLflow's own UI over this lake's tracking store, until Ctrl-C."""
 
+import json
 import os
 import signal
 import socket
@@ -8,8 +9,9 @@ import sys
 import time
 from contextlib import suppress
 from types import FrameType
-from urllib.error import URLError
-from urllib.request import urlopen
+from typing import Any
+from urllib.parse import quote
+from urllib.request import ProxyHandler, build_opener
 
 from fruits.console import ERR, OUT
 from fruits.settings import Settings
@@ -18,6 +20,8 @@ from lakehouse.storage.uri import on_disk
 from lakehouse.workspace import Workspace
 
 HOST = "127.0.0.1"
+_DIRECT = build_opener(ProxyHandler({}))
+"""Asks this machine: a proxy that the environment names would look for the server on its own."""
 
 
 def serve_ui(settings: Settings, port: int) -> int:
@@ -34,6 +38,7 @@ def serve_ui(settings: Settings, port: int) -> int:
     _check_free(port)
     mirror = Workspace(settings).mirror
     command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", mirror.tracking_uri]
+    command += ["--registry-store-uri", mirror.tracking_uri]
     if mirror.artifacts is not None:
         command += ["--default-artifact-root", mirror.artifacts]
     if not on_disk(settings.lake):
@@ -43,11 +48,12 @@ def serve_ui(settings: Settings, port: int) -> int:
     command += ["--uvicorn-opts", "--no-access-log"]
     for ending in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(ending, _leave)
-    # Jobs are for what generates text.
-    environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    # Jobs are for what generates text. And what is deprecated in MLflow is no news for who looks at models.
+    environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "PYTHONWARNINGS": "ignore"}
     server = subprocess.Popen(command, env=environment, stdout=sys.stderr, start_new_session=True)
     try:
-        _tell_when_ready(server, f"http://{HOST}:{port}")
+        _wait_until_ready(server, f"http://{HOST}:{port}")
+        _tell(f"http://{HOST}:{port}", settings.experiment)
         return server.wait()
     except KeyboardInterrupt:
         return 0
@@ -64,12 +70,35 @@ def _check_free(port: int) -> None:
             raise SettingsError(f"Port {port} is taken: name another one with --port.") from error
 
 
-def _tell_when_ready(server: "subprocess.Popen[bytes]", address: str) -> None:
+def _wait_until_ready(server: "subprocess.Popen[bytes]", address: str) -> None:
     while server.poll() is None:
-        with suppress(URLError, ConnectionError), urlopen(f"{address}/health", timeout=5):
-            OUT.print(f"MLflow's UI is at {address} until Ctrl-C.", soft_wrap=True)
+        with suppress(OSError), _DIRECT.open(f"{address}/health", timeout=5):
             return
         time.sleep(0.2)
+
+
+def _tell(address: str, experiment: str) -> None:
+    """Say where the runs are, and each registered model; nothing where the server has ended."""
+    try:
+        models = _answer(address, "registered-models/search").get("registered_models", [])
+    except OSError:
+        return
+    try:
+        found = _answer(address, f"experiments/get-by-name?experiment_name={quote(experiment, safe='')}")
+        where = f"{address}/#/experiments/{found['experiment']['experiment_id']}"
+    except OSError:  # it is made with the first fit
+        where = address
+    OUT.print(f"MLflow's UI is at {where} until Ctrl-C.", soft_wrap=True)
+    for model in models:
+        OUT.print(
+            f"The versions of {model['name']}: {address}/#/models/{quote(model['name'], safe='')}", soft_wrap=True
+        )
+
+
+def _answer(address: str, question: str) -> dict[str, Any]:
+    with _DIRECT.open(f"{address}/api/2.0/mlflow/{question}", timeout=30) as answer:
+        found: dict[str, Any] = json.load(answer)
+        return found
 
 
 def _leave(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - a handler's

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from lakehouse.storage import list_files, read_file, write_file
 from lakehouse.storage.uri import FILE, absolute_uri, local_path, on_disk
-from lakehouse.user_folders import cache_folder
+from lakehouse.user_folders import cache_folder, home_folder
 from silver.encoders.base import UNTRAINED, WeightsNotFoundError
 from silver.encoders.mobilenet.convert import download, in_other_process
 from silver.encoders.mobilenet.network import WEIGHTS
@@ -15,7 +15,7 @@ from silver.encoders.mobilenet.network import WEIGHTS
 def keras_weights() -> Path:
     """Where Keras keeps, or will keep, the ImageNet weights."""
     home = os.environ.get("KERAS_HOME")
-    return (Path(home) if home else Path.home() / ".keras") / "models" / WEIGHTS
+    return (Path(home) if home else home_folder() / ".keras") / "models" / WEIGHTS
 
 
 def weights_file(weights: str | None) -> Path | None:

@@ -1,5 +1,7 @@
 """The command as a process: how it ends, and what it does without."""
 
+import json
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -9,6 +11,7 @@ import pytest
 
 from fruits.operations.run import run_layers
 from fruits.settings import load_settings
+from lakehouse.user_folders import cache_folder
 from tests.conftest import add_photographs
 
 FOR_A_FIT = {"mlflow", "sklearn", "skops", "pandas", "scipy", "matplotlib", "plotly", "tensorflow", "pyspark"}
@@ -89,3 +92,34 @@ def test_closed_streams_are_no_error(options: Sequence[object], tmp_path: Path) 
     assert subprocess.run(run, check=False).returncode == 0
     assert said.read_text() == ""
     assert subprocess.run(["sh", "-c", 'exec "$0" -m fruits run "$@" >&- 2>&-', *run[3:]], check=False).returncode == 0
+
+
+# ---- users ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def nobody() -> list[str]:
+    """How to call a program as a user whom the system does not know, in a namespace of its own, as in a container."""
+    command = ["unshare", "--user", "--map-user=12345", "env", "-i", f"PATH={os.environ['PATH']}"]
+    try:
+        subprocess.run([*command, "true"], check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        pytest.skip(f"user namespaces are needed, and there are none here: {error}")
+    return [*command, f"XDG_CACHE_HOME={cache_folder().parent}"]
+
+
+@pytest.mark.parametrize("home", [None, "/proc/none"], ids=["no home", "home that nobody can write to"])
+def test_user_whom_the_system_does_not_know_can_do_everything(
+    nobody: list[str], home: str | None, tmp_path: Path
+) -> None:
+    """A run with its fits, and the questions after it; who it was is told by number."""
+    add_photographs(tmp_path / "photographs", "Apple", range(6))
+    options = ["--lake", tmp_path / "lake"]
+    command = [*nobody, *([f"HOME={home}"] if home else []), "FRUITS_WEIGHTS=untrained", sys.executable, "-m", "fruits"]
+    for arguments in (["run", "--images", tmp_path / "photographs"], ["history", "--format", "json"], ["doctor"]):
+        done = subprocess.run([*command, *map(str, [*arguments, *options])], capture_output=True, text=True)
+        assert (done.returncode, "Traceback" in done.stderr) == (0, False), (arguments, done.stdout, done.stderr)
+        if arguments[0] == "history":
+            (row,) = json.loads(done.stdout)
+            assert row["status"] == "done"
+            assert "12345" in row["user"]

@@ -18,11 +18,12 @@ from fruits.operations.run import LAYERS, run_pipeline
 from fruits.operations.ui import serve_ui
 from fruits.query.compare import compare, show_comparison
 from fruits.settings import Settings, load_settings
-from gold.tables import MODELS
+from gold.tables import MODELS, PCA
 from lakehouse.errors import LakehouseError, SettingsError
 from lakehouse.tables import delta
 from lakehouse.tables.delta import Lake
 from lakehouse.workspace import Workspace
+from silver.tables import SCALER
 from tests.conftest import add_photographs
 from tests.fruits.cli.test_cli import call
 from tests.processes import descendants
@@ -116,15 +117,21 @@ def address(settings: Settings) -> Iterator[str]:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     command = [sys.executable, "-m", "fruits", "ui", "--lake", settings.lake, "--port", str(port)]
-    # Proxies that lead nowhere: nothing that is needed comes from a network.
-    nowhere = dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"), "http://127.0.0.1:9")
-    environment = {**os.environ, **nowhere, "NO_PROXY": "127.0.0.1,localhost"}
+    # Proxies that lead nowhere, also for this machine's names: nothing that is needed comes from a network.
+    nowhere = dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "all_proxy"), "http://127.0.0.1:9")
+    environment = {**os.environ, **nowhere}
+    for name in ("NO_PROXY", "no_proxy"):
+        environment.pop(name, None)
     ui = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
     try:
         assert ui.stdout is not None
-        said = ui.stdout.readline()
-        assert f"http://127.0.0.1:{port} until Ctrl-C" in said
-        yield f"http://127.0.0.1:{port}"
+        address = f"http://127.0.0.1:{port}"
+        assert [ui.stdout.readline() for _ in range(3)] == [
+            f"MLflow's UI is at {address}/#/experiments/1 until Ctrl-C.\n",
+            f"The versions of {PCA}: {address}/#/models/{PCA}\n",
+            f"The versions of {SCALER}: {address}/#/models/{SCALER}\n",
+        ]
+        yield address
         started = descendants(ui.pid)
         assert started
         ui.send_signal(signal.SIGINT)
