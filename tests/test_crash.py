@@ -160,10 +160,11 @@ IN_TURN = ("bronze.images-written", "silver.features-computed", "silver.scaled-w
 
 
 def how_often(dying: str, finishing: str, point: str) -> tuple[pytest.MarkDecorator, ...]:
-    """A point of each layer by one of the turns always, by the other slowly; all else is soaked."""
+    """One point in each turn always, a point of each layer slowly; all else is soaked."""
     if point not in IN_TURN or (dying, finishing) not in TURNS:
         return (pytest.mark.soak,)
-    return () if TURNS[IN_TURN.index(point) % 2] == (dying, finishing) else (pytest.mark.slow,)
+    always = {("spark", "local"): IN_TURN[0], ("local", "spark"): IN_TURN[-1]}
+    return () if always[dying, finishing] == point else (pytest.mark.slow,)
 
 
 @pytest.mark.parametrize(

@@ -101,9 +101,6 @@ def engine(request: pytest.FixtureRequest) -> str:
     return str(getattr(request, "param", "local"))
 
 
-EACH_ENGINE = pytest.mark.parametrize("engine", ["local", "spark"], indirect=True)
-
-
 @pytest.fixture
 def world(worlds: Callable[[str], World], engine: str, request: pytest.FixtureRequest) -> World:
     """The lake as it was made with its engine."""
@@ -140,7 +137,7 @@ def assert_forgotten(workspace: Workspace, world: World, path: str) -> None:
     np.testing.assert_allclose(covered.moments.scatter, expected.scatter, rtol=1e-9, atol=1e-6)
 
 
-@EACH_ENGINE
+@pytest.mark.parametrize("engine", ["local", pytest.param("spark", marks=pytest.mark.slow)], indirect=True)
 def test_forgotten_photograph_is_in_no_file_of_the_lake(
     workspace: Workspace, world: World, secret: Path, engine: str
 ) -> None:
