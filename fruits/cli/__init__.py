@@ -4,7 +4,6 @@
 """
 
 import sys
-from importlib.metadata import version
 from typing import Annotated
 
 import typer
@@ -23,6 +22,8 @@ app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, epilog=_
 
 def _show_version(wanted: bool) -> None:
     if wanted:
+        from importlib.metadata import version  # it takes a thirtieth of a second, which a run without news has not
+
         typer.echo(f"fruits {version('fruits-lakehouse')}")
         raise typer.Exit
 

@@ -3,7 +3,6 @@
 import concurrent.futures
 import os
 from collections.abc import Callable
-from multiprocessing import get_context
 from types import ModuleType
 from typing import Any, ParamSpec, TypeVar
 
@@ -18,6 +17,8 @@ Made = TypeVar("Made")
 
 def in_other_process(function: Callable[Given, Made], *arguments: Given.args, **named: Given.kwargs) -> Made:
     """Call a function in a process that ends with the call: TensorFlow's memory goes with it."""
+    from multiprocessing import get_context  # only here, for most runs have a model
+
     with concurrent.futures.ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=_be_quiet) as pool:
         return pool.submit(function, *arguments, **named).result()
 
