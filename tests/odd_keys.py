@@ -7,19 +7,16 @@ from typing import Any
 
 import pytest
 
+from tests.moto import moto_served
+
 _numbers = itertools.count(1)
 
 
 @pytest.fixture(scope="module")
 def odd_keys_server() -> Iterator[str]:
     """The address of the server."""
-    from moto.server import ThreadedMotoServer
-
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
+    with moto_served() as url:
+        yield url
 
 
 @pytest.fixture

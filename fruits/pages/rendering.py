@@ -5,6 +5,8 @@ from importlib.resources import files
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from fruits.console import printable
+
 _SHARED = "fruits.pages"
 
 
@@ -35,4 +37,4 @@ def _shown(value: object) -> object:
     """Text in which what would steer a reader's eye or terminal is shown as its code; markup as it is."""
     if not isinstance(value, str) or isinstance(value, Markup):
         return value
-    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in value)
+    return printable(value)

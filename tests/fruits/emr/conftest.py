@@ -15,10 +15,10 @@ import pytest
 from moto.backends import get_backend
 from moto.emr.models import ElasticMapReduceBackend
 from moto.emrserverless.models import EMRServerlessBackend
-from moto.server import ThreadedMotoServer
 
 from fruits.settings import Settings, load_settings
 from tests.bootstrap.conftest import ROOT
+from tests.moto import moto_served
 
 Backend = TypeVar("Backend")
 
@@ -29,11 +29,8 @@ STACK = "fruits"
 @pytest.fixture(scope="session")
 def moto_server() -> Iterator[str]:
     """Moto's server on the loopback interface; returns its URL."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
+    with moto_served() as url:
+        yield url
 
 
 @pytest.fixture
