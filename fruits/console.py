@@ -16,6 +16,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
+from lakehouse.printable import printable
+
 
 class _Terminal(Console):
     """A console whose text cannot steer the terminal, whatever names of files and labels are in it."""
@@ -27,8 +29,6 @@ class _Terminal(Console):
 # Paths and messages are shown as they stand: brackets are no markup.
 OUT = _Terminal(highlight=False, markup=False)
 ERR = _Terminal(stderr=True, highlight=False, markup=False)
-
-_JOINERS = "\u200c\u200d"  # between letters of Persian, and between parts of an emoji
 
 
 _COUNTED = ("labels", "images", "components")
@@ -138,17 +138,6 @@ def _all_of(figures: Mapping[str, object]) -> str:
 def in_words(key: str) -> str:
     """A name of ours in words; anything else, such as a pattern, as it is."""
     return key.replace("_", " ") if key.isidentifier() else key
-
-
-def printable(text: str) -> str:
-    """A text on one line, with what would move the terminal's cursor shown as its code: a name may hold anything."""
-    if text.isprintable():
-        return text
-    return "".join(one if one.isprintable() or one in _JOINERS else _code(one) for one in text)
-
-
-def _code(character: str) -> str:
-    return character.encode("unicode_escape").decode()
 
 
 def _on_lines(text: str) -> str:

@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 
 from bronze.discover import Rules
 from bronze.links import listed
-from fruits.console import OUT, in_words, printable
+from fruits.console import OUT, in_words
 from fruits.settings import Settings
 from lakehouse.engine import open_engine
+from lakehouse.printable import printable
 from lakehouse.progress import NullProgress
 from lakehouse.storage.folder_rules import Rule
 from lakehouse.tables.delta import Lake

@@ -5,7 +5,7 @@ from importlib.resources import files
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from fruits.console import printable
+from lakehouse.printable import printable
 
 _SHARED = "fruits.pages"
 

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bronze.reasons import Reason, advice_on
-from fruits.console import ERR, OUT, SqlFormat, print_json, print_table, printable
+from fruits.console import ERR, OUT, SqlFormat, print_json, print_table
 from fruits.query.answers import print_answer
 from fruits.query.sql import answer
 from lakehouse.errors import SettingsError
+from lakehouse.printable import printable
 from lakehouse.tables.delta import Lake
 from lakehouse.tables.table import Row
 
