@@ -19,15 +19,16 @@ from silver.encoders.base import Encoder
 from silver.featurize import IMAGE, Encoding
 from silver.tables import FEATURES
 
-_REVISION = 2
+_REVISION = 3
 """Of the rules of the difference; see `bronze.job`. What features depend on is in the feature version."""
 
 
 class Action(StrEnum):
-    """What the features of an image need."""
+    """What the features of an image need, in the order in which it is done."""
 
-    COMPUTE = "compute"
     COPY = "copy"
+    COMPUTE = "compute"
+    REPEAT = "repeat"
     RELABEL = "relabel"
     DELETE = "delete"
 
@@ -91,7 +92,7 @@ def _there(engine: Engine) -> Rows:
 
 
 def with_action(engine: Engine, changes: Rows, features: Rows, encoder: Encoder) -> Rows:
-    """What each change needs: one image of each content that is not known is computed, the others are copies.
+    """What each change needs: of each content that is not known one image is computed, and the others repeat it.
 
     Args:
         engine: whose rows they are.
@@ -111,7 +112,8 @@ def with_action(engine: Engine, changes: Rows, features: Rows, encoder: Encoder)
             FROM changes WHERE change IN ('insert', 'update')
         )
         SELECT ranked.path, ranked.sha256, ranked.length, ranked.batch, ranked.label, ranked.split, ranked.change,
-               CASE WHEN known.sha256 IS NOT NULL OR ranked.place > 1 THEN 'copy' ELSE 'compute' END AS action
+               CASE WHEN known.sha256 IS NOT NULL THEN 'copy' WHEN ranked.place = 1 THEN 'compute' ELSE 'repeat' END
+               AS action
         FROM ranked LEFT JOIN known ON ranked.sha256 = known.sha256
         UNION ALL
         SELECT path, sha256, length, batch, label, split, change, change AS action
@@ -140,19 +142,23 @@ def _write_features(workspace: Workspace, encoder: Encoder, work: _Work) -> Foll
     """Work the difference off."""
     engine, killed = workspace.engine, list[pa.RecordBatch]()
     computed = copied = relabelled = removed = 0
+    # First, all at once: what is written next may take the place of the only features of a content that has moved.
+    if work.count(Action.COPY):
+        copied = _put(workspace, _copied(engine, encoder, work, Action.COPY), work, Action.COPY)
+        crash_point("silver.features-copied")
     if work.count(Action.COMPUTE):
         computed = _put(workspace, _computed(workspace, encoder, work, killed), work, Action.COMPUTE)
         crash_point("silver.features-computed")
     if killed:
         _hold_back(workspace, pa.Table.from_batches(killed), computed)
-    if work.count(Action.COPY):
-        copied = _put(workspace, _copied(engine, encoder, work), work, Action.COPY)
-        crash_point("silver.features-copied")
+    if work.count(Action.REPEAT):
+        copied += _put(workspace, _copied(engine, encoder, work, Action.REPEAT), work, Action.REPEAT)
+        crash_point("silver.features-repeated")
     if work.count(Action.RELABEL):
         chosen = "SELECT path, label, split FROM work WHERE action = 'relabel'"
         relabelled = engine.update(engine.sql(chosen, work=work.rows), FEATURES)
         crash_point("silver.features-relabelled")
-    if work.count(Action.DELETE):  # last, so that the features of a moved image can be copied before
+    if work.count(Action.DELETE):
         removed = engine.delete(engine.sql("SELECT path FROM work WHERE action = 'delete'", work=work.rows), FEATURES)
     return Followed(computed, copied, relabelled, removed)
 
@@ -168,12 +174,12 @@ def _computed(workspace: Workspace, encoder: Encoder, work: _Work, killed: list[
     return engine.map(engine.rows(IMAGES, columns, among=wanted), Encoding(encoder), FEATURES.schema, todo)
 
 
-def _copied(engine: Engine, encoder: Encoder, work: _Work) -> Rows:
-    """The features of images whose content has been featurized under another path."""
+def _copied(engine: Engine, encoder: Encoder, work: _Work, action: Action) -> Rows:
+    """The features of images whose content has been featurized under another path: by now, or by this run."""
     columns = ", ".join(f"images.{name}" for name in IMAGE)
     return engine.sql(
         f"""
-        WITH copies AS (SELECT path, sha256 FROM work WHERE action = 'copy'),
+        WITH copies AS (SELECT path, sha256 FROM work WHERE action = :action),
         known AS (
             SELECT sha256, any_value(features) AS features FROM featurized
             WHERE feature_version = :version AND sha256 IN (SELECT sha256 FROM copies) GROUP BY sha256
@@ -181,7 +187,7 @@ def _copied(engine: Engine, encoder: Encoder, work: _Work) -> Rows:
         SELECT {columns}, known.features, :version AS feature_version
         FROM images JOIN copies ON images.path = copies.path JOIN known ON images.sha256 = known.sha256
         """,
-        {"version": encoder.feature_version},
+        {"version": encoder.feature_version, "action": action},
         images=engine.rows(IMAGES, IMAGE),
         work=work.rows,
         featurized=engine.rows(FEATURES, ["sha256", "feature_version", "features"]),

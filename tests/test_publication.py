@@ -14,7 +14,7 @@ from tests.conftest import add_photographs, photograph
 from tests.points import crash_points
 
 REFITS = 3
-OF_OTHERS = ("forget.", "relabel.", "silver.features-copied", "silver.features-relabelled")
+OF_OTHERS = ("forget.", "relabel.", *(f"silver.features-{done}" for done in ("copied", "repeated", "relabelled")))
 OF_A_RUN = [point for point in crash_points() if not point.startswith(OF_OTHERS)]
 OF_A_REFIT = [point for point in OF_A_RUN if point.startswith(("silver.scale", "gold", "registry", "mirror"))]
 

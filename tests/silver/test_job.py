@@ -128,6 +128,28 @@ def test_second_run_does_nothing(workspace: Workspace, photographs: Path, counti
     assert state(workspace) == before
 
 
+@pytest.mark.parametrize("new", [photograph(9), photograph(1)], ids=["another", "its neighbour's"])
+def test_moved_photographs_features_go_with_it_though_another_takes_its_place(
+    workspace: Workspace, photographs: Path, counting: CountingEncoder, new: bytes
+) -> None:
+    """Also where two change places, or what takes the place is in the lake already."""
+    add_photographs(photographs, "Apple", range(6))
+    run(workspace, counting.encoder)
+    (photographs / "Apple" / "0.png").rename(photographs / "Apple" / "moved.png")
+    (photographs / "Apple" / "0.png").write_bytes(new)
+    (photographs / "Apple" / "2.png").write_bytes(photograph(3))
+    (photographs / "Apple" / "3.png").write_bytes(photograph(2))
+    summary = run(workspace, counting.encoder)
+    computed = new == photograph(9)
+    assert (summary["featurized"], summary["copied"], summary["removed"]) == (computed, 4 - computed, 0)
+    features = {row["path"]: row["features"] for row in held(workspace, FEATURES)}
+    expected = {f"file://{path}": stub_features(memoryview(path.read_bytes())) for path in photographs.rglob("*.png")}
+    assert features.keys() == expected.keys()
+    for path, row in expected.items():
+        np.testing.assert_array_equal(np.array(features[path], np.float32), row)
+    assert_consistent(workspace)
+
+
 def test_increment_costs_what_is_new(workspace: Workspace, photographs: Path, counting: CountingEncoder) -> None:
     """N new photographs are n computations, under the scaler that is there while it still fits."""
     lenient = with_settings(workspace, scaler_mean_limit=1e6, scaler_variance_range=(1e-6, 1e6))
