@@ -119,15 +119,21 @@ def _write_parquet(answer: Answer, file: Path) -> int:
 
 @contextmanager
 def _whole(output: Path) -> Iterator[Path]:
-    """A file beside the one that is wanted, which takes its place when the block has ended well."""
-    unfinished = output.with_name(f".{output.name}.unfinished")
+    """A file beside the one that is wanted, which takes its place when the block has ended well.
+
+    A device or a pipe is written to: root may put a file in its place, and nobody wants that.
+    """
+    in_place = output.exists() and not output.is_file()
+    unfinished = output if in_place else output.with_name(f".{output.name}.unfinished")
     try:
         yield unfinished
-        unfinished.replace(output)
+        if not in_place:
+            unfinished.replace(output)
     except OSError as error:
         raise SettingsError(f"{output} cannot be written: {error.strerror}.") from error
     finally:
-        unfinished.unlink(missing_ok=True)
+        if not in_place:
+            unfinished.unlink(missing_ok=True)
 
 
 def _plain(value: object) -> object:

@@ -62,6 +62,15 @@ def exists(uri: str) -> bool:
     return _storage(uri).exists(uri)
 
 
+def identity_of(uri: str) -> str | None:
+    """What changes when another file is put in a file's place, or its content changes; None where there is no file.
+
+    Raises:
+        StorageError: nobody can say whether it is there.
+    """
+    return _storage(uri).identity_of(uri)
+
+
 def open_file(uri: str) -> BinaryIO:
     """A file to read in any order; OSError where it cannot be read."""
     return _storage(uri).open_file(uri)

@@ -34,6 +34,7 @@ class Storage(Protocol):
     def rule_of_folder(self, uri: str, rules: FolderRules) -> str | None: ...  # noqa: D102
     def list_names(self, uri: str) -> list[str]: ...  # noqa: D102
     def exists(self, uri: str) -> bool: ...  # noqa: D102
+    def identity_of(self, uri: str) -> str | None: ...  # noqa: D102
     def open_file(self, uri: str) -> BinaryIO: ...  # noqa: D102
     def create_file(self, uri: str) -> BinaryIO: ...  # noqa: D102
     def read_file(self, uri: str, limit: int) -> bytes: ...  # noqa: D102

@@ -81,6 +81,16 @@ class LocalStorage:
         """See `storage.exists`."""
         return local_path(uri).exists()
 
+    def identity_of(self, uri: str) -> str | None:
+        """See `storage.identity_of`."""
+        try:
+            status = local_path(uri).stat()
+        except OSError as error:
+            if error.errno in _GONE:
+                return None
+            raise StorageError(f"{uri} cannot be looked at: {error.strerror}.") from error
+        return f"{status.st_ino} {status.st_size} {status.st_mtime_ns}"
+
     def open_file(self, uri: str) -> BinaryIO:
         """See `storage.open_file`."""
         return local_path(uri).open("rb")
@@ -97,9 +107,13 @@ class LocalStorage:
             return file.read(limit)
 
     def write_file(self, uri: str, content: bytes) -> None:
-        """See `storage.write_file`."""
+        """See `storage.write_file`; a device or a pipe is written to, where a file is replaced."""
+        path = local_path(uri)
+        if path.exists() and not path.is_file():
+            path.write_bytes(content)
+            return
         with _staged(uri, content) as staged:
-            staged.rename(local_path(uri))
+            staged.rename(path)
 
     def write_new_file(self, uri: str, content: bytes) -> bool:
         """See `storage.write_new_file`."""

@@ -120,6 +120,10 @@ class S3Storage:
         """See `ObjectStorage.read_object`."""
         return _whole(uri, -1, _asked_for)
 
+    def identity_of(self, uri: str) -> str | None:
+        """See `storage.identity_of`."""
+        return self.etag_of(uri)
+
     def etag_of(self, uri: str) -> str | None:
         """See `ObjectStorage.etag_of`."""
         # One byte, because the answer to HEAD does not tell a bucket that is not there from an object that is not.

@@ -3,6 +3,7 @@
 All through delta-rs, which answers in milliseconds and needs no Java, whatever engine computes the rows.
 """
 
+import dataclasses
 import json
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -21,6 +22,7 @@ from lakehouse.tables.damage import explained, first_line, reading
 from lakehouse.tables.declare import bring_up, declare
 from lakehouse.tables.lake import Lake as Lake
 from lakehouse.tables.layout import check_layout, unknown_protocol
+from lakehouse.tables.newest import NewestVersions
 from lakehouse.tables.staged import StagedFiles, conformed, widened
 from lakehouse.tables.table import DataFile, Row, Table, without_comments
 
@@ -100,8 +102,13 @@ def existing(lake: Lake, table: Table, version: int | None = None) -> DeltaTable
 
 
 def find_table(lake: Lake, table: Table, version: int | None = None) -> DeltaTable | None:
-    """The delta-rs handle of a table whatever its layout, for who migrates or examines it; None without one."""
+    """The delta-rs handle of a table whatever its layout, for who migrates or examines it; None without one.
+
+    Others may hold the same handle: it must not be changed.
+    """
     try:
+        if version is None:
+            return lake.newest.open(lake.path(table), lake.log(table), lake.options)
         return DeltaTable(lake.path(table), version=version, storage_options=lake.options)
     except TableNotFoundError:
         return None
@@ -163,7 +170,10 @@ def commit(
         marks: words for the commit's entry in the table's history.
         transaction: an application and its number, as `transaction_version` reads it.
     """
-    handle, now = existing(lake, table), int(time.time() * 1000)
+    now = int(time.time() * 1000)
+    handle = existing(
+        dataclasses.replace(lake, newest=NewestVersions()), table
+    )  # one of its own, for the commit changes it
     gone = [RemoveAction(file.name.rpartition("/")[2], True, now, file.size, {}) for file in removed]
     properties = CommitProperties(
         custom_metadata=dict(marks) if marks else None,

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from lakehouse.guard import no_check
 from lakehouse.storage import delta_options
 from lakehouse.storage.uri import native_name
+from lakehouse.tables.newest import NewestVersions
 from lakehouse.tables.table import Table
 
 
@@ -16,10 +17,12 @@ class Lake:
     Attributes:
         uri: the folder.
         guard: called before each commit; raises where it must not be made, as when the lease is lost.
+        newest: the tables' handles that are open.
     """
 
     uri: str
     guard: Callable[[], None] = field(default=no_check, compare=False, repr=False)
+    newest: NewestVersions = field(default_factory=NewestVersions, compare=False, repr=False)
 
     def path(self, table: Table) -> str:
         """The folder of a table, as Spark and delta-rs name it."""

@@ -30,6 +30,7 @@ from tests.points import crash_points
 from tests.stub import CountingEncoder
 from tests.warm_command import run_command
 
+pytestmark = pytest.mark.usefixtures("blank_pictures")
 Labels = dict[str, tuple[str | None, str | None]]
 Run = Callable[..., Summary]
 

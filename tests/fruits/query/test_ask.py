@@ -131,6 +131,16 @@ def test_format_that_goes_nowhere_is_refused(
         ask(lake, QUERY, shape, tmp_path / output if output else None, None)
 
 
+def test_pipe_is_written_to_and_not_replaced(lake: Lake, tmp_path: Path) -> None:
+    """As a device is: root who named one would have had a file in its place."""
+    pipe = tmp_path / "answer.csv"
+    os.mkfifo(pipe)
+    with os.fdopen(os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)) as reader:
+        ask(lake, "SELECT 1 AS n", None, pipe, None)
+        assert reader.read() == "n\n1\n"
+    assert pipe.is_fifo()
+
+
 @pytest.mark.parametrize("queries", ["SELECT 1; SELECT 2", "SET threads = 1", ""])
 def test_file_takes_one_answer(lake: Lake, tmp_path: Path, queries: str) -> None:
     """Two answers would need two files."""

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from lakehouse.errors import StorageError
-from lakehouse.storage import list_files, list_folders, read_file, write_new_file
+from lakehouse.storage import identity_of, list_files, list_folders, read_file, write_file, write_new_file
 from lakehouse.storage.uri import absolute_uri, local_path
 
 ODD_NAMES = [
@@ -160,6 +160,30 @@ def test_name_that_is_no_folder_is_refused(name: str, message: str) -> None:
     """A scheme nobody can read, or no name at all."""
     with pytest.raises(ValueError, match=message):
         absolute_uri(name)
+
+
+def test_pipe_is_written_to_and_not_replaced(tmp_path: Path) -> None:
+    """As a device is: root who named one would have had a file in its place."""
+    os.mkfifo(tmp_path / "pipe")
+    with os.fdopen(os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK), "rb") as reader:
+        write_file(f"file://{tmp_path}/pipe", b"written")
+        assert reader.read() == b"written"
+    assert (tmp_path / "pipe").is_fifo()
+
+
+def test_identity_is_a_contents(tmp_path: Path) -> None:
+    """Another content, and another file in its place, have another; a file that is not there has none."""
+    file = tmp_path / "file"
+    assert identity_of(f"file://{file}") is None
+    file.write_bytes(b"one")
+    first = identity_of(f"file://{file}")
+    assert identity_of(f"file://{file}") == first
+    (tmp_path / "other").write_bytes(b"one")
+    os.utime(tmp_path / "other", ns=(file.stat().st_atime_ns, file.stat().st_mtime_ns))
+    (tmp_path / "other").replace(file)
+    second = identity_of(f"file://{file}")
+    file.write_bytes(b"three")
+    assert len({first, second, identity_of(f"file://{file}")}) == 3
 
 
 def test_new_file_is_written_once(tmp_path: Path) -> None:
