@@ -4,17 +4,14 @@ import atexit
 import os
 import sys
 
+from fruits.surroundings import be_at_home
+
 
 def main() -> None:
     """Run the command; until it is imported, Ctrl-C ends it without a word."""
     if not atexit._ncallbacks():  # else somebody else wants to see the end, like a profiler that started us
         atexit.register(_leave)  # before all others, so that it comes after them
-    # Pydantic would look through all that is installed for plugins of its own, and let them change what settings are.
-    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "1")
-    if not os.environ.get("HOME"):  # libraries look for it too, and some end without one
-        from lakehouse.user_folders import home_folder
-
-        os.environ["HOME"] = str(home_folder())
+    be_at_home()
     try:
         from fruits.cli import main as command
 

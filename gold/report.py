@@ -24,6 +24,22 @@ _TOP = 0.45  # inches above the axes, for the title
 _LABELS = 30  # that a legend and a heat map have room for: those with the most photographs
 
 
+@contextmanager
+def _own_style() -> Iterator[None]:
+    """Draw by Matplotlib's defaults: a `matplotlibrc` of the working folder or the user's is for their own figures.
+
+    A label is no formula either, whatever dollars are in it. For a letter that the font lacks there is a box.
+    """
+    import matplotlib
+
+    with matplotlib.rc_context(), warnings.catch_warnings():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams["text.parse_math"] = False
+        warnings.filterwarnings("ignore", r"Glyph \d+")
+        yield
+
+
+@_own_style()
 def write_scree_plots(spectrum: Spectrum, components: int, threshold: float, folder: Path) -> list[Path]:
     """Draw the scree plot into `folder`, as a picture and as a page to move about in; returns both files."""
     return [
@@ -86,6 +102,7 @@ def _page(spectrum: Spectrum, components: int, threshold: float, path: Path) -> 
     return path
 
 
+@_own_style()
 def write_label_plots(rows: pa.Table, images: int, folder: Path) -> list[Path]:
     """Draw how photographs and labels lie, as two pictures; returns the files, less where there is less to draw.
 
@@ -109,8 +126,8 @@ def _scatter(rows: pa.Table, images: int, path: Path) -> Path:
     for number, label in enumerate(different):
         own = labels == label
         colour, marker = _COLOURS[number % len(_COLOURS)], _MARKERS[number % len(_MARKERS)]
-        # A name that begins with an underscore would be left out of the legend, and $ would be mathematics.
-        name = "\u200b" + str(label).replace("$", r"\$")
+        # A name that begins with an underscore would be left out of the legend.
+        name = "\u200b" + str(label)
         axes.scatter(x[own], y[own], s=9, c=colour, marker=marker, alpha=0.7, linewidths=0, label=name)
     some = f"{rows.num_rows:,} of {images:,}" if rows.num_rows < images else f"{images:,}"
     axes.set(xlabel="PC1", ylabel="PC2", title=f"{some} photographs", aspect="equal")
@@ -118,13 +135,12 @@ def _scatter(rows: pa.Table, images: int, path: Path) -> Path:
     axes.spines[["top", "right"]].set_visible(False)
     if legend:
         axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False, markerscale=2)
-    with _without_glyphs():
-        figure.savefig(path, dpi=100)
+    figure.savefig(path, dpi=100)
     return path
 
 
 def _heat_map(centroids: Centroids, path: Path) -> Path:
-    count, names = len(centroids.labels), [label.replace("$", r"\$") for label in centroids.labels]
+    count, names = len(centroids.labels), [*centroids.labels]
     side, beside = 1.2 + 0.4 * count, _widest(centroids.labels) + 0.3
     figure, axes = _figure(side, side, left=beside, right=1.1, bottom=beside)
     distances = np.where(np.eye(count, dtype=bool), np.nan, centroids.distances)
@@ -135,8 +151,7 @@ def _heat_map(centroids: Centroids, path: Path) -> Path:
     width, height = figure.get_size_inches()
     bar = figure.add_axes((1 - 0.95 / width, beside / height, 0.2 / width, side / height))
     figure.colorbar(image, cax=bar)
-    with _without_glyphs():
-        figure.savefig(path, dpi=100)
+    figure.savefig(path, dpi=100)
     return path
 
 
@@ -157,13 +172,4 @@ def _widest(texts: Iterable[str]) -> float:
 
     renderer: Any = RendererAgg  # Matplotlib's class, which has no types
     points, font = renderer(1, 1, 72), FontProperties()
-    with _without_glyphs():
-        return max((points.get_text_width_height_descent(text, font, False)[0] for text in texts), default=0) / 72
-
-
-@contextmanager
-def _without_glyphs() -> Iterator[None]:
-    """Draw a box for a letter that Matplotlib's font lacks, as in labels of many languages, and say nothing."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", r"Glyph \d+")
-        yield
+    return max((points.get_text_width_height_descent(text, font, False)[0] for text in texts), default=0) / 72

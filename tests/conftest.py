@@ -102,10 +102,10 @@ def _no_settings_from_outside() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def spark() -> "Iterator[SparkSession]":
     """The one Spark session of the run; tests that need it skip where there is no Java."""
-    from lakehouse.engine.spark import jars
+    from lakehouse.engine.spark.java import find_java
     from lakehouse.engine.spark.session import spark_session
 
-    if jars.java_version() is None:
+    if not find_java().works:
         pytest.skip(NO_JAVA)
     shipped = load_settings()
     session = spark_session(shipped.model_copy(update={"spark_local": {**shipped.spark_local, **SMALL_SESSION}}))

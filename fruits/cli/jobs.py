@@ -85,8 +85,9 @@ def setup(lake: LakeUri = None, engine: EngineOption = None, config: Config = No
     settings = settings_of(config, lake=lake, engine=engine)
     if chosen_engine(settings) == "spark":
         from lakehouse.engine.spark import jars
+        from lakehouse.engine.spark.java import need_java
 
-        jars.need_java()
+        need_java()
         ERR.print(f"{len(jars.jars(settings.jars))} jars for Spark are ready.")
     if not encoder_module(settings.encoder).convert_ahead(settings.weights):
         ERR.print(f"The weights of {settings.encoder} are not here yet: the first run fetches and converts them.")

@@ -42,12 +42,10 @@ def _engine(settings: Settings) -> CheckResult:
 
 
 def _java(settings: Settings) -> CheckResult:
-    from lakehouse.engine.spark import jars
+    from lakehouse.engine.spark.java import ADVICE, find_java
 
-    found = jars.java_version()
-    good = found is not None and int(found.partition(".")[0]) >= jars.OLDEST_JAVA
-    advice = "Install Java 17 or newer (Debian, Ubuntu: openjdk-17-jre-headless), or set JAVA_HOME to it."
-    return CheckResult("java", good, found or "none", "" if good else advice)
+    java = find_java()
+    return CheckResult("java", java.works, java.found, "" if java.works else ADVICE)
 
 
 def _jars(settings: Settings) -> CheckResult:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
+from pathlib import Path
 from types import FrameType
 from typing import Any
 from urllib.parse import quote
@@ -20,6 +21,17 @@ from lakehouse.storage.uri import on_disk
 from lakehouse.workspace import Workspace
 
 HOST = "127.0.0.1"
+_OF_SERVERS = (
+    "MLFLOW_",
+    "_MLFLOW_",
+    "FLASK_",
+    "GUNICORN_",
+    "UVICORN_",
+    "WAITRESS_",
+    "WEB_CONCURRENCY",
+    "FORWARDED_ALLOW_IPS",
+)
+_OF_THE_STORE = ("MLFLOW_S3_", "MLFLOW_SQLALCHEMYSTORE_", "MLFLOW_DISABLE_TELEMETRY")
 _DIRECT = build_opener(ProxyHandler({}))
 """Asks this machine: a proxy that the environment names would look for the server on its own."""
 
@@ -37,8 +49,8 @@ def serve_ui(settings: Settings, port: int) -> int:
         raise LakehouseError(f"The tracking store is a server with a UI of its own: {settings.tracking_uri}")
     _check_free(port)
     mirror = Workspace(settings).mirror
-    command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", mirror.tracking_uri]
-    command += ["--registry-store-uri", mirror.tracking_uri]
+    store = _absolute(mirror.tracking_uri)
+    command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", store, "--registry-store-uri", store]
     if mirror.artifacts is not None:
         command += ["--default-artifact-root", mirror.artifacts]
     if not on_disk(settings.lake):
@@ -48,9 +60,8 @@ def serve_ui(settings: Settings, port: int) -> int:
     command += ["--uvicorn-opts", "--no-access-log"]
     for ending in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(ending, _leave)
-    # Jobs are for what generates text. And what is deprecated in MLflow is no news for who looks at models.
-    environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "PYTHONWARNINGS": "ignore"}
-    server = subprocess.Popen(command, env=environment, stdout=sys.stderr, start_new_session=True)
+    # Its servers import what lies in their working folder before all else: `numpy.py`, `random.py`.
+    server = subprocess.Popen(command, cwd=sys.prefix, env=_environment(), stdout=sys.stderr, start_new_session=True)
     try:
         _wait_until_ready(server, f"http://{HOST}:{port}")
         _tell(f"http://{HOST}:{port}", settings.experiment)
@@ -59,6 +70,30 @@ def serve_ui(settings: Settings, port: int) -> int:
         return 0
     finally:
         _end(server)
+
+
+def _absolute(store: str) -> str:
+    """A store whose path is relative to the working folder, as MLflow also takes it, by its whole path."""
+    scheme, separator, path = store.partition(":///") if ":" in store else ("", "", store)
+    if path.startswith("/") or not path or scheme not in ("", "sqlite"):
+        return store
+    return f"{scheme}{separator}{Path(path).absolute()}"
+
+
+def _environment() -> dict[str, str]:
+    """What MLflow's server sees of the environment: nothing that is meant for other servers, of MLflow's or of others.
+
+    Each option of `mlflow ui` has a variable of its own, and so have the servers below it.
+    """
+    inherited = {
+        name: value
+        for name, value in os.environ.items()
+        if name.startswith(_OF_THE_STORE) or not name.startswith(_OF_SERVERS)
+    }
+    # Jobs are for what generates text; what is deprecated in MLflow is no news for who looks at models; and a module
+    # in the working folder is none of MLflow's.
+    own = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "PYTHONWARNINGS": "ignore"}
+    return inherited | own
 
 
 def _check_free(port: int) -> None:

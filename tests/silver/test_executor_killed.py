@@ -15,7 +15,7 @@ import pytest
 
 from fruits.operations.run import LAYERS, Summary, run_pipeline
 from fruits.settings import load_settings
-from lakehouse.engine.spark import jars
+from lakehouse.engine.spark.java import find_java
 from lakehouse.workspace import Workspace
 from tests.comparing import assert_same, rows_of_layers
 from tests.conftest import NO_JAVA, add_photographs
@@ -70,7 +70,7 @@ class Driver:
 @pytest.fixture
 def driver(tmp_path: Path, photographs: Path, disturbed: Path) -> Iterator[Driver]:
     """A driver that has begun to take photographs through all layers."""
-    if jars.java_version() is None:
+    if not find_java().works:
         pytest.skip(NO_JAVA)
     add_photographs(photographs, "Apple", range(PHOTOGRAPHS // 2))
     add_photographs(photographs, "Kiwi", range(PHOTOGRAPHS // 2, PHOTOGRAPHS))

@@ -1,11 +1,10 @@
-"""Spark's requirements on this machine: a supported Java, and Delta's jars, downloaded once.
+"""Delta's jars, which pyspark lacks, downloaded once.
 
 The jars are kept in a cache folder of the user's (`$XDG_CACHE_HOME/fruits`), named after all that they depend on. Where
 the platform brings its own Delta (Amazon EMR), `packages` is empty and none are fetched.
 """
 
 import hashlib
-import os
 import re
 import shutil
 import subprocess
@@ -16,38 +15,9 @@ from pathlib import Path
 
 import pyspark
 
+from lakehouse.engine.spark.environment import SPARK_HOME, be_on_our_own
 from lakehouse.errors import LakehouseError
 from lakehouse.user_folders import cache_folder
-
-OLDEST_JAVA = 17
-_SPARK_HOME = Path(pyspark.__file__).parent
-
-
-def java_command() -> str | None:
-    """The `java` that Spark will start, or None where there is none."""
-    home = os.environ.get("JAVA_HOME")
-    return str(Path(home) / "bin" / "java") if home else shutil.which("java")
-
-
-def java_version() -> str | None:
-    """The version of the `java` that Spark will start ("17.0.15"), or None where there is none."""
-    java = java_command()
-    if java is None or not Path(java).exists():
-        return None
-    answer = subprocess.run([java, "-version"], capture_output=True, text=True, check=False)
-    found = re.search(r'version "([^"]+)"', answer.stderr)
-    return found.group(1) if found else None
-
-
-def need_java() -> None:
-    """Raise a LakehouseError that says what to do, where Spark finds no Java that it runs on."""
-    version = java_version()
-    if version is None or int(version.partition(".")[0]) < OLDEST_JAVA:
-        raise LakehouseError(
-            f"The engine `spark` needs Java {OLDEST_JAVA} or newer; found: {version or 'none'}. Install one (Debian, "
-            "Ubuntu: openjdk-17-jre-headless; macOS: temurin@17), set JAVA_HOME to it, or use `--engine local`, which "
-            "needs no Java."
-        )
 
 
 def jars(packages: Sequence[str]) -> list[Path]:
@@ -64,7 +34,7 @@ def jars(packages: Sequence[str]) -> list[Path]:
     fetched = sorted(folder.glob("*.jar"))
     # AWS's bundle carries an SLF4J that is older than Spark's and would silence it: Spark's goes first.
     bundled = any("awssdk_bundle" in jar.name for jar in fetched)
-    return [*(sorted((_SPARK_HOME / "jars").glob("slf4j-api-*.jar")) if bundled else ()), *fetched]
+    return [*(sorted((SPARK_HOME / "jars").glob("slf4j-api-*.jar")) if bundled else ()), *fetched]
 
 
 def _digest(*parts: str) -> str:
@@ -78,8 +48,9 @@ def _fetch(packages: Sequence[str], folder: Path) -> None:
         script = Path(work) / "nothing.py"
         script.write_text("", encoding="utf-8")
         ivy = Path(work) / "ivy"
-        command = [str(_SPARK_HOME / "bin" / "spark-submit"), "--master", "local[1]", "--packages", ",".join(packages)]
+        command = [str(SPARK_HOME / "bin" / "spark-submit"), "--master", "local[1]", "--packages", ",".join(packages)]
         command += ["--conf", f"spark.jars.ivy={ivy}", "--conf", "spark.ui.enabled=false", str(script)]
+        be_on_our_own()
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         fetched = list((ivy / "jars").glob("*.jar"))
         if done.returncode != 0 or not fetched:
@@ -92,7 +63,7 @@ def _fetch(packages: Sequence[str], folder: Path) -> None:
 
 def _keep_missing(fetched: Sequence[Path], staged: Path, folder: Path) -> None:
     # Delta's packages name older Jackson, Hadoop and Log4j than the ones Spark runs on: two of each breaks Spark.
-    shipped = {_artifact(path.stem) for path in (_SPARK_HOME / "jars").glob("*.jar")}
+    shipped = {_artifact(path.stem) for path in (SPARK_HOME / "jars").glob("*.jar")}
     staged.mkdir()
     for jar in fetched:
         if _artifact(jar.stem.partition("_")[2]) not in shipped:

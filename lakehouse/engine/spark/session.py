@@ -1,12 +1,15 @@
 """The one place that builds a Spark session: on one machine, in tests, and under `spark-submit` on a cluster."""
 
 import os
-import sys
 from importlib.resources import files
 
+from pyspark.errors import PySparkRuntimeError
 from pyspark.sql import SparkSession
 
 from lakehouse.engine.spark import jars
+from lakehouse.engine.spark.environment import be_on_our_own, under_spark_submit
+from lakehouse.engine.spark.java import ADVICE, find_java, need_java
+from lakehouse.errors import LakehouseError
 from lakehouse.settings import LakeSettings
 from lakehouse.storage import spark_options
 
@@ -27,17 +30,23 @@ def spark_session(settings: LakeSettings) -> SparkSession:
     Raises:
         LakehouseError: there is no Java that Spark runs on, or the jars cannot be fetched.
     """
-    if not _under_spark_submit():
-        jars.need_java()
-        # Workers run this interpreter, whatever `python3` is on the path.
-        os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    if not under_spark_submit():
+        need_java()
+        be_on_our_own()
     builder = SparkSession.builder.appName("fruits")
     options = session_options(settings)
-    if settings.packages and not _under_spark_submit():
+    if settings.packages and not under_spark_submit():
         options = _with_jars(settings, options)
     for key, value in options.items():
         builder = builder.config(key, value)
-    return builder.getOrCreate()
+    try:
+        return builder.getOrCreate()
+    except PySparkRuntimeError as error:
+        if error.getCondition() != "JAVA_GATEWAY_EXITED":
+            raise
+        raise LakehouseError(
+            f"Java ({find_java().found}) ended before Spark had begun; what it said is above. {ADVICE}"
+        ) from error
 
 
 def session_options(settings: LakeSettings) -> Options:
@@ -45,7 +54,7 @@ def session_options(settings: LakeSettings) -> Options:
     options: Options = {**_DELTA}
     if region := os.environ.get("AWS_REGION"):
         options["spark.executorEnv.AWS_REGION"] = region
-    if not _under_spark_submit():
+    if not under_spark_submit():
         options |= settings.spark_local
         if settings.packages:
             options |= spark_options(settings.lake)
@@ -62,7 +71,3 @@ def _with_jars(settings: LakeSettings, options: Options) -> Options:
         # Quoted, for a folder's name may have blanks.
         "spark.driver.extraJavaOptions": f'"-Dlog4j2.configurationFile=file:{log}" {given}'.strip(),
     }
-
-
-def _under_spark_submit() -> bool:
-    return "PYSPARK_GATEWAY_PORT" in os.environ

@@ -88,9 +88,11 @@ def _draw_weights(network: Any) -> None:
 
 
 def _keras() -> ModuleType:
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
+    # The features are what this configuration makes, whatever `keras.json` and the environment prefer for other work.
+    os.environ |= {"KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
     import keras
 
+    keras.config.set_floatx("float32")
+    keras.config.set_image_data_format("channels_last")
     library: ModuleType = keras
     return library

@@ -104,9 +104,7 @@ def test_failed_run_has_its_words_and_what_was_done_before(workspace: Workspace,
     assert row["gold_seconds"] is None
 
 
-def test_missing_folder_is_a_failed_run(
-    settings: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_missing_folder_is_a_failed_run(settings: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The command says on stderr what the history says; a lake that holds nothing but this can be asked about it."""
     config = ("--images", str(tmp_path / "nowhere"), "--lake", settings.lake)
     status, said = fails(capsys, "bronze", *config)
