@@ -16,6 +16,7 @@ from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from urllib.parse import quote
 
 from lakehouse.errors import StorageError
 from lakehouse.user_folders import cache_folder
@@ -26,6 +27,16 @@ _QUIET = 5.0
 """Seconds: MLflow commits more often than that while it makes a database."""
 _CONTENT = ("runs", "registered_models", "logged_models", "trace_info")
 """The tables that hold what somebody would miss."""
+
+
+def sqlite_uri(path: Path) -> str:
+    """MLflow's name for a SQLite file.
+
+    SQLAlchemy decodes it, as a URL. MLflow does not, and makes folders of the name as it stands, unless a driver is
+    named.
+    """
+    plain = not {*"%?#"} & {*str(path)}
+    return f"sqlite:///{path}" if plain else f"sqlite+pysqlite:///{quote(str(path))}"
 
 
 def provide(path: Path, artifacts: str, make: Make) -> None:

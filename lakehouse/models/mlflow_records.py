@@ -19,6 +19,7 @@ from mlflow.entities import Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
 
 from lakehouse.errors import MirrorError
+from lakehouse.models.database import sqlite_uri
 from lakehouse.models.fit import Fit
 from lakehouse.models.shown import ShownModel, ShownVersion
 from lakehouse.models.tracking import TrackingStore
@@ -145,7 +146,7 @@ def make_database(path: Path) -> None:
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
     # The place of artifacts is MLflow's word for "a server's": it would make a local folder at once.
-    SqlAlchemyStore(f"sqlite:///{path}", "mlflow-artifacts:/").engine.dispose()
+    SqlAlchemyStore(sqlite_uri(path), "mlflow-artifacts:/").engine.dispose()
 
 
 def older_revision(path: Path) -> str | None:
@@ -175,7 +176,7 @@ def upgrade_database(path: Path) -> None:
     """Bring a database's schema to this MLflow's own, in many transactions: to be called on a copy."""
     from mlflow.store.db.utils import _upgrade_db, create_sqlalchemy_engine
 
-    engine = create_sqlalchemy_engine(f"sqlite:///{path}")
+    engine = create_sqlalchemy_engine(sqlite_uri(path))
     try:
         _upgrade_db(engine)
     finally:

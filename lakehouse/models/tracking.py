@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Protocol
 
 from lakehouse.errors import LeaseLostError
-from lakehouse.models.database import Make, provide
+from lakehouse.models.database import Make, provide, sqlite_uri
 from lakehouse.storage import object_storage
 from lakehouse.storage.base import ObjectStorage
 from lakehouse.storage.uri import local_path
@@ -48,7 +48,7 @@ def open_store(tracking_uri: str | None, folder: str, make: Make) -> TrackingSto
     if tracking_uri is not None:
         return _Named(tracking_uri)
     objects = object_storage(folder)
-    return _OnDisk(folder, make) if objects is None else _Fetched(folder, objects)
+    return _OnDisk(folder, make) if objects is None else _Fetched(folder, objects, make)
 
 
 class _Named:
@@ -65,23 +65,25 @@ class _Named:
 class _OnDisk(_Named):
     def __init__(self, folder: str, make: Make) -> None:
         path = local_path(folder)
-        super().__init__(f"sqlite:///{path}/{DATABASE}")
+        super().__init__(sqlite_uri(path / DATABASE))
         self.artifacts, self.database = f"{path}/artifacts", path / DATABASE
         provide(path / DATABASE, self.artifacts, make)
 
 
 class _Fetched(_Named):
-    def __init__(self, folder: str, objects: ObjectStorage) -> None:
+    def __init__(self, folder: str, objects: ObjectStorage, make: Make) -> None:
         self._objects = objects
         self._work = tempfile.TemporaryDirectory(prefix="fruits-mlflow-")  # removed with this object
         self._copy = Path(self._work.name) / DATABASE
         self._name = f"{folder}/{DATABASE}"
-        super().__init__(f"sqlite:///{self._copy}")
+        super().__init__(sqlite_uri(self._copy))
         found = objects.read_object(self._name)
-        if found is not None:
+        self.artifacts = f"{folder}/artifacts"
+        if found is None:
+            provide(self._copy, self.artifacts, make)
+        else:
             content, self.etag = found
             self._copy.write_bytes(content)
-        self.artifacts = f"{folder}/artifacts"
         self.database = self._copy
 
     def publish(self) -> None:

@@ -59,6 +59,27 @@ def test_models_on_s3_are_shown_to_the_next_process(on_s3: str, s3: Any, bucket:
     assert any(key.endswith("model.skops") for key in keys)
 
 
+@pytest.mark.parametrize("folder", ["tmp", "a%20b#c?d"])
+def test_lake_on_s3_that_has_no_store_yet_gets_one(
+    bucket: str, lake: Lake, folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the name of the folder that the database is made in, and beside it nothing."""
+    (tmp_path / folder).mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / folder))
+    assert show(lake, opened(f"s3://{bucket}/lake/mlflow")) == 1
+    assert lacking(lake, f"s3://{bucket}/lake/mlflow") == []
+    assert [path.name for path in tmp_path.iterdir()] == [folder]
+
+
+@pytest.mark.parametrize("folder", ["home", "a%20b#c?d"])
+def test_empty_database_is_made_in_a_folder_of_any_name(folder: str, tmp_path: Path) -> None:
+    """Which MLflow's address for it has to escape."""
+    (tmp_path / folder).mkdir()
+    make_database(tmp_path / folder / "mlflow.db")
+    assert [path.name for path in tmp_path.iterdir()] == [folder]
+    assert (tmp_path / folder / "mlflow.db").stat().st_size > 100_000
+
+
 def test_writer_that_was_overtaken_publishes_nothing(on_s3: str, lake: Lake) -> None:
     """Who has lost the lease and does not know it is refused by S3 itself, and what the other wrote stays."""
     slow, quick = opened(on_s3), opened(on_s3)
