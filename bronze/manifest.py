@@ -16,6 +16,7 @@ from lakehouse.engine.port import Engine, Rows
 from lakehouse.errors import SettingsError, StorageError
 from lakehouse.progress import Progress
 from lakehouse.storage import read_file
+from lakehouse.storage.uri import check_utf8, is_relative
 
 _COLUMNS = ("path", "label", "split")
 _PATH = ("path", "file_name", "filename", "file")
@@ -185,10 +186,20 @@ def _labelling(line: int, row: dict[str, object]) -> Labelling | str:
     if wrong := [key for key, value in values.items() if not isinstance(value, str | None)]:
         return f"its {wrong[0]} is no text"
     label, split = (value.strip() or None if isinstance(value, str) else None for value in values.values())
+    try:
+        for text in (name, label, split):
+            check_utf8(text or "")
+    except ValueError as error:
+        return str(error)
     if label is None and split is None:
         return f"`{name}` has neither a label nor a split"
-    relative = "://" not in name and not name.startswith(("/", "~"))
-    return Labelling(line, posixpath.normpath(name) if relative else name, label, split)
+    return Labelling(line, _as_short(name), label, split)
+
+
+def _as_short(name: str) -> str:
+    """One spelling of a relative name; `./~/x` stays no one's home."""
+    short = posixpath.normpath(name) if is_relative(name) else name
+    return short if is_relative(short) == is_relative(name) else f"./{short}"
 
 
 def _some(texts: Sequence[str], separator: str) -> str:

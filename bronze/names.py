@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from lakehouse.engine.port import Batches, Given
-from lakehouse.storage.uri import absolute_uri
+from lakehouse.storage.uri import absolute_uri, check_utf8, is_relative
 
 MATCHES = pa.schema([("path", pa.string()), ("name", pa.string()), ("exact", pa.bool_())])
 """Photographs by their paths, with each name that they are found by, and whether that is the whole path."""
@@ -38,17 +38,19 @@ class Names:
         """Names as they were given, relative to a folder given by its URI.
 
         Raises:
-            ValueError: a name is empty, or of a scheme that is not supported.
+            ValueError: a name is empty, not UTF-8, or of a scheme that is not supported.
         """
         whole, ends = {}, {}
         for name in names:
-            if "://" in name or name.startswith(("/", "~")):
+            if not is_relative(check_utf8(name)):
                 whole[absolute_uri(name)] = name
                 continue
+            if not name.strip():
+                raise ValueError("a photograph's name is needed.")
             end = posixpath.normpath(name)
             scheme, _, base = folder.partition("://")
             whole[f"{scheme}://{posixpath.normpath(posixpath.join(base, end))}"] = name
-            if not end.startswith(".."):
+            if end.split("/")[0] != "..":
                 ends[end] = name
         return cls(whole, ends)
 

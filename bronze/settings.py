@@ -8,7 +8,7 @@ from pydantic import Field, field_validator
 from bronze.judgement import Limits
 from lakehouse.errors import SettingsError
 from lakehouse.settings import LakeSettings
-from lakehouse.storage.uri import absolute_uri, local_path, on_disk
+from lakehouse.storage.uri import absolute_uri, check_utf8, local_path, on_disk
 
 Format = Literal["JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF"]
 
@@ -30,7 +30,7 @@ class BronzeSettings(LakeSettings):
     @field_validator("images", "labels")
     @classmethod
     def _as_uri(cls, value: str | None) -> str | None:
-        return None if value is None else absolute_uri(value)
+        return None if value is None else check_utf8(absolute_uri(value))
 
     @field_validator("skip")
     @classmethod

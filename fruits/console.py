@@ -1,5 +1,6 @@
 """Console output: results on stdout, progress and notes on stderr."""
 
+import codecs
 import json
 import math
 import sys
@@ -81,12 +82,27 @@ def print_json(value: object) -> None:
 
 
 def write_json(value: object, file: TextIO) -> None:
-    """Write one JSON value; numbers that JSON does not have, NaN and the infinite ones, as null."""
+    """Write one JSON value; numbers that JSON does not have, NaN and the infinite ones, as null.
+
+    Characters that the file's encoding has not are written as JSON's codes, bytes of a name that are not UTF-8 among
+    them: `os.fsencode` makes a name of what a parser reads.
+    """
     try:
         text = json.dumps(value, ensure_ascii=False, default=_as_json, allow_nan=False)
     except ValueError:
         text = json.dumps(_finite(value), ensure_ascii=False, default=_as_json, allow_nan=False)
-    file.write(text)
+    file.write(text.encode(file.encoding or "utf-8", _JSON_CODES).decode(file.encoding or "utf-8"))
+
+
+_JSON_CODES = "fruits-json"
+
+
+def _as_codes(error: UnicodeError) -> tuple[str, int]:
+    assert isinstance(error, UnicodeEncodeError)
+    return json.dumps(error.object[error.start : error.end])[1:-1], error.end
+
+
+codecs.register_error(_JSON_CODES, _as_codes)
 
 
 def _finite(value: object) -> object:

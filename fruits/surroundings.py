@@ -6,6 +6,7 @@ have. What an engine or a library needs of the environment of *its* child proces
 
 import os
 import sys
+from io import TextIOWrapper
 from pathlib import Path
 
 _SET = {
@@ -45,9 +46,8 @@ def be_at_home() -> None:
         simplefilter("ignore")
     _open_streams()
     for stream in (sys.stdout, sys.stderr):
-        if not stream.encoding.lower().startswith("utf"):
-            # A name with accents, where ASCII or Latin-1 was asked for.
-            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # typed as any stream
+        if isinstance(stream, TextIOWrapper):  # a name may hold what the terminal's encoding has not
+            stream.reconfigure(errors="backslashreplace")
     if not os.environ.get("HOME"):  # libraries look for it too, and some end without one
         from lakehouse.user_folders import home_folder
 

@@ -4,25 +4,30 @@ The only reader of YAML. Defaults stand in `conf/` alone, in a file for each kin
 """
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
+from urllib.parse import quote
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from lakehouse.errors import SettingsError
-from lakehouse.storage.uri import absolute_uri, local_path, on_disk
+from lakehouse.printable import printable
+from lakehouse.storage.uri import absolute_uri, check_utf8, local_path, on_disk
 
 EngineName = Literal["auto", "local", "spark"]
 Model = TypeVar("Model", bound=BaseModel)
 SHIPPED = "the shipped"
 """How the source of a default begins."""
-_URL_SYNTAX = "%#?\\[]"
-"""What delta-rs reads as an escape, a query, a separator or an address, or panics at, in the name of a lake."""
-_URL_SYNTAX_BEHIND_LINKS = "%\\[]"
+_CONTROL = "".join(map(chr, range(1, 32))) + "\x7f"
+_URL_SYNTAX = f"%#?\\{_CONTROL}"
+"""What delta-rs reads as an escape, a query or a separator, or refuses, in the name of a lake."""
+_LONGEST_KEY = 900
+"""Bytes of 1,024 that S3 allows a key; the others are for the names of files in a lake."""
 
 
 class LakeSettings(BaseModel):
@@ -51,15 +56,14 @@ class LakeSettings(BaseModel):
     @field_validator("lake")
     @classmethod
     def _without_url_syntax(cls, value: str) -> str:
-        uri = absolute_uri(value)
-        _check_characters(uri, _URL_SYNTAX)
+        uri = check_utf8(absolute_uri(value))
+        _check_characters(uri)
         if on_disk(uri):
             # delta-rs follows links itself, and makes a URL of where they lead.
-            _check_characters(os.path.realpath(local_path(uri)), _URL_SYNTAX_BEHIND_LINKS, "leads to {}, and ")
-        elif {"", ".", ".."} & {*uri.partition("://")[2].split("/")}:
-            raise ValueError(
-                "no part of a lake's name is empty, `.` or `..`, which delta-rs refuses. Name another folder."
-            )
+            real = check_utf8(os.path.realpath(local_path(uri)))
+            _check_characters(real, "leads to {}, and ")
+        else:
+            _check_key(uri.partition("://")[2].partition("/")[2])
         return uri
 
     @property
@@ -184,11 +188,26 @@ def _parse(text: str) -> object:
     return yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
 
 
-def _check_characters(folder: str, refused: str, where: str = "") -> None:
-    if found := [character for character in refused if character in folder]:
+def _check_characters(folder: str, where: str = "") -> None:
+    if found := [character for character in _URL_SYNTAX if character in folder]:
         raise ValueError(
-            f"a lake's folder {where.format(repr(folder))}is named without {' '.join(found)}, which delta-rs reads as "
-            "part of a URL. Name another folder."
+            f"a lake's folder {where.format(repr(folder))}is named without {' '.join(map(printable, found))}, which "
+            "delta-rs reads as part of a URL. Name another folder."
+        )
+
+
+def _check_key(folder: str) -> None:
+    """Raise a ValueError where delta-rs does not come to a folder's objects."""
+    if folder and {"", ".", ".."} & {*folder.split("/")}:
+        raise ValueError("no part of a lake's name is empty, `.` or `..`, which delta-rs refuses. Name another folder.")
+    if found := re.match(r"[A-Za-z][A-Za-z0-9+.-]*:", folder):
+        raise ValueError(
+            f"a lake's folder does not begin with {found[0]}, which delta-rs reads as a URL's scheme. Name another "
+            "folder."
+        )
+    if len(quote(quote(folder))) > _LONGEST_KEY:
+        raise ValueError(
+            "a lake's name is shorter, for delta-rs asks for its files by encoded keys. Name another folder."
         )
 
 

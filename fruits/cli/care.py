@@ -53,7 +53,6 @@ def relabel(
     """Correct labels and splits of photographs; the next run brings them into all layers, and computes nothing."""
     from bronze.manifest import Labelling, read_manifest
     from fruits.operations import relabel as relabelling
-    from lakehouse.storage.uri import absolute_uri
 
     words = words or []
     if file is not None and (words or split or undo):
@@ -68,11 +67,21 @@ def relabel(
     else:
         *paths, label = words or [""]
         named = [Labelling(0, path, label.strip(), split) for path in paths]
-        done = relabelling.relabel(settings, read_manifest(absolute_uri(file)).lines if file else named, reason)
+        lines = named if file is None else read_manifest(_uri_of(file)).lines
+        done = relabelling.relabel(settings, lines, reason)
     if shape == Format.json:
         print_json(vars(done))
     else:
         OUT.print(relabelling.format_relabelled(done, undone=undo), soft_wrap=True)
+
+
+def _uri_of(file: str) -> str:
+    from lakehouse.storage.uri import absolute_uri
+
+    try:
+        return absolute_uri(file)
+    except ValueError as error:
+        raise SettingsError(f"--from is {file!r}: {error}") from error
 
 
 @app.command()

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from fruits.cli.options import Config, EngineOption, Images, LakeUri, Refit, Shape, settings_of
-from fruits.console import Format, SqlFormat, print_json
+from fruits.console import OUT, Format, SqlFormat, print_json
 
 app = typer.Typer()
 
@@ -93,7 +93,7 @@ def report(
     """Write a self-contained HTML report: what the lake holds, and what its components mean."""
     from fruits.report import write_report
 
-    print(write_report(settings_of(config, lake=lake), output))
+    OUT.print(write_report(settings_of(config, lake=lake), output), soft_wrap=True)
 
 
 @app.command()

@@ -10,11 +10,11 @@ from fruits.catalog import OF_PHOTOGRAPHS, Layer
 from fruits.operations.writing import exclusive_workspace
 from fruits.settings import Settings
 from gold.tables import PROJECTIONS
-from lakehouse.errors import NotHeldError
+from lakehouse.errors import NotHeldError, SettingsError
 from lakehouse.failpoint import crash_point
 from lakehouse.runs.erase import erase_names
 from lakehouse.storage import exists, list_files, read_file, remove_file
-from lakehouse.storage.uri import absolute_uri, native_name, on_disk
+from lakehouse.storage.uri import absolute_uri, check_utf8, native_name, on_disk
 from lakehouse.tables import delta
 from lakehouse.tables.erase import contents_held, erase_files, erase_history
 from lakehouse.workspace import Workspace
@@ -53,11 +53,15 @@ def forget(settings: Settings, names: Sequence[str]) -> Forgotten:
         names: paths or URIs of photographs; the files themselves need not be there any more.
 
     Raises:
+        SettingsError: a name is of no file that a lake could hold; nothing was changed.
         NotHeldError: the lake never held one of them, or holds the same bytes under another path that was not named;
             nothing was changed.
         LeaseHeldError: another process writes to the lake; nothing was changed.
     """
-    paths = sorted({absolute_uri(name) for name in names})
+    try:
+        paths = sorted({absolute_uri(check_utf8(name)) for name in names})
+    except ValueError as error:
+        raise SettingsError(f"A photograph's name is wrong: {error}") from error
     with exclusive_workspace(settings, "forget") as workspace:
         contents = _contents(workspace, paths)
         _refuse_copies(workspace, paths, contents)

@@ -17,7 +17,7 @@ from fruits.settings import Settings
 from lakehouse.errors import NotHeldError, SettingsError
 from lakehouse.failpoint import crash_point
 from lakehouse.lease.base import user_name
-from lakehouse.storage.uri import absolute_uri
+from lakehouse.storage.uri import absolute_uri, check_utf8
 from lakehouse.tables import delta
 from lakehouse.tables.delta import Lake
 from lakehouse.tables.table import Row
@@ -50,6 +50,7 @@ def relabel(settings: Settings, labellings: Sequence[Labelling], reason: str | N
         LeaseHeldError: another process writes to the lake; nothing was written.
     """
     wanted = {one.name: (one.label, one.split) for one in labellings}
+    _check_texts(reason, *(text for said in wanted.values() for text in said))
     with exclusive_workspace(settings, "relabel") as workspace:
         photographs = _find(workspace.lake, [*wanted])
         before = read_corrections(workspace.engine)
@@ -75,10 +76,19 @@ def undo(settings: Settings, names: Sequence[str], reason: str | None = None) ->
         NotHeldError: a name is of no photograph in the lake, or of several; nothing was written.
         LeaseHeldError: another process writes to the lake; nothing was written.
     """
+    _check_texts(reason)
     with exclusive_workspace(settings, "relabel --undo") as workspace:
         photographs = _find(workspace.lake, names)
         after = {row["sha256"]: {**row, "label": None, "split": None} for row in photographs.values()}
         return _write(workspace, photographs, [*after.values()], read_corrections(workspace.engine), reason)
+
+
+def _check_texts(*texts: str | None) -> None:
+    try:
+        for text in texts:
+            check_utf8(text or "")
+    except ValueError as error:
+        raise SettingsError(f"{error} Nothing was changed.") from error
 
 
 def _find(lake: Lake, names: Sequence[str]) -> dict[str, Row]:

@@ -3,6 +3,7 @@
 import base64
 import csv
 import sys
+import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -85,13 +86,28 @@ def _write_text(columns: Sequence[str], rows: Iterable[Sequence[object]], shape:
 
 
 def _write_csv(columns: Sequence[str], rows: Iterable[Sequence[object]], file: TextIO) -> int:
-    writer = csv.writer(file, lineterminator="\n")
+    writer = csv.writer(_Lines(file), lineterminator="\r\n")
     writer.writerow([_no_formula(column) for column in columns])
     written = 0
     for row in rows:
         writer.writerow([_no_formula(_plain(value)) for value in row])
         written += 1
     return written
+
+
+class _Lines:
+    """A file for lines of CSV that end in a line feed alone.
+
+    The writer is told otherwise, for only what it ends lines with does it put into quotes, and readers take a carriage
+    return in a name for the end of a line, too.
+    """
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+
+    def write(self, line: str) -> int:
+        """Write a whole line, as the writer hands them on."""
+        return self._file.write(line.removesuffix("\r\n") + "\n")
 
 
 def _write_json(columns: Sequence[str], rows: Iterable[Sequence[object]], file: TextIO) -> int:
@@ -124,7 +140,8 @@ def _whole(output: Path) -> Iterator[Path]:
     A device or a pipe is written to: root may put a file in its place, and nobody wants that.
     """
     in_place = output.exists() and not output.is_file()
-    unfinished = output if in_place else output.with_name(f".{output.name}.unfinished")
+    # The file's own name may be as long as names can be.
+    unfinished = output if in_place else output.with_name(f".{uuid.uuid4().hex}.unfinished")
     try:
         yield unfinished
         if not in_place:

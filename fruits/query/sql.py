@@ -154,7 +154,9 @@ def statements(queries: str) -> list[str]:
         SettingsError: one of them is no SQL; the message is DuckDB's, and shows where.
     """
     try:
-        return [one.query for one in duckdb.extract_statements(queries)]
+        return [one.query for one in duckdb.extract_statements(queries.encode().decode())]
+    except UnicodeEncodeError as error:
+        raise SettingsError("The query is not UTF-8, as SQL must be.") from error
     except duckdb.Error as error:
         raise SettingsError(str(error)) from error
 

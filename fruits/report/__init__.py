@@ -4,6 +4,7 @@ from fruits.console import bars
 from fruits.report.contents import gather
 from fruits.report.page import make_page
 from fruits.settings import Settings
+from lakehouse.errors import SettingsError
 from lakehouse.storage import write_file
 from lakehouse.storage.uri import absolute_uri, native_name
 
@@ -12,10 +13,14 @@ def write_report(settings: Settings, output: str) -> str:
     """Write the report to a file, or an object on S3, that is there whole or not at all; returns its name.
 
     Raises:
+        SettingsError: no file has such a name.
         LakehouseError: the lake has no table.
         StorageError: the file cannot be written.
     """
-    uri = absolute_uri(output)
+    try:
+        uri = absolute_uri(output)
+    except ValueError as error:
+        raise SettingsError(f"The report has no such name as {output!r}: {error}") from error
     with bars() as progress:
         page = make_page(gather(settings, progress))
     write_file(uri, page.encode())

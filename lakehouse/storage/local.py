@@ -3,6 +3,7 @@
 import errno
 import os
 import stat
+import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -147,7 +148,7 @@ class LocalStorage:
 def _staged(uri: str, content: bytes) -> Iterator[Path]:
     """A whole file beside the place that it is to have, in a folder that is made; what is left of it is removed."""
     path = local_path(uri)
-    staged = path.with_suffix(f".{os.getpid()}.part")
+    staged = path.with_name(f".{uuid.uuid4().hex}.part")  # the file's own name may be as long as names can be
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         staged.write_bytes(content)

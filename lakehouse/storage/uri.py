@@ -14,11 +14,15 @@ OBJECT_STORES = {"s3": S3, "s3a": S3, "s3n": S3}  # three clients of Hadoop's, o
 def absolute_uri(name: str) -> str:
     """The URI of a folder given as a path (relative, `~`) or a URI, without a slash at its end.
 
+    `~` and `~user` are homes where there is such a user, and else names like any other, as a shell has it.
+
     Raises:
-        ValueError: the scheme is not supported, or the name is empty.
+        ValueError: the scheme is not supported, the name is empty, or holds the character NUL.
     """
     if not name.strip():
         raise ValueError("a folder's name is needed.")
+    if "\0" in name:
+        raise ValueError("no name holds the character NUL (\\x00). Take it out.")
     scheme, separator, rest = name.partition("://")
     if separator and scheme in OBJECT_STORES:
         if not rest.strip("/"):
@@ -27,8 +31,26 @@ def absolute_uri(name: str) -> str:
     if separator and scheme != "file":
         known = ", ".join(f"{one}://" for one in ("file", *OBJECT_STORES))
         raise ValueError(f"the scheme {scheme}:// is not supported; name a folder or a URI with one of {known}.")
-    path = Path(rest if separator else name).expanduser()
-    return FILE + os.path.abspath(path)
+    path = os.path.abspath(os.path.expanduser(rest if separator else name))  # noqa: PTH111 - Path's fails at a file `~x`
+    return f"{FILE}/{path.lstrip('/')}"  # of two slashes at its start, which are one, POSIX keeps both
+
+
+def is_relative(name: str) -> bool:
+    """Whether a name is neither a URI nor a path from the root or somebody's home."""
+    return "://" not in name and not os.path.expanduser(name).startswith("/")  # noqa: PTH111 - as `absolute_uri`
+
+
+def check_utf8(text: str) -> str:
+    """A name, or what else somebody said, if tables can hold it.
+
+    Raises:
+        ValueError: its bytes are not UTF-8.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ValueError(f"{text!r} is not UTF-8, so no table can hold it. Name it otherwise.") from None
+    return text
 
 
 def on_disk(uri: str) -> bool:

@@ -16,7 +16,7 @@ from deltalake.exceptions import DeltaError, TableNotFoundError
 from deltalake.transaction import AddAction, RemoveAction
 
 from lakehouse.arrow import pc, pq
-from lakehouse.errors import DamagedTableError, ForeignTableError, LakehouseError
+from lakehouse.errors import DamagedTableError, ForeignTableError, LakehouseError, StorageError
 from lakehouse.storage import check_reachable, open_file
 from lakehouse.tables.damage import explained, first_line, reading
 from lakehouse.tables.declare import bring_up, declare
@@ -114,6 +114,11 @@ def find_table(lake: Lake, table: Table, version: int | None = None) -> DeltaTab
         return None
     except (DeltaError, OSError) as error:
         check_reachable(lake.uri)  # which says what to do, where that is it
+        if "KeyTooLong" in str(error):  # on its disk a server may allow fewer bytes a folder than S3 does a key
+            raise StorageError(
+                f"The lake {lake.uri} has a longer name than the server allows: delta-rs asks for blanks, accents and "
+                "their like by encoded ones, of 5 bytes a byte. Name a shorter folder."
+            ) from error
         if version is not None:  # which may just not be there
             raise
         if "not supported" in str(error) or "Unsupported" in str(error):
