@@ -47,7 +47,7 @@ _LABELS = "fruits.labels"  # the mark that keeps the counts of labels beside the
 _UNLISTED = "fruits.unlisted"  # likewise, how many photographs nobody has looked for
 _IN_MOTION = "in_motion"
 """The rule of files that went, or came to be readable, while the run read them: the next run takes what is there."""
-_REVISION = 3
+_REVISION = 4
 """Of the rules that decide what becomes of a file. Raised with them, it has every run look again once, where an older
 release has recorded that there is nothing new; without, a corrected rule would not reach what is there."""
 

@@ -2,8 +2,9 @@
 
 import json
 from collections.abc import Mapping
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
+from bronze.alike import labels_alike
 from bronze.tables import CORRECTIONS, IMAGES
 from lakehouse.engine.port import Engine, Rows
 from lakehouse.tables.table import Row
@@ -15,11 +16,15 @@ Corrections = Mapping[str, tuple[str | None, str | None]]
 
 
 class LabelCounts(TypedDict):
-    """What the photographs in `bronze.images` are labelled with: different labels, photographs without, and splits."""
+    """What the photographs in `bronze.images` are labelled with: different labels, photographs without, and splits.
+
+    `alike` are groups of labels that look alike, and is there only where some do; see `labels_alike`.
+    """
 
     labels: int
     without_label: int
     splits: dict[str, int]
+    alike: NotRequired[list[list[str]]]
 
 
 def corrections_in_force(engine: Engine) -> Rows:
@@ -77,11 +82,15 @@ def count_labels(engine: Engine) -> LabelCounts:
     )
     rows = engine.arrow(counted).to_pylist()
     splits = sorted({row["split"] for row in rows if row["split"] is not None})
-    return LabelCounts(
-        labels=len({row["label"] for row in rows if row["label"] is not None}),
+    labels = {row["label"] for row in rows if row["label"] is not None}
+    counts = LabelCounts(
+        labels=len(labels),
         without_label=sum(row["n"] for row in rows if row["label"] is None),
         splits={split: sum(row["n"] for row in rows if row["split"] == split) for split in splits},
     )
+    if alike := labels_alike(labels):
+        counts["alike"] = alike
+    return counts
 
 
 def counts_to_text(counts: LabelCounts) -> str:

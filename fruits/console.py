@@ -17,6 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
+from bronze.alike import in_quotes
 from lakehouse.printable import printable
 
 
@@ -141,12 +142,15 @@ def print_summary(summary: Mapping[str, object]) -> None:
         for key, value in figures.items():
             if isinstance(value, Mapping) and value:
                 OUT.print(f"{in_words(key) + ' ':<8}{_all_of(value)}", soft_wrap=True)
+                if alike := value.get("alike"):
+                    OUT.print(f"{in_words(key)} that look alike: {'; '.join(map(in_quotes, alike))}", soft_wrap=True)
 
 
 def _all_of(figures: Mapping[str, object]) -> str:
     parts = [
         f"{in_words(key)}: {_all_of(value) or 'none'}" if isinstance(value, Mapping) else _counted(value, key)
         for key, value in figures.items()
+        if not isinstance(value, list)  # which has a line of its own
     ]
     return ", ".join(parts)
 

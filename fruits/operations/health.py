@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import gold.job
+from bronze.alike import in_quotes, labels_alike
 from bronze.reasons import Reason
 from bronze.tables import IMAGES, QUARANTINE
 from fruits.catalog import ALL_TABLES, MIGRATIONS
@@ -46,7 +47,7 @@ def run_checks(settings: Settings, *checks: Callable[[Settings], CheckResult]) -
 
 def examine_lake(settings: Settings) -> list[CheckResult]:
     """Look at the lake, its writer and its models; changes nothing."""
-    return run_checks(settings, _lake, _writer, _models, _mlflow, _rows, _reasons)
+    return run_checks(settings, _lake, _writer, _models, _mlflow, _rows, _labels, _reasons)
 
 
 def repair(settings: Settings) -> list[str]:
@@ -112,6 +113,19 @@ def examine_files(settings: Settings, *, thorough: bool = False) -> list[CheckRe
         tables = examine_tables(Lake(settings.lake), progress, thorough=thorough)
     bad = [CheckResult("files", False, *describe(table)) for table in tables if not table.ok]
     return [*bad, CheckResult("files", True, summary(table for table in tables if table.ok))]
+
+
+def _labels(settings: Settings) -> CheckResult:
+    lake = Lake(settings.lake)
+    if delta.open_table(lake, IMAGES) is None:
+        return CheckResult("labels", True, "none yet")
+    columns = (rows.column("label").unique().drop_null() for rows in delta.read_columns(lake, IMAGES, ["label"]))
+    labels = {label for column in columns for label in column.to_pylist()}
+    found = f"{len(labels):,}"
+    if not (alike := labels_alike(labels)):
+        return CheckResult("labels", True, found)
+    told = f"{found}; labels that look alike: {'; '.join(map(in_quotes, alike))}."
+    return CheckResult("labels", True, told, "Rename the folders, or use `fruits relabel`, where one fruit is meant.")
 
 
 def _reasons(settings: Settings) -> CheckResult:
