@@ -12,6 +12,7 @@ from bronze.reasons import Reason
 from tests.bronze.test_bad_input import CORPUS
 from tests.fruits.operations.test_rollback import MANY_READS, READS
 from tests.lakehouse.lease.test_lease import MANY_RACES, RACES
+from tests.names import NAMES
 from tests.test_crash import RUN
 from tests.test_publication import OF_A_REFIT, OF_A_RUN
 from tests.test_state_machine import EXAMPLES, STEPS
@@ -95,12 +96,15 @@ PROMISES: list[Promise] = [
         "1999",
     ),
     (
-        "**Odd names** are ingested, or reported with the rule.",
+        "**Any name** works in every command, or is refused before anything is made, with what is wrong with it.",
         (
+            "fruits/cli/test_names.py",
+            "test_names.py",
             "bronze/test_job.py::test_odd_names_are_ingested_or_reported_with_the_rule",
             "bronze/test_job.py::test_folders_with_odd_names_work_like_any_other",
         ),
-        "spaces, %20, #, +, é, 漢, emoji, 255 bytes, no UTF-8",
+        f"{len(NAMES)} names of photographs and labels, others of files, folders, lakes and keys (`tests/names.py`); "
+        "slow: with Spark, and of home, cache and code",
     ),
     (
         "**Removed photograph.** Kept, or gone from every current table within one run.",
