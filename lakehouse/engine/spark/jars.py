@@ -5,6 +5,7 @@ the platform brings its own Delta (Amazon EMR), `packages` is empty and none are
 """
 
 import hashlib
+import os
 import re
 import shutil
 import subprocess
@@ -17,17 +18,25 @@ import pyspark
 
 from lakehouse.engine.spark.environment import SPARK_HOME, be_on_our_own
 from lakehouse.errors import LakehouseError
+from lakehouse.printable import printable
 from lakehouse.user_folders import cache_folder
 
+_PLAIN = re.compile(r"[\w /.,%-]+")
+_NOT_IN_CLASS_PATH = re.compile(f"[{os.pathsep}\x00-\x1f\x7f]")
 
 def jars(packages: Sequence[str]) -> list[Path]:
     """The jars of Maven packages and of what they need, less what pyspark ships; fetched by the first call.
 
     Raises:
-        LakehouseError: they cannot be fetched.
+        LakehouseError: they cannot be fetched, or Java would not find them.
     """
     if not packages:
         return []
+    if found := _NOT_IN_CLASS_PATH.search(str(cache_folder())):
+        raise LakehouseError(
+            f"Java's class path takes no folder with {printable(found[0])} in its name, as {cache_folder()}, where "
+            "Spark's jars are kept: set XDG_CACHE_HOME to another folder, or use `--engine local`."
+        )
     folder = cache_folder() / f"jars-{_digest(pyspark.__version__, *packages)}"
     if not folder.is_dir():
         _fetch(packages, folder)
@@ -44,7 +53,10 @@ def _digest(*parts: str) -> str:
 def _fetch(packages: Sequence[str], folder: Path) -> None:
     print(f"Fetching {', '.join(packages)} (once)…", file=sys.stderr)
     cache_folder().mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=cache_folder()) as work:
+    with (
+        tempfile.TemporaryDirectory(dir=_plain_folder()) as work,
+        tempfile.TemporaryDirectory(dir=cache_folder()) as near,
+    ):
         script = Path(work) / "nothing.py"
         script.write_text("", encoding="utf-8")
         ivy = Path(work) / "ivy"
@@ -58,7 +70,13 @@ def _fetch(packages: Sequence[str], folder: Path) -> None:
                 f"The jars of {', '.join(packages)} could not be fetched from Maven. Is the network reachable, and "
                 f"Java installed? Spark said:\n{done.stdout[-1000:]}\n{done.stderr[-2000:]}"
             )
-        _keep_missing(fetched, Path(work) / "jars", folder)
+        _keep_missing(fetched, Path(near) / "jars", folder)
+
+
+def _plain_folder() -> Path:
+    """Where Ivy works, which takes other names for patterns, URLs or nothing: the cache, where that may be."""
+    folders = (cache_folder(), Path(tempfile.gettempdir()), Path("/tmp"))
+    return next(folder for folder in folders if _PLAIN.fullmatch(str(folder)))
 
 
 def _keep_missing(fetched: Sequence[Path], staged: Path, folder: Path) -> None:
