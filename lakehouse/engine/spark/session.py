@@ -2,6 +2,7 @@
 
 import os
 from importlib.resources import files
+from pathlib import Path
 
 from pyspark.errors import PySparkRuntimeError
 from pyspark.sql import SparkSession
@@ -63,11 +64,11 @@ def session_options(settings: LakeSettings) -> Options:
 
 def _with_jars(settings: LakeSettings, options: Options) -> Options:
     classpath = os.pathsep.join(str(jar) for jar in jars.jars(settings.jars))
-    log = files("lakehouse.conf").joinpath("log4j2.properties")
+    log = Path(str(files("lakehouse.conf").joinpath("log4j2.properties"))).absolute()
     given = options.get("spark.driver.extraJavaOptions", "")
     return {
         "spark.driver.extraClassPath": classpath,
         **options,
-        # Quoted, for a folder's name may have blanks.
-        "spark.driver.extraJavaOptions": f'"-Dlog4j2.configurationFile=file:{log}" {given}'.strip(),
+        # As a URL, which is what Log4j reads: in a folder's name may be blanks, quotes, commas or an escape.
+        "spark.driver.extraJavaOptions": f"-Dlog4j2.configurationFile={log.as_uri()} {given}".strip(),
     }

@@ -8,7 +8,7 @@ from lakehouse.engine.spark import jars
 from lakehouse.errors import LakehouseError
 
 
-@pytest.mark.parametrize(("name", "shown"), [("a:b", ":"), ("a\nb", r"\n")])
+@pytest.mark.parametrize(("name", "shown"), [("a:b", ":"), ("a\nb", r"\n"), ("a🍎b", "🍎")])
 def test_cache_that_is_no_part_of_a_class_path_is_refused_before_spark_is_started(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, shown: str
 ) -> None:
