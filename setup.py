@@ -40,6 +40,7 @@ setup(
         "ai-edge-litert>=2.3",
         # Photographs and numbers.
         "pillow>=13.0",
+        "pillow-heif>=1.8",  # HEIC; Pillow itself reads AVIF
         "numpy>=2.4",
         "pyarrow>=25.0",
         "pandas>=3.1",  # Spark's Arrow exchange asks for it

@@ -7,20 +7,27 @@ taken; and while it is parsed Pillow's guards against pictures that are too larg
 """
 
 import io
+import logging
 import re
 import struct
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import numpy as np
 from PIL import ExifTags, Image, ImageFile, PngImagePlugin, UnidentifiedImageError
 
+from bronze.boxes import is_cut
+from bronze.colours import to_srgb
+from bronze.header import Header, TooManyPartsError, reader_of
 from bronze.judgement import Limits, Photograph, Problem
 from bronze.reasons import Reason
-from bronze.structure import Content, ends_early, format_of, has_too_many_parts, without_metadata
+from bronze.structure import Content, ends_early, first_picture, format_of, has_too_many_parts, without_metadata
+from bronze.tiff import is_sound
 
 Image.MAX_IMAGE_PIXELS = None  # a limit of today's is not asked of a picture that was taken under another
+# What Pillow has to say of damaged descriptions is a line a photograph, and `catch_warnings` is not safe among threads.
+warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
+logging.getLogger("PIL").setLevel(logging.CRITICAL)
 PngImagePlugin.MAX_TEXT_CHUNK = 16 << 20  # colour profiles of more than Pillow's 1 MiB are large, and no bombs
 
 _TURNS = {  # by EXIF orientation: what stands a picture upright
@@ -48,7 +55,10 @@ def inspect(content: bytes, limits: Limits) -> Photograph | Problem:
     if name not in limits.formats:
         return limits.refusal(Reason.UNSUPPORTED_FORMAT, name)
     if has_too_many_parts(content, name):
-        return Problem(Reason.CORRUPT, f"The {name} data is cut into more parts than a picture has.")
+        return _too_many_parts(name)
+    refused = _refused(content, name, limits)
+    if refused is not None:
+        return refused
     try:
         with _pixels_guarded(limits.max_pixels):
             return _decoded(content, name)
@@ -61,22 +71,11 @@ def inspect(content: bytes, limits: Limits) -> Photograph | Problem:
 
 
 def decode(content: Content) -> Image.Image:
-    """The picture as RGB: first frame, EXIF orientation applied, transparency on white, 16 bits scaled to 8.
+    """The picture as a screen shows it, in sRGB of 8 bits: first frame, upright, colour profile applied, on white.
 
-    Takes 4 to 17 bytes of memory a pixel; the most where there is transparency.
+    Takes 4 to 17 bytes of memory a pixel; the most where there is transparency. Safe for threads.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of damaged descriptions: a line a photograph
-        image = _upright(_opened(content, str(format_of(content))))
-    if image.mode == "RGB" and not image.has_transparency_data:
-        return image  # converting would copy it
-    if image.mode.startswith("I;16") or image.mode == "I":
-        image = Image.fromarray((np.asarray(image, dtype=np.uint32) >> 8).clip(0, 255).astype(np.uint8))
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        white = Image.new("RGBA", image.size, "white")
-        return Image.alpha_composite(white, image).convert("RGB")
-    return image.convert("RGB")
+    return to_srgb(_upright(_opened(content, str(format_of(content)))))
 
 
 def salvage(content: bytes, limits: Limits) -> Image.Image | None:
@@ -86,6 +85,8 @@ def salvage(content: bytes, limits: Limits) -> Image.Image | None:
     """
     name = format_of(content)
     if name is None or name not in limits.formats or has_too_many_parts(content, name):
+        return None
+    if _refused(content, name, limits) is not None:
         return None
     before, ImageFile.LOAD_TRUNCATED_IMAGES = ImageFile.LOAD_TRUNCATED_IMAGES, True
     try:
@@ -109,11 +110,34 @@ def _pixels_guarded(most: int) -> Iterator[None]:
         Image.MAX_IMAGE_PIXELS = before
 
 
+def _refused(content: bytes, name: str, limits: Limits) -> Problem | None:
+    """What is wrong with a picture by its header alone, of the formats whose decoder does not ask for it in time."""
+    read_header = reader_of(name)
+    if read_header is None:
+        return None
+    try:
+        header = read_header(content)
+    except (struct.error, IndexError):
+        return _undecodable(UnidentifiedImageError(), content, name)
+    except TooManyPartsError:
+        return _too_many_parts(name)
+    if header.unread is not None:
+        return Problem(Reason.UNSUPPORTED_KIND, f"This {name} is not read: {header.unread}.")
+    if header.pixels > limits.max_pixels:
+        return limits.refusal(Reason.TOO_MANY_PIXELS, f"{header.pixels} pixels;")
+    return None
+
+
+def _too_many_parts(name: str) -> Problem:
+    return Problem(Reason.CORRUPT, f"The {name} data is cut into more parts than a picture has.")
+
+
 def _decoded(content: bytes, name: str) -> Photograph | Problem:
+    content = first_picture(content, name)
     if name == "PNG":
         _opened(content, name).verify()  # the checksums of the pixels, which load() passes over
     image = _opened(content, name)
-    width, height = image.size
+    width, height = getattr(image, "_tile_size", image.size)  # a TIFF's size is told as it will be turned
     image.load()
     if ends_early(content, name):
         return Problem(Reason.TRUNCATED, f"The {name} data has no end marker.")
@@ -121,9 +145,13 @@ def _decoded(content: bytes, name: str) -> Photograph | Problem:
 
 
 def _opened(content: Content, name: str) -> Image.Image:
-    """The picture with its header parsed, by the parser of that format alone."""
+    """The picture with its header parsed, by the parser of that format alone; of HEIF decoded."""
+    if name == "HEIF":
+        from bronze.heif import open_heif
+
+        return open_heif(bytes(content))
     try:
-        return Image.open(io.BytesIO(content), formats=[name])
+        image = Image.open(io.BytesIO(content), formats=[name])
     except Image.DecompressionBombError:
         raise
     except Exception:
@@ -131,11 +159,24 @@ def _opened(content: Content, name: str) -> Image.Image:
             raise
         # What describes a photograph is more often damaged than its header is, and no fault of the pixels.
         return Image.open(io.BytesIO(without_metadata(content)), formats=[name])
+    if name == "JPEG2000" and (profile := _header(bytes(content), name).profile):
+        image.info["icc_profile"] = profile
+    return image
+
+
+def _header(content: bytes, name: str) -> Header:
+    read_header = reader_of(name)
+    return Header(0) if read_header is None else read_header(content)
 
 
 def _upright(image: Image.Image) -> Image.Image:
     """The picture turned as its EXIF data says; as it is stored, where they cannot be read."""
     image.load()
+    if image.format is None or image.format == "TIFF":
+        return image  # libheif and Pillow have turned it
+    exif = image.info.get("exif")
+    if exif and not is_sound(exif):
+        return image  # Pillow would hold its values many times
     try:
         orientation = image.getexif().get(ExifTags.Base.Orientation)
     except Exception:  # noqa: BLE001 - a damaged EXIF block is no fault of the pixels
@@ -145,13 +186,27 @@ def _upright(image: Image.Image) -> Image.Image:
 
 
 def _undecodable(error: Exception, content: bytes, name: str) -> Problem:
-    early = ends_early(content, name)
+    early = ends_early(content, name) or _is_cut(content, name)
     if isinstance(error, UnidentifiedImageError):
         if early:
             return Problem(Reason.TRUNCATED, f"The {name} data ends in its header.")
         return Problem(Reason.CORRUPT, f"The header of the {name} data is damaged.")
+    if "nsupported" in str(error) and name in ("HEIF", "AVIF"):
+        return Problem(Reason.UNSUPPORTED_KIND, f"This {name} is not read: {error}.")
     cut = early or isinstance(error, EOFError | struct.error) or "truncated" in str(error).lower()
     return Problem(Reason.TRUNCATED if cut else Reason.CORRUPT, f"{type(error).__name__}: {error}")
+
+
+def _is_cut(content: bytes, name: str) -> bool:
+    """Whether a file of a format with a header reader ends before its data does, or in the header itself."""
+    try:
+        return _header(content, name).cut
+    except TooManyPartsError:
+        return False
+    except (struct.error, IndexError):
+        if name == "TIFF":
+            return True
+        return name in ("HEIF", "AVIF", "JPEG2000") and is_cut(content)
 
 
 def _first_number(error: Exception) -> str:

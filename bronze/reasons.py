@@ -21,6 +21,10 @@ class Reason(StrEnum):
     TOO_LARGE = "too_large", "Make the file smaller, or raise `max_bytes`."
     TOO_MANY_PIXELS = "too_many_pixels", "Scale the picture down, or raise `max_pixels`."
     UNSUPPORTED_FORMAT = "unsupported_format", "Convert it to JPEG or PNG, or name its format in `formats`."
+    UNSUPPORTED_KIND = (
+        "unsupported_kind",
+        "Its format is read, but not this kind of it: convert it to a JPEG or PNG of 8 bits.",
+    )
     UNREADABLE = "unreadable", "Mend its permissions or its disk; every run tries it again by itself."
     KILLS_THE_READER = (
         "kills_the_reader",

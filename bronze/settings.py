@@ -10,7 +10,7 @@ from lakehouse.errors import SettingsError
 from lakehouse.settings import LakeSettings
 from lakehouse.storage.uri import absolute_uri, check_utf8, local_path, on_disk
 
-Format = Literal["JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF"]
+Format = Literal["JPEG", "PNG", "GIF", "BMP", "WEBP", "HEIF", "AVIF", "TIFF", "JPEG2000"]
 
 
 class BronzeSettings(LakeSettings):

@@ -21,15 +21,19 @@ _SIGNATURES = {
         "BMP": rb"BM.{12}[\x0c\x28\x34\x38\x40\x6c\x7c]\0\0\0",
         "WEBP": rb"RIFF.{4}WEBP",
         "TIFF": rb"II[*+]\0|MM\0[*+]",
+        # What mif1 and msf1 hold is told by the brands that follow.
+        "AVIF": rb".{4}ftyp(avi[fs]|m[is]f1.{4}(.{4}){0,9}?avi[fs])",
+        "HEIF": rb".{4}ftyp(hei[cxms]|hev[cxms]|mif[12]|msf1)",
+        "JPEG2000": rb"\0\0\0\x0cjP {2}\r\n\x87\n|\xff\x4f\xff\x51",
         # Never taken; named all the same, because whoever reads that can convert them.
-        "HEIC or AVIF": rb".{4}ftyp(hei[cxms]|hev[cxms]|mif1|msf1|avi[fs])",
-        "JPEG 2000": rb"\0\0\0\x0cjP {2}\r\n\x87\n|\xff\x4f\xff\x51",
         "JPEG XL": rb"\0\0\0\x0cJXL |\xff\x0a",
         "camera raw": rb".{4}ftypcrx |FUJIFILMCCD-RAW|IIU\0|IIR[OS]",
         "ICO": rb"\0\0\x01\0[^\0]\0",
         "PSD": rb"8BPS",
     }.items()
 }
+_HEADER = 1 << 16  # bytes in which the chunk stands that makes a PNG an animated one
+_PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
 # A marker that begins a segment: not a stuffed byte, a restart or a filler.
 _MARKER = re.compile(rb"\xff([^\x00\x01\xff\xd0-\xd7])", re.DOTALL)
 _SCAN, _END, _ADOBE = 0xDA, 0xD9, 0xEE
@@ -59,6 +63,22 @@ def ends_early(content: bytes, name: str) -> bool:
             return len(content) < 8 + int.from_bytes(content[4:8], "little")
         case _:
             return False
+
+
+def first_picture(content: bytes, name: str) -> bytes:
+    """An animated PNG up to where its second picture begins, as a PNG of its own; anything else as it is.
+
+    Later pictures may be damaged or missing where the first is whole.
+    """
+    if name != "PNG" or content.find(b"acTL", 0, _HEADER) < 0:
+        return content
+    seen = False
+    for at in islice(_chunks(content), MOST_PARTS):
+        kind = content[at + 4 : at + 8]
+        seen = seen or kind == b"IDAT"
+        if seen and kind in (b"fcTL", b"fdAT"):
+            return content[:at] + _PNG_END
+    return content
 
 
 def has_too_many_parts(content: bytes, name: str) -> bool:

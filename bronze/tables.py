@@ -18,9 +18,17 @@ IMAGES = Table(
             column(
                 "split", pa.string(), "Training, Test, …, by a correction or else as given; null where neither says."
             ),
-            column("format", pa.string(), "JPEG, PNG, GIF, BMP or WEBP, decided by content, never by name."),
-            column("width", pa.int32(), "Width in pixels, as stored: before EXIF orientation is applied."),
-            column("height", pa.int32(), "Height in pixels, as stored: before EXIF orientation is applied."),
+            column(
+                "format",
+                pa.string(),
+                "JPEG, PNG, GIF, BMP, WEBP, HEIF, AVIF, TIFF or JPEG2000: by content, not by name.",
+            ),
+            column("width", pa.int32(), "Width in pixels, as stored: before EXIF orientation; of HEIF as shown."),
+            column(
+                "height",
+                pa.int32(),
+                "Height in pixels, as stored: before EXIF orientation; of HEIF as shown.",
+            ),
             column("length", pa.int64(), "Size of the file in bytes."),
             column("modification_time", INSTANT, "When the file was modified; with `length`, what tells a new one."),
             column("sha256", pa.string(), "SHA-256 of `content`, in hexadecimal digits; equal for copies."),

@@ -9,6 +9,7 @@ REFUSALS = {
     Reason.EMPTY: (400, "The file is empty. Choose it again, or take another photograph."),
     Reason.NOT_AN_IMAGE: (415, "This is not a picture. Choose a photograph: {formats}."),
     Reason.UNSUPPORTED_FORMAT: (415, "This kind of picture is not read here. Save it as {formats}."),
+    Reason.UNSUPPORTED_KIND: (415, "This picture has colours that cannot be read for sure. Save it as JPEG or PNG."),
     Reason.TRUNCATED: (422, "The end of the picture is missing. Copy the file again, or take another photograph."),
     Reason.CORRUPT: (422, "The picture is damaged. Copy the file again, or take another photograph."),
     Reason.TOO_LARGE: (413, "The file is too large: at most {megabytes} MB are taken."),
@@ -21,7 +22,7 @@ REFUSALS = {
 }
 """By reason, one of those of `bronze.quarantine`: HTTP status, and what the page says."""
 
-_SPOKEN = {"WEBP": "WebP"}
+_SPOKEN = {"WEBP": "WebP", "HEIF": "HEIC", "JPEG2000": "JPEG 2000"}
 
 
 def refusal(reason: str, limits: Limits) -> tuple[int, str]:

@@ -25,13 +25,13 @@ from tests.conftest import add_photographs
 from tests.processes import DriverPeak, local_workers, peak
 from tests.stub import load_stub
 
-CORPUS = 556
+CORPUS = 562
 """Files in the one job."""
 
 SEEDS = range(6)
 ODD_NAMES = ["a b", "a%20b", "a#b", "a+b", "a?b", "a:b", "a\nb", "a'b\"", "a*[b]{c}", "café", "漢字", "🍎", "_x", ".x"]
 PASSED_OVER = {"Thumbs.db": b"of Windows", "._x.jpg": b"of a Mac", os.fsdecode(b"caf\xe9.jpg"): b"no UTF-8"}
-FORMATS = ["JPEG", "PNG", "GIF", "BMP"]
+FORMATS = ["JPEG", "PNG", "GIF", "BMP", "TIFF"]
 MEMORY = 128 << 20
 """By how much a process may grow: 25 MB of files, as bytes and as Arrow, 64 MiB of one PNG's texts, small pictures."""
 

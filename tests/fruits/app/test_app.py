@@ -21,13 +21,13 @@ from fruits.operations.run import run_layers
 from fruits.settings import Settings
 from gold.tables import PROJECTIONS
 from lakehouse.tables.delta import Lake
-from tests.bronze.corpus import broken, heif, noise, png_bomb, turned
+from tests.bronze.corpus import broken, encoded, noise, png_bomb, turned
 from tests.fruits.app.conftest import KINDS, App
 
 BROKEN = {
     Reason.EMPTY: b"",
     Reason.NOT_AN_IMAGE: b"a shopping list\n",
-    Reason.UNSUPPORTED_FORMAT: heif(b"heic"),
+    Reason.UNSUPPORTED_FORMAT: encoded(noise(8, 8), "ICO"),
     Reason.TOO_MANY_PIXELS: png_bomb(10_001),
     **{reason: next(iter(broken(0)[reason].values())) for reason in (Reason.TRUNCATED, Reason.CORRUPT)},
 }
