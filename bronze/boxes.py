@@ -4,7 +4,7 @@ import struct
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from bronze.header import TooManyPartsError
+from bronze.header import DAMAGED, TooManyPartsError
 from bronze.structure import MOST_PARTS
 
 
@@ -37,6 +37,6 @@ def is_cut(content: bytes) -> bool:
     """Whether a file ends before its last box does, or has none."""
     try:
         ends = [box.end for box in boxes(content, 0, len(content))]
-    except struct.error:
+    except DAMAGED:
         return False
     return not ends or ends[-1] > len(content)

@@ -1,7 +1,11 @@
 """What the header of a file says that its decoder does not ask, or asks too late, and who reads which format's."""
 
+import struct
 from collections.abc import Callable
 from dataclasses import dataclass
+
+DAMAGED = (struct.error, IndexError, OverflowError)
+"""What reading a damaged header raises: places that are not there."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +32,7 @@ class TooManyPartsError(Exception):
 def reader_of(name: str) -> Callable[[bytes], Header] | None:
     """The function that reads a format's header, None where Pillow's own guards do; imported where one is met.
 
-    It raises a `struct.error` where the header is damaged, and a `TooManyPartsError`. Its time is in proportion to
+    It raises one of DAMAGED where the header is that, and a `TooManyPartsError`. Its time is in proportion to
     the header, whatever that holds.
     """
     match name:

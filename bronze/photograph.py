@@ -18,8 +18,9 @@ from PIL import ExifTags, Image, ImageFile, PngImagePlugin, UnidentifiedImageErr
 
 from bronze.boxes import is_cut
 from bronze.colours import to_srgb
-from bronze.header import Header, TooManyPartsError, reader_of
+from bronze.header import DAMAGED, Header, TooManyPartsError, reader_of
 from bronze.judgement import Limits, Photograph, Problem
+from bronze.quiet import without_stderr
 from bronze.reasons import Reason
 from bronze.structure import Content, ends_early, first_picture, format_of, has_too_many_parts, without_metadata
 from bronze.tiff import is_sound
@@ -117,7 +118,7 @@ def _refused(content: bytes, name: str, limits: Limits) -> Problem | None:
         return None
     try:
         header = read_header(content)
-    except (struct.error, IndexError):
+    except DAMAGED:
         return _undecodable(UnidentifiedImageError(), content, name)
     except TooManyPartsError:
         return _too_many_parts(name)
@@ -133,25 +134,30 @@ def _too_many_parts(name: str) -> Problem:
 
 
 def _decoded(content: bytes, name: str) -> Photograph | Problem:
-    content = first_picture(content, name)
+    whole = first_picture(content, name)
     if name == "PNG":
         _opened(content, name).verify()  # the checksums of the pixels, which load() passes over
     image = _opened(content, name)
     width, height = getattr(image, "_tile_size", image.size)  # a TIFF's size is told as it will be turned
     image.load()
-    if ends_early(content, name):
+    if ends_early(bytes(whole), name):
         return Problem(Reason.TRUNCATED, f"The {name} data has no end marker.")
     return Photograph(name, width, height)
 
 
 def _opened(content: Content, name: str) -> Image.Image:
-    """The picture with its header parsed, by the parser of that format alone; of HEIF decoded."""
+    """The picture with its header parsed, by the parser of that format alone; HEIF and TIFF decoded."""
     if name == "HEIF":
         from bronze.heif import open_heif
 
         return open_heif(bytes(content))
     try:
-        image = Image.open(io.BytesIO(content), formats=[name])
+        if name == "TIFF":
+            with without_stderr():  # to which libtiff writes what it thinks of tags and codes
+                image = Image.open(io.BytesIO(content), formats=[name])
+                image.load()
+                return image
+        image = Image.open(io.BytesIO(first_picture(content, name)), formats=[name])
     except Image.DecompressionBombError:
         raise
     except Exception:
@@ -203,7 +209,7 @@ def _is_cut(content: bytes, name: str) -> bool:
         return _header(content, name).cut
     except TooManyPartsError:
         return False
-    except (struct.error, IndexError):
+    except DAMAGED:
         if name == "TIFF":
             return True
         return name in ("HEIF", "AVIF", "JPEG2000") and is_cut(content)

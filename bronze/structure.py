@@ -65,14 +65,14 @@ def ends_early(content: bytes, name: str) -> bool:
             return False
 
 
-def first_picture(content: bytes, name: str) -> bytes:
+def first_picture(content: Content, name: str) -> Content:
     """An animated PNG up to where its second picture begins, as a PNG of its own; anything else as it is.
 
     Later pictures may be damaged or missing where the first is whole.
     """
-    if name != "PNG" or content.find(b"acTL", 0, _HEADER) < 0:
+    if name != "PNG" or b"acTL" not in bytes(content[:_HEADER]):
         return content
-    seen = False
+    content, seen = bytes(content), False
     for at in islice(_chunks(content), MOST_PARTS):
         kind = content[at + 4 : at + 8]
         seen = seen or kind == b"IDAT"

@@ -3,7 +3,7 @@
 import struct
 from collections.abc import Iterator
 
-from bronze.header import Header, TooManyPartsError
+from bronze.header import DAMAGED, Header, TooManyPartsError
 from bronze.structure import MOST_PARTS
 
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
@@ -49,7 +49,10 @@ def read_header(content: bytes) -> Header:
 
     See `reader_of`.
     """
-    first = next(iter(list(read_directories(content))))
+    directories = list(read_directories(content))
+    if not directories:
+        raise struct.error("there is no directory")
+    first = directories[0]
     width, height = first.number(_WIDTH, 0), first.number(_HEIGHT, 0)
     pixels = max(width * height, first.number(_TILE_WIDTH, 0) * first.number(_TILE_HEIGHT, 0))
     starts = first.numbers(_TILES) or first.numbers(_STRIPS)
@@ -67,7 +70,7 @@ def is_sound(content: bytes) -> bool:
             pass
     except TooManyPartsError:
         return False
-    except struct.error:
+    except DAMAGED:
         return True  # a parser stops there, too
     return True
 
@@ -78,7 +81,7 @@ def read_directories(content: bytes) -> Iterator[Directory]:
     Raises:
         TooManyPartsError: they have more tags than MOST_PARTS, or values beyond twice the file, which a parser that
             keeps them all would have to hold.
-        struct.error: the file ends in one.
+        struct.error: the file ends in one; or another of DAMAGED.
     """
     order = "<" if content[:1] == b"I" else ">"
     big = struct.unpack_from(f"{order}H", content, 2)[0] == 43

@@ -1,5 +1,6 @@
 """One job over files of every class at once: each has its outcome, none fails the job, and memory stays bounded."""
 
+import io
 import os
 import shutil
 from collections.abc import Iterator
@@ -7,7 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pillow_heif
 import pytest
+from PIL import Image
 
 import bronze.job
 import silver.job
@@ -215,3 +218,22 @@ def test_good_ones_are_featurized_and_repaired_ones_taken_up(first: Run, job: Wo
     assert reasons(job) == {}
     assert rows(job, IMAGES).keys() == first.good | first.broken.keys()
     shipped.close()
+
+
+def test_folder_of_a_phone_is_taken_with_the_rest_counted(tmp_path: Path, tracking_store: Path) -> None:
+    """A live photograph's film and an edit lie beside it, and have no picture in them."""
+    workspace = lake(tmp_path, tracking_store)
+    folder = folder_of(workspace) / "DCIM" / "100APPLE"
+    folder.mkdir(parents=True)
+    content = io.BytesIO()
+    pillow_heif.from_pillow(Image.fromarray(corpus.noise(64, 48))).save(content)
+    (folder / "IMG_1234.HEIC").write_bytes(content.getvalue())
+    (folder / "IMG_1234.MOV").write_bytes(b"\x00\x00\x00\x14ftypqt  \x00\x00\x00\x00qt  ")
+    (folder / "IMG_1234.AAE").write_bytes(b'<?xml version="1.0"?><plist/>')
+    (folder / "IMG_1235.JPG").write_bytes(corpus.encoded(corpus.noise(24, 16), "JPEG"))
+    summary = bronze.job.run(workspace)
+    assert (summary["ingested"], summary["quarantined"], summary["skipped"]) == (2, 0, 2)
+    assert summary["skipped_by"] == {"skip: *.AAE": 1, "skip: *.MOV": 1}
+    assert {row["format"] for row in rows(workspace, IMAGES).values()} == {"HEIF", "JPEG"}
+    assert silver.job.run(workspace, Encoder("stub-phone", 8, load_stub))["featurized"] == 2
+    workspace.close()

@@ -8,6 +8,8 @@ import sys
 import numpy as np
 import pillow_heif
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
 from bronze.judgement import Limits, Photograph, Problem
@@ -261,3 +263,39 @@ def test_libraries_are_imported_where_they_are_needed() -> None:
     content = encoded(UPRIGHT, "JPEG")
     found = subprocess.run([sys.executable, "-c", script], input=content, capture_output=True, check=True)
     assert (found.stdout, found.stderr) == (b"set()\n", b"")
+
+
+def test_what_libtiff_says_reaches_no_terminal(capfd: pytest.CaptureFixture[str]) -> None:
+    """Of a damaged fax, and of odd tags."""
+    content = bytearray(encoded(Image.fromarray(noise(64, 64)).convert("1"), "TIFF", compression="group4"))
+    content[20] ^= 0xFF
+    inspect(bytes(content), LIMITS)
+    assert capfd.readouterr().err == ""
+
+
+HEADERS = {
+    encoding: drawn(Image.fromarray(noise(20, 12)), encoding) for encoding in ("HEIF", "AVIF", "TIFF", "JPEG2000")
+}
+
+
+@pytest.mark.parametrize("encoding", HEADERS)
+@settings(max_examples=300, deadline=None, derandomize=True, database=None)
+@given(
+    damage=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.binary(min_size=1, max_size=8)), max_size=4),
+    early=st.booleans(),
+)
+def test_damaged_content_decodes_or_is_refused(encoding: str, damage: list[tuple[float, bytes]], early: bool) -> None:
+    """Whatever a few wrong bytes do: no exception, and what inspection takes never fails a later layer."""
+    content = bytearray(HEADERS[encoding])
+    for where, data in damage:
+        at = int(where * (min(400, len(content)) if early else len(content)))
+        content[at : at + len(data)] = data[: len(content) - at]
+    verdict = inspect(bytes(content), Limits(LIMITS.formats, LIMITS.max_bytes, 1_000_000))
+    if isinstance(verdict, Photograph):
+        decode(bytes(content))
+
+
+def test_directory_of_a_tiff_that_is_nowhere_is_no_crash() -> None:
+    """None at all, and one beyond any file."""
+    assert reason(b"II*\0" + bytes(40)) in ("corrupt", "truncated")
+    assert reason(b"II+\0\x08\0\0\0" + b"\xff" * 8 + bytes(40)) in ("corrupt", "truncated")

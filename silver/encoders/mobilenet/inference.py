@@ -1,8 +1,6 @@
 """Run the converted MobileNetV2 with LiteRT: photographs' bytes to features, in whatever process computes them."""
 
-import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
@@ -10,6 +8,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from bronze.photograph import decode
+from bronze.quiet import without_stderr
 from silver.encoders.base import Predict
 from silver.encoders.mobilenet.network import DIMENSION, SIZE
 
@@ -20,7 +19,7 @@ def load_predict(flatbuffer: bytes) -> Predict:
     One image after the other: LiteRT gains nothing from batches (XNNPACK fills its tiles from one image's pixels), and
     memory stays at 98 MB.
     """
-    with _without_stderr():  # which LiteRT tells that it made a delegate
+    with without_stderr():  # which LiteRT tells that it made a delegate
         interpreter = Interpreter(model_content=flatbuffer, num_threads=1)
         interpreter.allocate_tensors()
     source = interpreter.get_input_details()[0]["index"]
@@ -40,15 +39,3 @@ def load_predict(flatbuffer: bytes) -> Predict:
 def pixels(content: bytes | memoryview) -> NDArray[np.uint8]:
     """A photograph's bytes as RGB of 224 × 224 pixels (Pillow's bicubic), uint8, shape (224, 224, 3)."""
     return np.asarray(decode(content).resize((SIZE, SIZE), Image.Resampling.BICUBIC))
-
-
-@contextmanager
-def _without_stderr() -> Iterator[None]:
-    kept, null = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(null, 2)
-    try:
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(null)
