@@ -197,7 +197,7 @@ def _undecodable(error: Exception, content: bytes, name: str) -> Problem:
         if early:
             return Problem(Reason.TRUNCATED, f"The {name} data ends in its header.")
         return Problem(Reason.CORRUPT, f"The header of the {name} data is damaged.")
-    if "nsupported" in str(error) and name in ("HEIF", "AVIF"):
+    if "unsupported" in str(error).lower():
         return Problem(Reason.UNSUPPORTED_KIND, f"This {name} is not read: {error}.")
     cut = early or isinstance(error, EOFError | struct.error) or "truncated" in str(error).lower()
     return Problem(Reason.TRUNCATED if cut else Reason.CORRUPT, f"{type(error).__name__}: {error}")

@@ -60,7 +60,8 @@ def read_header(content: bytes) -> Header:
     if len(starts) > MOST_PARTS:
         raise TooManyPartsError
     end = max((start + length for start, length in zip(starts, lengths, strict=False)), default=0)
-    return Header(pixels, _unread(first), end > len(content))
+    unread = "it is a big-endian BigTIFF" if content.startswith(b"MM\0+") else _unread(first)
+    return Header(pixels, unread, end > len(content))
 
 
 def is_sound(content: bytes) -> bool:
@@ -134,8 +135,8 @@ def _unread(first: Directory) -> str | None:
         return f"its channels have {' and '.join(str(one) for one in sorted(bits))} bits"
     if samples < channels or samples > channels + 3:
         return f"it has {samples} channels"
-    if planar == 2 and (bits != {8} or compression != _RAW) and samples > 1:
-        return "its colours lie one after the other, compressed or of more than 8 bits"
+    if planar == 2 and bits != {8} and samples > 1:
+        return "its colours lie one after the other, of more than 8 bits"
     if colours == _YCBCR and compression != _JPEG and first.numbers(_SUBSAMPLING, 2, 2) != (1, 1):
         return "its colours have fewer points than its brightness"
     return None

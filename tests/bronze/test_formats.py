@@ -299,3 +299,9 @@ def test_directory_of_a_tiff_that_is_nowhere_is_no_crash() -> None:
     """None at all, and one beyond any file."""
     assert reason(b"II*\0" + bytes(40)) in ("corrupt", "truncated")
     assert reason(b"II+\0\x08\0\0\0" + b"\xff" * 8 + bytes(40)) in ("corrupt", "truncated")
+
+
+def test_big_endian_bigtiff_is_a_kind_that_is_not_read() -> None:
+    """Pillow takes its values for others."""
+    directory = struct.pack(">QHHQ8sQ", 1, 256, 3, 1, b"\0\2" + bytes(6), 0)
+    assert reason(b"MM\0+\0\x08\0\0" + struct.pack(">Q", 16) + directory) == "unsupported_kind"
