@@ -259,8 +259,8 @@ def test_every_kind_of_broken_file_lands_in_quarantine_and_a_repaired_one_is_tak
     workspace: Workspace, photographs: Path
 ) -> None:
     """None of them fails the job, each has its reason, none is tried again, and a repaired file leaves quarantine."""
-    jpeg, tiff = photograph(1, (16, 16), "JPEG"), io.BytesIO()
-    Image.new("RGB", (8, 8)).save(tiff, "TIFF")
+    jpeg, icon = photograph(1, (16, 16), "JPEG"), io.BytesIO()
+    Image.new("RGB", (16, 16)).save(icon, "ICO")
     table = jpeg.index(b"\xff\xc4") + 5
     broken = {
         "empty": b"",
@@ -268,7 +268,7 @@ def test_every_kind_of_broken_file_lands_in_quarantine_and_a_repaired_one_is_tak
         "truncated": jpeg[:-2],
         "corrupt": jpeg[:table] + b"\xff" * 16 + jpeg[table + 16 :],
         "too_many_pixels": photograph(2, (40, 26)),
-        "unsupported_format": tiff.getvalue(),
+        "unsupported_format": icon.getvalue(),
         "too_large": photograph(3, (35, 29)) + b"\0" * 3000,
     }
     for name, content in broken.items():

@@ -25,6 +25,7 @@ _PLAIN = re.compile(r"[\w /.,%-]+")
 _NOT_IN_CLASS_PATH = re.compile(f"[{os.pathsep}\x00-\x1f\x7f\U00010000-\U0010ffff]")
 """Java parts names there, and does not decode again the characters of 21 bits (emoji) that it has encoded itself."""
 
+
 def jars(packages: Sequence[str]) -> list[Path]:
     """The jars of Maven packages and of what they need, less what pyspark ships; fetched by the first call.
 
