@@ -29,6 +29,8 @@ Serverless = Annotated[bool, typer.Option("--serverless", help="On EMR Serverles
 @app.command()
 def plan(
     photographs: Annotated[int, typer.Option(min=0, help="How many photographs are new.")] = 22_700,
+    images: Images = None,
+    lake: LakeUri = None,
     serverless: Serverless = False,
     region: Region = None,
     outside_eu: OutsideEu = None,
@@ -39,10 +41,14 @@ def plan(
     max_core_nodes: MaxCoreNodes = None,
     task_nodes: TaskNodes = None,
     glue: Glue = None,
+    config: Config = None,
     emr_config: EmrConfig = None,
     shape: Shape = Format.table,
 ) -> None:
-    """Print the AWS requests and the estimated cost; calls no AWS API."""
+    """Print the AWS requests and the estimated cost; calls no AWS API.
+
+    With --images, --lake or --config also the settings that the run would send, refused where it would refuse them.
+    """
     from fruits.emr import plan as planning
     from fruits.emr.settings import load_emr_settings
 
@@ -50,7 +56,9 @@ def plan(
         emr_config, region=region, outside_eu=outside_eu, stack=stack, primary=primary, core=core,
         core_nodes=core_nodes, max_core_nodes=max_core_nodes, task_nodes=task_nodes, glue=glue,
     )  # fmt: skip
-    found = planning.plan(emr, photographs, serverless=serverless)
+    named = any(one is not None for one in (images, lake, config))
+    settings = load_settings(config, images=images, lake=lake) if named else None
+    found = planning.plan(emr, photographs, serverless=serverless, settings=settings)
     if shape == Format.json:
         print_json(found)
     else:

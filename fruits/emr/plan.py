@@ -1,12 +1,14 @@
 """`fruits emr plan`: the AWS requests and the estimated cost. Calls no AWS API."""
 
-from typing import TypedDict, final
+from textwrap import indent
+from typing import NotRequired, TypedDict, final
 
 from fruits.catalog import Layer
 from fruits.console import OUT, print_table
 from fruits.emr.price import Estimate, of_cluster, of_serverless
 from fruits.emr.request import Request, create_application, run_job_flow, start_job_run, steps
-from fruits.emr.settings import EmrSettings
+from fruits.emr.settings import EmrSettings, on_cluster
+from fruits.settings import Settings
 
 
 class Estimated(TypedDict):
@@ -18,6 +20,7 @@ class Estimated(TypedDict):
     hourly_price: float | None
     prices_as_of: str
     prices_region: str
+    settings: NotRequired[str]
 
 
 @final
@@ -36,25 +39,33 @@ class ServerlessPlan(Estimated):
     job_runs: list[Request]
 
 
-def plan(emr: EmrSettings, photographs: int, *, serverless: bool) -> ClusterPlan | ServerlessPlan:
+def plan(
+    emr: EmrSettings, photographs: int, *, serverless: bool, settings: Settings | None = None
+) -> ClusterPlan | ServerlessPlan:
     """The requests as boto3 takes them, and the estimate.
 
     Args:
         emr: settings; what the stack would fill in stands as `<output of stack>`.
         photographs: how many are new.
         serverless: on EMR Serverless instead of a cluster.
+        settings: of the run, where it is planned for photographs and a lake that there are.
 
     Returns:
         run_job_flow and steps (or create_application and job_runs), hours, price (USD for the run), hourly_price,
-        photographs, prices_as_of and prices_region; numbers are None where a type has no price.
+        photographs, prices_as_of and prices_region; numbers are None where a type has no price. And settings, where
+        they are given: the file that the run would send.
+
+    Raises:
+        SettingsError: what the cluster must reach lies in a folder of this machine.
     """
+    sent = None if settings is None else on_cluster(settings, emr)
     emr = emr.placeholders()
     code = f"s3://{emr.bucket}/code/<digest>"
     if serverless:
         jobs = [start_job_run(emr, "<application>", code, layer) for layer in Layer]
-        estimate = _estimated(of_serverless(emr, photographs), photographs)
+        estimate = _estimated(of_serverless(emr, photographs), photographs, sent)
         return {"create_application": create_application(emr), "job_runs": jobs, **estimate}
-    estimate = _estimated(of_cluster(emr, photographs), photographs)
+    estimate = _estimated(of_cluster(emr, photographs), photographs, sent)
     made = run_job_flow(emr, code, standing=False)
     return {"run_job_flow": made, "steps": steps("TERMINATE_CLUSTER"), **estimate}
 
@@ -76,6 +87,9 @@ def print_plan(emr: EmrSettings, found: ClusterPlan | ServerlessPlan) -> None:
     OUT.print("Steps:")
     for command in commands:
         OUT.print(f"  {command}", soft_wrap=True)
+    if "settings" in found:
+        OUT.print("Settings, sent with the code:")
+        OUT.print(indent(found["settings"], "  ").rstrip(), soft_wrap=True)
     OUT.print(_format_found(found), soft_wrap=True)
 
 
@@ -104,8 +118,8 @@ def _print_cluster(emr: EmrSettings, request: Request) -> None:
         OUT.print(f"  {name:<15} {value}", soft_wrap=True)
 
 
-def _estimated(estimate: Estimate, photographs: int) -> Estimated:
-    return {
+def _estimated(estimate: Estimate, photographs: int, settings: str | None) -> Estimated:
+    found: Estimated = {
         "photographs": photographs,
         "hours": estimate.hours,
         "price": estimate.price,
@@ -113,6 +127,7 @@ def _estimated(estimate: Estimate, photographs: int) -> Estimated:
         "prices_as_of": estimate.as_of,
         "prices_region": estimate.region,
     }
+    return found if settings is None else {**found, "settings": settings}
 
 
 def _format_found(found: Estimated) -> str:

@@ -151,6 +151,20 @@ def test_settings_for_the_cluster_leave_the_laptop_behind(tmp_path: Path) -> Non
     assert (again.lake, again.threshold) == ("s3://b/lake", 0.9)
 
 
+def test_plan_of_a_run_shows_the_settings_that_it_would_send(tmp_path: Path) -> None:
+    """From the file that all commands take; without one there are none, and what would be refused is refused now."""
+    assert "settings" not in printed()
+    config = tmp_path / "mine.yaml"
+    config.write_text("images: s3://b/photographs\nlake: s3://b/lake\nthreshold: 0.9\n")
+    for options in ((), ("--serverless",)):
+        found = printed("--config", str(config), *options)
+        assert found["settings"] == on_cluster(load_settings(config), load_emr_settings())
+    people = CliRunner().invoke(app, ["plan", "--config", str(config)], catch_exceptions=False).stdout
+    assert "  threshold: 0.9\n" in people
+    with pytest.raises(SettingsError, match=r"`lake` is file:///here, which a cluster cannot reach"):
+        printed("--config", str(config), "--lake", "file:///here")
+
+
 def test_step_is_the_command_that_runs_anywhere() -> None:
     """The same words for a cluster and for any machine where the bootstrap action has been."""
     assert spark_submit(Layer.GOLD, "/x", {"spark.master": "local"}) == [
