@@ -25,7 +25,7 @@ class Reason(StrEnum):
         "unsupported_kind",
         "Its format is read, but not this kind of it: convert it to a JPEG or PNG of 8 bits.",
     )
-    UNREADABLE = "unreadable", "Mend its permissions or its disk; every run tries it again by itself."
+    UNREADABLE = "unreadable", "Mend its permissions or its disk, or restore it from its archive; each run tries again."
     KILLS_THE_READER = (
         "kills_the_reader",
         "It ended each process that read it: replace it, or let fewer `processes` run at once.",

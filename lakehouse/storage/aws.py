@@ -5,6 +5,8 @@ knows fewer of these places, so it is told what boto3 found, each time anew, for
 """
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from threading import Lock
 from typing import TYPE_CHECKING
@@ -15,10 +17,29 @@ from lakehouse.storage.boto import Client, Credentials, Session
 if TYPE_CHECKING:
     from obstore.store import S3Config, S3Store
 
+_SIGN_IN = "The credentials have expired: sign in again (`aws sso login`), or set new ones, and run again."
+_WRONG_KEY = (
+    "Set AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and, where the key has one, AWS_SESSION_TOKEN, or AWS_PROFILE."
+)
 _ADVICE = {
     "AccessDenied": "The credentials must be valid, and allow s3:GetObject, s3:PutObject, s3:DeleteObject and "
     "s3:ListBucket there, as far as it is read or written.",
     "HTTPClientError": "Check the network and AWS_ENDPOINT_URL, and try again.",
+    "ConfigParseError": "Mend that file, or set AWS_CONFIG_FILE to another one.",
+    "CredentialRetrievalError": "Sign in again (`aws sso login`), or mend what the profile calls for credentials.",
+    "ExpiredToken": _SIGN_IN,
+    "ExpiredTokenException": _SIGN_IN,
+    "TokenRefreshRequired": _SIGN_IN,
+    "InvalidAccessKeyId": _WRONG_KEY,
+    "InvalidConfigError": "Mend the profile, or set AWS_PROFILE to another one.",
+    "InvalidObjectState": "It is in an archive (S3 Glacier): restore it there (`aws s3api restore-object`).",
+    "InvalidToken": _WRONG_KEY,
+    "SignatureDoesNotMatch": _WRONG_KEY,
+    "PartialCredentialsError": _WRONG_KEY,
+    "ProfileNotFound": "AWS_PROFILE names it: set another one, or make it (`aws configure`).",
+    "SSOTokenLoadError": _SIGN_IN,
+    "TokenRetrievalError": _SIGN_IN,
+    "UnauthorizedSSOTokenError": _SIGN_IN,
     "NoCredentialsError": "Set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or use a role.",
     "NoRegionError": "Set AWS_REGION, or the setting `region`, to the bucket's region.",
     "NoSuchBucket": "Create the bucket, or name another one.",
@@ -49,6 +70,12 @@ def status_of(error: BaseException) -> int:
 def code_of(error: BaseException) -> str:
     """What the server, or else boto3, calls an error."""
     return str(getattr(error, "response", {}).get("Error", {}).get("Code", type(error).__name__))
+
+
+def why_not(error: BaseException) -> str:
+    """Why one object cannot be read, for who knows its name."""
+    code = code_of(error)
+    return f"{code}. {_ADVICE[code]}" if code == "InvalidObjectState" else code
 
 
 def is_unmet(error: BaseException) -> bool:
@@ -108,7 +135,7 @@ def shared_client() -> Client:
 
 def object_store(bucket: str) -> "S3Store":
     """A bucket by a client in Rust, which takes a tenth of boto3's time for a request; one as `shared_client` is."""
-    with _lock:
+    with _lock, _explaining():
         return _store(bucket, *_surroundings())
 
 
@@ -153,9 +180,31 @@ def _endpoint(process: int, told: frozenset[tuple[str, str]]) -> str | None:
 
 def _found() -> tuple[Credentials | None, str | None, str | None]:
     """Credentials, region and endpoint, as boto3 finds them."""
-    found = session().get_credentials()
-    credentials = None if found is None else found.get_frozen_credentials()
-    return credentials, shared_client().meta.region_name, _endpoint(*_surroundings())
+    with _explaining():
+        found = session().get_credentials()
+        credentials = None if found is None else found.get_frozen_credentials()
+        return credentials, shared_client().meta.region_name, _endpoint(*_surroundings())
+
+
+@contextmanager
+def _explaining() -> Iterator[None]:
+    """Say what is wrong with what boto3 was configured with, before anything was asked of S3."""
+    from botocore.exceptions import BotoCoreError
+
+    try:
+        yield
+    except BotoCoreError as error:
+        raise failed(error, "AWS's credentials cannot be found") from error
+    except OSError as error:  # of the program that `credential_process` names
+        raise no_program(error) from error
+
+
+def no_program(error: OSError) -> StorageError:
+    """The error to raise where a profile's program for credentials cannot be run."""
+    return StorageError(
+        f"The profile's credential_process cannot be run: {error.filename}: {error.strerror}. Mend the profile, or "
+        "set AWS_PROFILE to another one."
+    )
 
 
 def delta_options() -> dict[str, str]:

@@ -199,6 +199,8 @@ def _pages(uri: str, *, recursive: bool) -> Iterator[Page]:
     try:
         pages = aws.shared_client().get_paginator("list_objects_v2")
         yield from pages.paginate(Bucket=bucket, Prefix=prefix, **({} if recursive else {"Delimiter": "/"}))
+    except FileNotFoundError as error:
+        raise aws.no_program(error) from error
     except (BotoCoreError, ClientError, ValueError) as error:
         raise aws.failed(error, f"The folder {uri} cannot be listed") from error
 
@@ -213,7 +215,7 @@ def _asked(uri: str, operation: Operation, **arguments: object) -> Answer:
         if aws.status_of(error) == 404 and aws.is_unmet(error):
             raise FileNotFoundError(2, "there is no such object", uri) from error
         if aws.is_of_the_object(error):
-            raise PermissionError(13, aws.code_of(error), uri) from error
+            raise PermissionError(13, aws.why_not(error), uri) from error
         raise aws.failed(error, f"{uri} is out of reach") from error
 
 
@@ -231,7 +233,10 @@ def _asked_for(uri: str, operation: Operation, **arguments: object) -> Answer | 
 
 def _send(uri: str, operation: Operation, arguments: Mapping[str, object]) -> Answer:
     bucket, key = aws.split(uri)
-    answer: Answer = getattr(aws.shared_client(), operation)(Bucket=bucket, Key=key, **arguments)
+    try:
+        answer: Answer = getattr(aws.shared_client(), operation)(Bucket=bucket, Key=key, **arguments)
+    except FileNotFoundError as error:  # which says nothing of the object
+        raise aws.no_program(error) from error
     return answer
 
 
