@@ -100,7 +100,7 @@ def refusing(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
             if self.command != "HEAD":
                 self.wfile.write(content)
 
-        do_HEAD = do_PUT = do_POST = do_GET
+        do_HEAD = do_PUT = do_POST = do_GET  # noqa: N815 - the library's names
 
         def log_message(self, *_: object) -> None:
             pass
