@@ -11,8 +11,10 @@ from typing import TypedDict
 import numpy as np
 from numpy.typing import NDArray
 
+from bronze.judgement import Limits
 from bronze.photograph import decode
 from bronze.tables import IMAGES
+from fruits.app.upload import within_memory
 from fruits.identify.identifier import Identifier
 from fruits.query.sql import connect
 from fruits.settings import Settings
@@ -84,8 +86,11 @@ class LakeView:
         Raises:
             LakehouseError: there is no lake, or it has no champion.
         """
+        settings = within_memory(settings)
         self._settings, self._lake = settings, Lake(settings.lake)
         self._pictures: OrderedDict[str, bytes] = OrderedDict()
+        self.limits: Limits = settings.limits
+        """What an upload may be."""
         self._identifier = Identifier.open(settings)
         self._opening: Background[Identifier] | None = None
         self._map: _Drawn | None = None

@@ -29,7 +29,7 @@ def serve_app(settings: Settings, host: str, port: int) -> None:
         known = LakeView(settings)
         announce(listening, host)
         with suppress(KeyboardInterrupt):  # which uvicorn raises again when it has ended
-            make_server(known, settings, host).run(sockets=[listening])
+            make_server(known, host).run(sockets=[listening])
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -57,11 +57,11 @@ def announce(listening: socket.socket, host: str) -> None:
     )
 
 
-def make_server(known: LakeView, settings: Settings, host: str) -> uvicorn.Server:
+def make_server(known: LakeView, host: str) -> uvicorn.Server:
     """The server: quiet, and with the parser that is always there."""
     return uvicorn.Server(
         uvicorn.Config(
-            make_app(known, settings, host),
+            make_app(known, host),
             http="h11",
             ws="none",
             loop="asyncio",

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from importlib.resources import files
 from typing import TypeVar
 
@@ -15,11 +14,10 @@ from starlette.responses import JSONResponse, Response
 from fruits.app.guard import Guard, own_host
 from fruits.app.known import LakeView
 from fruits.app.messages import refusal, spoken
-from fruits.app.upload import MOST_BYTES, Gate, read_upload
+from fruits.app.upload import Gate, read_upload
 from fruits.console import ERR
 from fruits.identify.identifier import NotAPhotographError
 from fruits.pages.rendering import environment, plot_script
-from fruits.settings import Settings
 from lakehouse.errors import LakehouseError
 
 UPLOADS = 8
@@ -32,11 +30,11 @@ _FILES = {"page.css": "text/css", "page.js": "text/javascript", "icon.svg": "ima
 T = TypeVar("T")
 
 
-def make_app(known: LakeView, settings: Settings, host: str) -> Guard:
+def make_app(known: LakeView, host: str) -> Guard:
     """The application over a lake, for the host that it listens on."""
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
     uploads, questions = Gate(UPLOADS), Gate(QUESTIONS)
-    limits = replace(settings.limits, max_bytes=min(MOST_BYTES, settings.max_bytes))
+    limits = known.limits
     # One thread for all that touches the lake, as LakeView asks; the loop stays free to refuse.
     thread = ThreadPoolExecutor(1, "lake")
 

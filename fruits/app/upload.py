@@ -7,11 +7,25 @@ from contextlib import contextmanager
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
+from fruits.settings import Settings
+
 MOST_BYTES = 32 << 20
 """A camera's photograph of 50 megapixels has some 20 MB."""
 
+MOST_PIXELS = 50_000_000
+"""Of such a camera; decoded it has 150 MB. (What the lake itself takes may be larger: nobody sends it at will.)"""
+
 SECONDS = 60
 """Time for an upload: 32 MiB at 4.5 megabit a second."""
+
+
+def within_memory(settings: Settings) -> Settings:
+    """The settings under which uploads are read: those of the lake, or less."""
+    most = {
+        "max_bytes": min(MOST_BYTES, settings.max_bytes),
+        "max_pixels": min(MOST_PIXELS, settings.max_pixels),
+    }
+    return settings.model_copy(update=most)
 
 
 class Gate:

@@ -127,7 +127,7 @@ def _flaw(log: str, file: FileStatus) -> Flaw | None:
         return Flaw.EMPTY
     try:
         content = read_file(f"{log}/{file.path.rpartition('/')[2]}").decode()
-        actions = [json.loads(line) for line in content.splitlines() if line.strip()]
+        actions = [json.loads(line) for line in content.split("\n") if line.strip()]  # names may hold U+2028
     except (OSError, ValueError):  # JSON's and Unicode's errors are ValueErrors
         return Flaw.CUT_OFF
     return None if all(isinstance(action, dict) for action in actions) else Flaw.UNREADABLE

@@ -80,7 +80,7 @@ def app(served_settings: Settings) -> Iterator[App]:
     """The app on that lake."""
     known = LakeView(served_settings)
     with listen(HOST, 0) as listening:
-        server = make_server(known, served_settings, HOST)
+        server = make_server(known, HOST)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
         thread.start()
         while not server.started:

@@ -1,6 +1,7 @@
 """What `fruits app` takes from whom: foreign sites, large files, many at once, slow ones; and that nothing is kept."""
 
 import http.client
+import io
 import json
 import os
 import socket
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import anyio
 import pytest
+from PIL import Image
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
@@ -206,6 +208,16 @@ class Written:
         writing = os.O_WRONLY | os.O_RDWR | os.O_CREAT
         if self.on and event == "open" and isinstance(arguments[2], int) and arguments[2] & writing:
             self.files.append(str(arguments[0]))
+
+
+@pytest.mark.parametrize("kind", ["PNG", "GIF", "WEBP", "TIFF", "JPEG"])
+def test_picture_of_more_pixels_than_a_camera_has_is_refused_unread(app: App, kind: str) -> None:
+    """Little content that says it is 52 megapixels, in each format; the lake itself takes twice as many."""
+    content = io.BytesIO()
+    Image.new("1" if kind in ("PNG", "TIFF") else "L", (7200, 7200)).save(content, kind)
+    answer = app.ask("POST", "/identify", content.getvalue())
+    assert (answer.status, answer.json["reason"]) == (422, "too_many_pixels")
+    assert "at most 50 megapixels" in answer.json["error"]
 
 
 def test_nothing_is_stored(app: App, fruit: bytes, served_settings: Settings) -> None:
