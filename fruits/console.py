@@ -1,15 +1,17 @@
 """Console output: results on stdout, progress and notes on stderr."""
 
 import codecs
+import io
 import json
 import math
+import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any, TextIO
+from typing import Any, BinaryIO, TextIO, cast
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -74,6 +76,42 @@ def bars() -> Iterator[Bars]:
     columns = (TextColumn("{task.description:<18}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=ERR, disable=not ERR.is_terminal) as progress:
         yield Bars(progress)
+
+
+class _Stdout(io.FileIO):
+    """The process' standard output, whose errors say that it is."""
+
+    def write(self, content: Any, /) -> int:
+        try:
+            return super().write(content)
+        except OSError as error:
+            error.filename = "stdout"
+            raise
+
+
+def name_stdout() -> None:
+    """Have errors of stdout name it, as those of files name these; one that somebody has replaced is left alone."""
+    before = sys.stdout
+    if before is not sys.__stdout__ or not isinstance(before, io.TextIOWrapper):  # None where it is closed
+        return
+    before.flush()
+    raw = _Stdout(before.fileno(), "wb", closefd=False)
+    sys.stdout = io.TextIOWrapper(
+        cast("BinaryIO", raw) if before.write_through else io.BufferedWriter(raw),  # Python's `-u`, and not
+        before.encoding,
+        before.errors,
+        line_buffering=before.line_buffering,
+        write_through=before.write_through,
+    )
+
+
+def drop_stdout() -> None:
+    """Drop what could not be written, which Python would try again at its end, with a message of its own."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        with suppress(OSError):
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, sys.stdout.fileno())
+            os.close(nowhere)
 
 
 def print_json(value: object) -> None:

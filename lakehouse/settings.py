@@ -16,6 +16,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from lakehouse.errors import SettingsError
+from lakehouse.failures import why
 from lakehouse.printable import printable
 from lakehouse.storage.uri import absolute_uri, check_utf8, local_path, on_disk
 
@@ -173,7 +174,7 @@ def _read_yaml(path: Path) -> dict[str, object]:
     try:
         content = _parse(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise SettingsError(f"The settings file {path} cannot be read: {error.strerror}.") from error
+        raise SettingsError(f"The settings file {path} cannot be read: {why(error)}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise SettingsError(f"The settings file {path} is not valid YAML: {error}") from error
     if content is None:

@@ -92,7 +92,9 @@ def doctor(
     config: Config = None,
     shape: Shape = Format.table,
     repair: Annotated[bool, typer.Option("--repair", help="Repair what can be repaired without photographs.")] = False,
-    thorough: Annotated[bool, typer.Option("--thorough", help="Open each data file, and not only few.")] = False,
+    thorough: Annotated[
+        bool, typer.Option("--thorough", help="Read all data, to find damage inside of files.")
+    ] = False,
 ) -> None:
     """Check the installation and the lake, and say how to fix what is wrong."""
     from fruits.operations import health
@@ -100,7 +102,7 @@ def doctor(
     from fruits.operations.passed_over import print_passed_over
 
     settings = settings_of(config, images=images, lake=lake, engine=engine)
-    for sentence in health.repair(settings) if repair else []:
+    for sentence in health.repair(settings, thorough=thorough) if repair else []:
         ERR.print(sentence)
     findings = examine(settings, thorough=thorough)
     if shape == Format.json:

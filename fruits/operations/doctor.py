@@ -17,7 +17,7 @@ _TRIPLE = {"pyspark": "4.1.1", "delta-spark": "4.2.0"}
 
 
 def examine(settings: Settings, *, thorough: bool = False) -> list[CheckResult]:
-    """Look at everything a run needs; each finding says what was found. `thorough` opens each data file."""
+    """Look at everything a run needs; each finding says what was found. `thorough` reads each data file."""
     spark = (_java, _jars) if chosen_engine(settings) == "spark" else ()
     installation = run_checks(settings, _python, _versions, _engine, *spark, _weights, _images)
     return [*installation, *examine_lake(settings), *examine_files(settings, thorough=thorough)]

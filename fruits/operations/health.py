@@ -50,12 +50,12 @@ def examine_lake(settings: Settings) -> list[CheckResult]:
     return run_checks(settings, _lake, _writer, _models, _mlflow, _rows, _labels, _reasons)
 
 
-def repair(settings: Settings) -> list[str]:
+def repair(settings: Settings, *, thorough: bool = False) -> list[str]:
     """Repair what can be repaired without photographs; returns what was done, a sentence each.
 
     An abandoned lease is removed. Lost and damaged files are taken out of the tables, and tables of an older release
     migrated. Scaled rows, projections and the champions are brought together: by the difference,
-    as every run does it, so nothing is computed that is there.
+    as every run does it, so nothing is computed that is there. `thorough` looks for damage in all data files.
 
     Raises:
         LeaseHeldError: somebody writes to the lake; nothing was changed.
@@ -63,9 +63,9 @@ def repair(settings: Settings) -> list[str]:
     done = []
     if open_lease(settings.lake).break_abandoned():
         done.append("Removed an abandoned lease.")
-    if not all(finding.ok for finding in examine_files(settings)):
+    if not all(finding.ok for finding in examine_files(settings, thorough=thorough)):
         with leased_workspace(settings, "doctor --repair") as workspace:
-            done += repair_tables(workspace)
+            done += repair_tables(workspace, thorough=thorough)
     if all(finding.ok for finding in examine_lake(settings)):
         return done
     with exclusive_workspace(settings, "doctor --repair") as workspace:
@@ -104,7 +104,7 @@ def _lake(settings: Settings) -> CheckResult:
 
 
 def examine_files(settings: Settings, *, thorough: bool = False) -> list[CheckResult]:
-    """Look for lost, damaged and foreign files of the tables; `thorough` reads the footer of each data file.
+    """Look for lost, damaged and foreign files of the tables; `thorough` reads each data file whole.
 
     Returns:
         A result for each table that is not well, and one for the others together.

@@ -1,7 +1,7 @@
 """Lost, damaged and foreign files of a lake's tables: found by a listing and the log of each, and repaired."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -11,7 +11,7 @@ from lakehouse.progress import NullProgress, Progress
 from lakehouse.storage import exists, list_files, list_folders, read_file, remove_file, write_file
 from lakehouse.storage.base import FileStatus
 from lakehouse.tables import delta
-from lakehouse.tables.damage import DamagedEntry, damaged_entries, footer_problem
+from lakehouse.tables.damage import DamagedEntry, content_problem, damaged_entries, footer_problem
 from lakehouse.tables.delta import Lake
 from lakehouse.tables.table import DataFile, Table
 from lakehouse.workspace import Workspace
@@ -66,7 +66,7 @@ def examine_tables(lake: Lake, progress: Progress | None = None, *, thorough: bo
     Args:
         lake: whose tables.
         progress: shows how many tables are done.
-        thorough: read the footers of all data files.
+        thorough: read all that is in the data files.
     """
     there = [table for table in ALL_TABLES if _folder(lake, table) in _folders(lake)]
     show, found = (progress or NullProgress()).stage("tables examined", len(there)), []
@@ -76,17 +76,17 @@ def examine_tables(lake: Lake, progress: Progress | None = None, *, thorough: bo
     return found
 
 
-def repair_tables(workspace: Workspace) -> list[str]:
+def repair_tables(workspace: Workspace, *, thorough: bool = False) -> list[str]:
     """Make tables usable again whose files are lost or damaged; returns what was done, a sentence each.
 
     The newest commit, where it is half a one, and a damaged checkpoint are put aside, under names that say so. Lost and
     damaged data files are taken out of the table, with the rows that they held: a run makes these anew.
     """
     done = []
-    for found in examine_tables(workspace.lake):
+    for found in examine_tables(workspace.lake, thorough=thorough):
         log = workspace.lake.log(found.table)
         for entry in found.entries:
-            if entry.newest or (entry.checkpoint and len(found.entries) == 1):
+            if entry.newest or (entry.checkpoint and all(one.checkpoint for one in found.entries)):
                 workspace.lake.guard()
                 if entry.checkpoint:  # first the file that points to it
                     _put_aside(log, "_last_checkpoint")
@@ -132,7 +132,8 @@ def _examined(lake: Lake, table: Table, *, thorough: bool) -> Integrity:
     there = {name: file for name, file in current.items() if name in files}
     damaged = {name: problem for name, file in there.items() if (problem := _size_problem(file, files[name]))}
     if thorough or len(current) <= FEW:
-        damaged |= _footer_problems(folder, {name: file for name, file in there.items() if name not in damaged})
+        examine = content_problem if thorough else footer_problem
+        damaged |= _problems(folder, {name: file for name, file in there.items() if name not in damaged}, examine)
     older = sum(file.length for name, file in files.items() if name.endswith(".parquet") and name not in current)
     return Integrity(
         table, [], lost, [(current[name], said) for name, said in damaged.items()], foreign, len(current), older
@@ -147,9 +148,11 @@ def _size_problem(file: DataFile, found: FileStatus) -> str | None:
     return None if found.length == file.size else f"it has {found.length:,} bytes, and the log says {file.size:,}"
 
 
-def _footer_problems(folder: str, files: dict[str, DataFile]) -> dict[str, str]:
+def _problems(
+    folder: str, files: dict[str, DataFile], examine: Callable[[str, int | None], str | None]
+) -> dict[str, str]:
     def problem(name: str) -> str | None:
-        return footer_problem(f"{folder}/{name}", files[name].rows)
+        return examine(f"{folder}/{name}", files[name].rows)
 
     with ThreadPoolExecutor(_SIDE_BY_SIDE) as pool:
         return {name: said for name, said in zip(files, pool.map(problem, files), strict=True) if said}

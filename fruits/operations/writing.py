@@ -9,6 +9,7 @@ from fruits.operations.recording import recorded
 from fruits.settings import Settings
 from lakehouse.engine.port import CancelledError
 from lakehouse.failpoint import crash_point
+from lakehouse.failures import refusals
 from lakehouse.lease import open_lease
 from lakehouse.migration import open_for_writing
 from lakehouse.workspace import Workspace
@@ -45,7 +46,8 @@ def leased_workspace(settings: Settings, command: str) -> Iterator[Workspace]:
             crash_point("run.lease-held")
             with recorded(workspace, command, lease.holding):
                 try:
-                    yield workspace
+                    with refusals(f"`fruits {command}` on {settings.lake} stopped"):
+                        yield workspace
                 except CancelledError:
                     lease.check()  # what was cancelled because the lease is lost is told as that
                     raise

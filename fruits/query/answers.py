@@ -5,13 +5,14 @@ import csv
 import sys
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
 
 from fruits.console import ERR, OUT, SqlFormat, print_table, write_json
 from fruits.query.sql import Answer
 from lakehouse.errors import SettingsError
+from lakehouse.failures import why
 
 SHOWN = 200
 """Rows of a table for the eye; a program that wants all of them asks for another format."""
@@ -135,22 +136,28 @@ def _write_parquet(answer: Answer, file: Path) -> int:
 
 @contextmanager
 def _whole(output: Path) -> Iterator[Path]:
-    """A file beside the one that is wanted, which takes its place when the block has ended well.
-
-    A device or a pipe is written to: root may put a file in its place, and nobody wants that.
-    """
-    in_place = output.exists() and not output.is_file()
-    # The file's own name may be as long as names can be.
-    unfinished = output if in_place else output.with_name(f".{uuid.uuid4().hex}.unfinished")
+    """A file beside the one that is wanted, which takes its place when the block has ended well."""
+    if output.exists() and not output.is_file():  # a device or a pipe: never a file in its place
+        with _written(output):
+            yield output
+        return
+    output = output.resolve()  # or a link would become a file
+    unfinished = output.with_name(f".{uuid.uuid4().hex}.unfinished")  # its own name may be as long as names can be
     try:
-        yield unfinished
-        if not in_place:
+        with _written(output):
+            yield unfinished
             unfinished.replace(output)
-    except OSError as error:
-        raise SettingsError(f"{output} cannot be written: {error.strerror}.") from error
     finally:
-        if not in_place:
+        with suppress(OSError):  # where it cannot be made it cannot be removed, as has been said
             unfinished.unlink(missing_ok=True)
+
+
+@contextmanager
+def _written(output: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise SettingsError(f"{output} cannot be written: {why(error)}") from error
 
 
 def _plain(value: object) -> object:

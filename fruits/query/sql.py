@@ -11,10 +11,11 @@ import duckdb
 import pyarrow as pa
 
 from fruits.catalog import ALL_TABLES
-from lakehouse.errors import DamagedTableError, LakehouseError, SettingsError
-from lakehouse.storage.uri import on_disk
+from lakehouse.errors import DamagedTableError, LakehouseError, SettingsError, StorageError
+from lakehouse.failures import refusal
+from lakehouse.storage.uri import native_name, on_disk
 from lakehouse.tables import delta
-from lakehouse.tables.damage import DOCTOR, first_line
+from lakehouse.tables.damage import DOCTOR, THOROUGH, first_line
 from lakehouse.tables.delta import Lake
 from lakehouse.tables.history import AsOf, check_readable, version_as_of
 from lakehouse.tables.table import Table
@@ -23,6 +24,9 @@ _ROWS = 2048  # a batch; of photographs' content that is a few megabytes
 _NO_LAYER = "lake"
 """The schema of the tables without one in their names; what somebody makes in a session under their names is theirs."""
 T = TypeVar("T")
+_OF_DUCKDB = re.compile(r"^(?:\[Errno \d+\] )?(?!Out of Memory)[A-Z][\w ]* Error: ")
+READING = (duckdb.Error, pa.ArrowException, OSError)
+"""What reading tables may fail with: Arrow's and the system's errors where it fails in the middle of an answer."""
 
 
 @dataclass(frozen=True)
@@ -95,8 +99,8 @@ class Session:
         future = self._thread.submit(work)
         try:
             return future.result()
-        except (duckdb.Error, pa.ArrowException, OSError) as error:  # Arrow's where it fails in the middle of an answer
-            raise SettingsError(str(error)) from error
+        except READING as error:
+            raise explained(error, self.lake) from error
         except KeyboardInterrupt:
             while not future.done():
                 self.connection.interrupt()
@@ -145,6 +149,19 @@ class Session:
 
     def _existing(self, tables: Iterable[Table]) -> list[Table]:
         return [table for table in tables if delta.open_table(self.lake, table) is not None]
+
+
+def explained(error: Exception, lake: Lake) -> LakehouseError:
+    """The error to raise for one of READING: the machine's, a file's of the lake's, or the query's."""
+    of_duckdb = _OF_DUCKDB.search(str(error)) is not None  # whatever the class: through Arrow it is an OSError
+    if refused := None if of_duckdb else refusal(error):
+        return StorageError(f"The answer cannot be computed: {refused}")
+    # What has no class of its own is of Parquet's reader, about pages that cannot be decoded.
+    inside = type(error) in (duckdb.Error, OSError) and not of_duckdb
+    if inside or native_name(lake.uri) in str(error):
+        advice = THOROUGH if inside else DOCTOR
+        return DamagedTableError(f"A table of {lake.uri} cannot be read: {first_line(error)}. {advice}")
+    return SettingsError(str(error))
 
 
 def statements(queries: str) -> list[str]:

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from lakehouse.errors import StorageError
+from lakehouse.failures import reason, what_to_do
 from lakehouse.lease.base import LIMIT, NAME, PAUSE, TRIES, Holder, Lease, OnLost, body_of, own_name, parse
 from lakehouse.storage.uri import local_path
 
@@ -113,8 +114,8 @@ class LocalLease(Lease):
             yield
         except OSError as error:
             raise StorageError(
-                f"The lease {self._path} cannot be {done}: {error.strerror}. A run needs a lake that it may write to, "
-                "on a disk that knows file locks: change the folder's permissions, or name another lake."
+                f"The lease {self._path} cannot be {done}: {reason(error)} A run needs a lake that it may write to, on "
+                f"a disk that knows file locks. {what_to_do(error)}"
             ) from error
 
 

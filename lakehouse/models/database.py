@@ -19,6 +19,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from lakehouse.errors import StorageError
+from lakehouse.failures import why
 from lakehouse.user_folders import cache_folder
 
 Make = Callable[[Path], None]
@@ -62,7 +63,7 @@ def provide(path: Path, artifacts: str, make: Make) -> None:
             if _is_quiet(path):
                 _replace(path, artifacts, make)
     except OSError as error:
-        raise StorageError(f"MLflow's database {path} cannot be made: {error.strerror}.") from error
+        raise StorageError(f"MLflow's database {path} cannot be made: {why(error)}") from error
 
 
 def upgrade(path: Path, change: Make) -> None:

@@ -10,17 +10,19 @@ asked.
 
 import os
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, gettempdir
 from threading import Lock
 from typing import TYPE_CHECKING, TypeVar
 
 from lakehouse.background import Background
 from lakehouse.errors import LakehouseError, MirrorError
 from lakehouse.failpoint import crash_point
+from lakehouse.failures import refusal, why
 from lakehouse.guard import no_check
 from lakehouse.models.addresses import artifacts_folder, move_artifacts
 from lakehouse.models.database import upgrade
@@ -196,14 +198,24 @@ class Mirror:
 
     def _register(self, model: Model, version: Version, describe: Describe) -> None:
         ours = {LAKE: model.lake_id, VERSION: str(version.number), FIT: version.fit}
-        with TemporaryDirectory() as folder:
-            described = describe(version, Path(folder))
+        with self._temporary_folder() as folder:
+            described = describe(version, folder)
             fit = replace(described, tags={**described.tags, **ours})
             logged = self._call(lambda mlflow: mlflow.log(model.name, fit))
         crash_point("mirror.logged")
         self._guard()
         self._call(lambda mlflow: mlflow.register(logged))
         crash_point("mirror.registered")
+
+    @contextmanager
+    def _temporary_folder(self) -> Iterator[Path]:
+        """A folder for figures; MLflow cannot show a version where there is no place for them."""
+        try:
+            with TemporaryDirectory() as folder:
+                yield Path(folder)
+        except OSError as error:
+            where = f"the temporary folder {gettempdir()} (TMPDIR names another)"
+            raise MirrorError(f"MLflow cannot be shown a version: {where} cannot be used: {why(error)}") from error
 
     def _move_aliases(self, shown: ShownModel, model: Model) -> bool:
         """Move the aliases that stand elsewhere; returns whether any did."""
@@ -295,7 +307,8 @@ class Mirror:
 
     def _error(self, error: Exception) -> MirrorError:
         where = self._tracking_uri or f"{self._folder}/{DATABASE}"
-        return MirrorError(f"MLflow's store {where} does not work: {type(error).__name__}: {first_line(error)}.")
+        said = refusal(error) or f"{type(error).__name__}: {first_line(error)}."
+        return MirrorError(f"MLflow's store {where} does not work: {said}")
 
     def _open(self) -> "MlflowRecords":
         from lakehouse.models import mlflow_records

@@ -29,6 +29,7 @@ _METRICS_A_CALL = 1000  # MLflow's limit for one log_batch
 # That tables are made, and that a scaler does not predict, is no news; MLflow's errors are exceptions.
 for _name in ("mlflow", "alembic"):
     logging.getLogger(_name).setLevel(logging.ERROR)
+logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # it writes SQLite's trace before it raises it
 
 
 @dataclass(frozen=True)

@@ -10,13 +10,12 @@ from pathlib import Path
 from typing import BinaryIO
 
 from lakehouse.errors import StorageError
+from lakehouse.failures import OF_THE_PROCESS, why
 from lakehouse.storage.base import FileStatus
 from lakehouse.storage.folder_rules import FolderRules, Rule
 from lakehouse.storage.uri import FILE, local_path, on_disk
 
 _GONE = (errno.ENOENT, errno.ENOTDIR)
-_NO_FOLDERS_FAULT = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
-"""What keeps this process from listing any folder."""
 
 
 class LocalStorage:
@@ -63,7 +62,7 @@ class LocalStorage:
                             else:
                                 folders.append(below)
             except OSError as error:
-                if (required and folder == uri) or error.errno in _NO_FOLDERS_FAULT:
+                if (required and folder == uri) or error.errno in OF_THE_PROCESS:
                     raise _unlisted(folder, error) from error
                 yield _folder(folder, Rule.VANISHED_FOLDER if error.errno in _GONE else Rule.UNREADABLE_FOLDER)
 
@@ -94,7 +93,12 @@ class LocalStorage:
 
     def open_file(self, uri: str) -> BinaryIO:
         """See `storage.open_file`."""
-        return local_path(uri).open("rb")
+        try:
+            return local_path(uri).open("rb")
+        except OSError as error:
+            if error.errno in OF_THE_PROCESS:
+                raise StorageError(f"{uri} cannot be read: {why(error)}") from error
+            raise
 
     def create_file(self, uri: str) -> BinaryIO:
         """See `storage.create_file`."""
@@ -110,8 +114,11 @@ class LocalStorage:
     def write_file(self, uri: str, content: bytes) -> None:
         """See `storage.write_file`; a device or a pipe is written to, where a file is replaced."""
         path = local_path(uri)
-        if path.exists() and not path.is_file():
-            path.write_bytes(content)
+        if path.exists() and not path.is_file() and not path.is_dir():
+            try:
+                path.write_bytes(content)
+            except OSError as error:
+                raise StorageError(f"{uri} cannot be written: {why(error)}") from error
             return
         with _staged(uri, content) as staged:
             staged.rename(path)
@@ -130,10 +137,16 @@ class LocalStorage:
         try:
             local_path(uri).unlink(missing_ok=True)
         except OSError as error:
-            raise StorageError(f"{uri} cannot be removed: {error.strerror}.") from error
+            raise StorageError(f"{uri} cannot be removed: {why(error)}") from error
 
     def check_reachable(self, uri: str) -> None:
-        """See `storage.check_reachable`; what fails on a disk says so by itself."""
+        """See `storage.check_reachable`; a folder that is not there can be made, which is no error."""
+        try:
+            os.scandir(local_path(uri)).close()
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise _unlisted(uri, error) from error
 
     def delta_options(self) -> dict[str, str]:
         """See `storage.delta_options`."""
@@ -148,6 +161,8 @@ class LocalStorage:
 def _staged(uri: str, content: bytes) -> Iterator[Path]:
     """A whole file beside the place that it is to have, in a folder that is made; what is left of it is removed."""
     path = local_path(uri)
+    if path.exists() and not path.is_file():  # a device or a pipe would be a file from now on
+        raise StorageError(f"{uri} cannot be written: it is there, and is no file. Use another name.")
     staged = path.with_name(f".{uuid.uuid4().hex}.part")  # the file's own name may be as long as names can be
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -156,7 +171,7 @@ def _staged(uri: str, content: bytes) -> Iterator[Path]:
     except FileExistsError as error:
         raise StorageError(f"{uri} cannot be written: {path.parent} is no folder.") from error
     except OSError as error:
-        raise StorageError(f"{uri} cannot be written: {error.strerror}.") from error
+        raise StorageError(f"{uri} cannot be written: {why(error)}") from error
     finally:
         with suppress(OSError):
             staged.unlink(missing_ok=True)
@@ -170,7 +185,7 @@ def _scan(uri: str) -> "os._ScandirIterator[str]":
 
 
 def _unlisted(uri: str, error: OSError) -> StorageError:
-    return StorageError(f"The folder {uri} cannot be listed: {error.strerror}.")
+    return StorageError(f"The folder {uri} cannot be listed: {why(error)}")
 
 
 def _rule_of_folder(uri: str, rules: FolderRules, known: Mapping[tuple[int, int], str]) -> str | None:

@@ -10,13 +10,17 @@ from enum import StrEnum
 import pyarrow as pa
 
 from lakehouse.arrow import pq
-from lakehouse.errors import DamagedTableError
+from lakehouse.errors import DamagedTableError, StorageError
+from lakehouse.failures import of_the_machine, why
 from lakehouse.storage import list_files, open_file, read_file
 from lakehouse.storage.base import FileStatus
 
 _ENTRY = re.compile(r"(\d{20})\.json")
 _CHECKPOINT = re.compile(r"(\d{20})\.checkpoint(\.[\w-]+)*\.(parquet|json)")
 DOCTOR = "`fruits doctor` says what is lost and how to get it back."
+THOROUGH = DOCTOR.replace("doctor", "doctor --thorough")
+"""Of damage inside of a file, which its footer does not tell."""
+_HINT = "_last_checkpoint"
 
 
 class Flaw(StrEnum):
@@ -26,6 +30,7 @@ class Flaw(StrEnum):
     CUT_OFF = "ends early: it is half a commit"
     MISSING = "is gone"
     UNREADABLE = "is damaged"
+    ASTRAY = "names a checkpoint that is gone"
 
 
 @dataclass(frozen=True)
@@ -56,6 +61,8 @@ def damaged_entries(log: str, files: Iterable[FileStatus] | None = None) -> list
     entries = {int(match[1]): name for name in found if (match := _ENTRY.fullmatch(name))}
     checkpoints = {int(match[1]): name for name in sorted(found) if (match := _CHECKPOINT.fullmatch(name))}
     damaged, start = [], 0
+    if _HINT in found and (named := _named_by_hint(log)) is not None and named not in checkpoints:
+        damaged.append(DamagedEntry(_HINT, Flaw.ASTRAY, checkpoint=True))
     if checkpoints:
         start = max(checkpoints) + 1
         name = checkpoints[max(checkpoints)]
@@ -91,6 +98,7 @@ def reading(name: str) -> Iterator[None]:
 
     Raises:
         DamagedTableError: a file is gone or damaged.
+        StorageError: it is there and cannot be read.
     """
     try:
         yield
@@ -98,6 +106,10 @@ def reading(name: str) -> Iterator[None]:
         raise DamagedTableError(f"{_where(name, error)} is gone. {DOCTOR}") from error
     except pa.ArrowInvalid as error:
         raise DamagedTableError(f"{_where(name, error)} is damaged: {first_line(error)}. {DOCTOR}") from error
+    except OSError as error:
+        if not of_the_machine(error):  # Arrow's words for pages that cannot be decoded
+            raise DamagedTableError(f"{_where(name, error)} is damaged: {first_line(error)}. {THOROUGH}") from error
+        raise StorageError(f"{_where(name, error)} cannot be read: {why(error)}") from error
 
 
 def footer_problem(uri: str, rows: int | None) -> str | None:
@@ -108,6 +120,27 @@ def footer_problem(uri: str, rows: int | None) -> str | None:
     except (OSError, pa.ArrowException) as error:
         return first_line(error)
     return None if rows in (None, found) else f"it has {found} rows, and the log says {rows}"
+
+
+def content_problem(uri: str, rows: int | None) -> str | None:
+    """The same, of all that is in it: each page is read and decoded, one row group at a time."""
+    if problem := footer_problem(uri, rows):
+        return problem
+    try:
+        with open_file(uri) as source, pq.ParquetFile(source) as file:
+            for group in range(file.num_row_groups):
+                file.read_row_group(group)
+    except (OSError, pa.ArrowException) as error:
+        return first_line(error)
+    return None
+
+
+def _named_by_hint(log: str) -> int | None:
+    """The checkpoint that readers are led to; None where they pass the file over, as it is not understood."""
+    try:
+        return int(json.loads(read_file(f"{log}/{_HINT}"))["version"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def _parquet_problem(uri: str) -> str | None:

@@ -17,8 +17,10 @@ from deltalake.transaction import AddAction, RemoveAction
 
 from lakehouse.arrow import pc, pq
 from lakehouse.errors import DamagedTableError, ForeignTableError, LakehouseError, StorageError
+from lakehouse.failures import refusal, refusals
 from lakehouse.storage import check_reachable, open_file
-from lakehouse.tables.damage import explained, first_line, reading
+from lakehouse.storage.uri import on_disk
+from lakehouse.tables.damage import DOCTOR, explained, first_line, reading
 from lakehouse.tables.declare import bring_up, declare
 from lakehouse.tables.lake import Lake as Lake
 from lakehouse.tables.layout import check_layout, unknown_protocol
@@ -43,17 +45,18 @@ def create(lake: Lake, tables: Sequence[Table]) -> None:
             bring_up(lake, table, handle)
     for table in (table for table, handle in found if handle is None):
         lake.guard()
-        DeltaTable.create(
-            lake.path(table),
-            Schema.from_arrow(table.schema),
-            mode="ignore",
-            name=table.name,
-            description=table.description or None,
-            # delta-rs refuses properties that it does not know unless told that they are meant.
-            configuration=table.properties,
-            raise_if_key_not_exists=False,
-            storage_options=lake.options,
-        )
+        with refusals(f"The table {table.name} cannot be made"):
+            DeltaTable.create(
+                lake.path(table),
+                Schema.from_arrow(table.schema),
+                mode="ignore",
+                name=table.name,
+                description=table.description or None,
+                # delta-rs refuses properties that it does not know unless told that they are meant.
+                configuration=table.properties,
+                raise_if_key_not_exists=False,
+                storage_options=lake.options,
+            )
 
 
 def create_filled(lake: Lake, table: Table, batches: Iterable[pa.RecordBatch]) -> None:
@@ -111,6 +114,8 @@ def find_table(lake: Lake, table: Table, version: int | None = None) -> DeltaTab
             return lake.newest.open(lake.path(table), lake.log(table), lake.options)
         return DeltaTable(lake.path(table), version=version, storage_options=lake.options)
     except TableNotFoundError:
+        if on_disk(lake.uri):
+            check_reachable(lake.log(table))  # delta-rs does not tell a folder that is closed from none
         return None
     except (DeltaError, OSError) as error:
         check_reachable(lake.uri)  # which says what to do, where that is it
@@ -119,6 +124,8 @@ def find_table(lake: Lake, table: Table, version: int | None = None) -> DeltaTab
                 f"The lake {lake.uri} has a longer name than the server allows: delta-rs asks for blanks, accents and "
                 "their like by encoded ones, of 5 bytes a byte. Name a shorter folder."
             ) from error
+        if refused := refusal(error):
+            raise StorageError(f"The table {table.name} cannot be opened: {refused}") from error
         if version is not None:  # which may just not be there
             raise
         if "not supported" in str(error) or "Unsupported" in str(error):
@@ -186,7 +193,17 @@ def commit(
     )
     lake.guard()
     mode = "overwrite" if replace else "append"
-    handle.create_write_transaction([*gone, *added], mode, handle.schema(), commit_properties=properties)
+    with _committing(lake, table):
+        handle.create_write_transaction([*gone, *added], mode, handle.schema(), commit_properties=properties)
+
+
+@contextmanager
+def _committing(lake: Lake, table: Table) -> Iterator[None]:
+    try:
+        yield
+    except (DeltaError, OSError) as error:
+        said = refusal(error) or f"{first_line(error)}. {DOCTOR}"
+        raise StorageError(f"The log {lake.log(table)} cannot be written: {said}") from error
 
 
 def write_small(rows: pa.Table, lake: Lake, table: Table, *, mode: str) -> None:

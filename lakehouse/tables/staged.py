@@ -12,6 +12,7 @@ from deltalake.transaction import AddAction
 
 from lakehouse.arrow import pc, pq
 from lakehouse.errors import StorageError
+from lakehouse.failures import refusals
 from lakehouse.storage import create_file, remove_file
 from lakehouse.storage.uri import absolute_uri
 from lakehouse.tables.table import Ordered, Table, without_comments
@@ -44,7 +45,8 @@ class StagedFiles:
     def close(self) -> None:
         """Close the last file: `added` is complete then."""
         if self._open is not None:
-            self.added.append(self._open.close())
+            with refusals(f"{self._open.uri} cannot be written"):
+                self.added.append(self._open.close())
             self._open = None
 
     def discard(self) -> None:
@@ -61,15 +63,17 @@ class StagedFiles:
         if self._open is None:
             name = f"part-{uuid.uuid4()}.parquet"
             self._names.append(name)
-            self._open = _OpenFile(f"{self._folder}/{name}", self._table)
-        self._open.add(batch)
+            with refusals(f"{self._folder}/{name} cannot be written"):
+                self._open = _OpenFile(f"{self._folder}/{name}", self._table)
+        with refusals(f"{self._open.uri} cannot be written"):
+            self._open.add(batch)
         self.rows += batch.num_rows
 
 
 class _OpenFile:
     def __init__(self, uri: str, table: Table) -> None:
         self.bytes = 0
-        self._uri, self._schema = uri, without_comments(table.schema)
+        self.uri, self._schema = uri, without_comments(table.schema)
         self._group: list[pa.RecordBatch] = []
         self._group_bytes = 0
         self._statistics = _Statistics(table)
@@ -96,7 +100,7 @@ class _OpenFile:
         self._writer.close()
         size = self._file.tell()
         self._file.close()
-        name = self._uri.rpartition("/")[2]
+        name = self.uri.rpartition("/")[2]
         now = int(datetime.now().timestamp() * 1000)
         return AddAction(name, size, {}, now, True, self._statistics.as_json())
 
