@@ -82,7 +82,7 @@ class Commands:
 
     def call(self, *arguments: object, around: Surroundings = Surroundings(), cwd: Path | None = None) -> Ended:
         """Run `fruits` with arguments."""
-        out, err = self._folder / "out", self._folder / "err"
+        out, err = self._folder / "stdout-of-a-command", self._folder / "stderr-of-a-command"
         for file in (out, err):
             file.write_bytes(b"")
             file.chmod(0o666)

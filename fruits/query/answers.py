@@ -137,11 +137,13 @@ def _write_parquet(answer: Answer, file: Path) -> int:
 @contextmanager
 def _whole(output: Path) -> Iterator[Path]:
     """A file beside the one that is wanted, which takes its place when the block has ended well."""
-    if output.exists() and not output.is_file():  # a device or a pipe: never a file in its place
+    with _written(output):
+        no_file = output.exists() and not output.is_file()
+        output = output if no_file else output.resolve()  # or a link would become a file
+    if no_file:  # a device or a pipe: never a file in its place
         with _written(output):
             yield output
         return
-    output = output.resolve()  # or a link would become a file
     unfinished = output.with_name(f".{uuid.uuid4().hex}.unfinished")  # its own name may be as long as names can be
     try:
         with _written(output):

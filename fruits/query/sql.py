@@ -159,7 +159,7 @@ def explained(error: Exception, lake: Lake) -> LakehouseError:
     # What has no class of its own is of Parquet's reader, about pages that cannot be decoded.
     inside = type(error) in (duckdb.Error, OSError) and not of_duckdb
     if inside or native_name(lake.uri) in str(error):
-        advice = THOROUGH if inside else DOCTOR
+        advice = DOCTOR if isinstance(error, duckdb.IOException) else THOROUGH
         return DamagedTableError(f"A table of {lake.uri} cannot be read: {first_line(error)}. {advice}")
     return SettingsError(str(error))
 

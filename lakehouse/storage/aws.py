@@ -17,35 +17,35 @@ from lakehouse.storage.boto import Client, Credentials, Session
 if TYPE_CHECKING:
     from obstore.store import S3Config, S3Store
 
-_SIGN_IN = "The credentials have expired: sign in again (`aws sso login`), or set new ones, and run again."
-_WRONG_KEY = (
-    "Set AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and, where the key has one, AWS_SESSION_TOKEN, or AWS_PROFILE."
-)
+_RENEW = "The credentials have ended: renew them (`aws sso login`, or new AWS_* variables), and run again."
+_PROFILE = "Set AWS_PROFILE to a profile of `aws configure list-profiles`, or unset it."
 _ADVICE = {
     "AccessDenied": "The credentials must be valid, and allow s3:GetObject, s3:PutObject, s3:DeleteObject and "
     "s3:ListBucket there, as far as it is read or written.",
+    "ExpiredToken": _RENEW,
+    "ExpiredTokenException": _RENEW,
     "HTTPClientError": "Check the network and AWS_ENDPOINT_URL, and try again.",
+    "PartialCredentialsError": "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, both or none.",
     "ConfigParseError": "Mend that file, or set AWS_CONFIG_FILE to another one.",
     "CredentialRetrievalError": "Sign in again (`aws sso login`), or mend what the profile calls for credentials.",
-    "ExpiredToken": _SIGN_IN,
-    "ExpiredTokenException": _SIGN_IN,
-    "TokenRefreshRequired": _SIGN_IN,
-    "InvalidAccessKeyId": _WRONG_KEY,
     "InvalidConfigError": "Mend the profile, or set AWS_PROFILE to another one.",
-    "InvalidObjectState": "It is in an archive (S3 Glacier): restore it there (`aws s3api restore-object`).",
-    "InvalidToken": _WRONG_KEY,
-    "SignatureDoesNotMatch": _WRONG_KEY,
-    "PartialCredentialsError": _WRONG_KEY,
-    "ProfileNotFound": "AWS_PROFILE names it: set another one, or make it (`aws configure`).",
-    "SSOTokenLoadError": _SIGN_IN,
-    "TokenRetrievalError": _SIGN_IN,
-    "UnauthorizedSSOTokenError": _SIGN_IN,
+    "InvalidAccessKeyId": "The server does not know this key: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or "
+    "AWS_PROFILE, to those of this account and endpoint.",
+    "InvalidObjectState": "The object is in an archive: restore it there (`aws s3api restore-object`), or copy it to "
+    "another storage class; the next run takes it.",
+    "InvalidToken": _RENEW,
     "NoCredentialsError": "Set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or use a role.",
     "NoRegionError": "Set AWS_REGION, or the setting `region`, to the bucket's region.",
     "NoSuchBucket": "Create the bucket, or name another one.",
     "PermanentRedirect": "The bucket is in another region: set AWS_REGION, or the setting `region`, to that.",
+    "ProfileNotFound": _PROFILE,
     "RequestTimeTooSkewed": "Set this machine's clock right.",
+    "SSOTokenLoadError": _RENEW,
+    "SignatureDoesNotMatch": "The secret is not that of the key: set AWS_SECRET_ACCESS_KEY again.",
     "SlowDown": "S3 asks for fewer requests, and was asked again many times: lower `readers`, or run again later.",
+    "TokenRefreshRequired": _RENEW,
+    "TokenRetrievalError": _RENEW,
+    "UnauthorizedSSOTokenError": _RENEW,
 }
 """What to do, by what the server or boto3 calls the error."""
 _OF_THE_OBJECT = ("AccessDenied", "NoSuchKey", "404", "403", "InvalidObjectState")
