@@ -106,6 +106,11 @@ def cut(file: Path) -> None:
     os.truncate(file, 100)
 
 
+def cut_in_the_middle(file: Path) -> None:
+    """Half of it is missing."""
+    os.truncate(file, file.stat().st_size // 2)
+
+
 def noise(file: Path) -> None:
     """It holds something else."""
     file.write_bytes(b"\x07noise" * 500)
@@ -209,7 +214,7 @@ CLOSED_TO_ME = [
 ]  # fmt: skip
 LIMITS = [
     Fault("few files may be open", NEW, r"Too many open files\. Raise this process' limit", around=limited(RLIMIT_NOFILE=15)),
-    Fault("files may not be large", NEW, r"cannot be written: File too large\. Raise the limit", around=limited(RLIMIT_FSIZE=100_000)),
+    Fault("files may not be large", NEW, r"cannot be written: File too large\. Raise the limit", around=limited(RLIMIT_FSIZE=4_000)),
     Fault("a report may not be large", "report --output {f}/r.html", r"r\.html cannot be written: File too large", NOTHING, around=limited(RLIMIT_FSIZE=3_000)),
     Fault("no processor time is left", NEW, "", around=limited(RLIMIT_CPU=0), status=-24),
 ]  # fmt: skip
@@ -254,8 +259,14 @@ LOST = [
 ]  # fmt: skip
 MLFLOW = [
     Fault("half a commit of registry/models", "models", rf"_delta_log/\d+\.json ends early: it is half a commit\. {DOCTOR}", REPAIR, each(newest_entry("registry/models"), cut)),
-    Fault("MLflow's database holds something else", "models", r"mlflow\.db does not work: .*Runs are not shown", NOTHING, each(lake_file("lake/mlflow/mlflow.db"), noise), status=0),
-    Fault("MLflow's database is of a release that nobody knows", "models", r"mlflow\.db", NOTHING, each(lake_file("lake/mlflow/mlflow.db"), of_another_release), status=0),
-    Fault("a file has the name of MLflow's folder", "models", r"MLflow", NOTHING, each(lake_file("lake/mlflow"), to_file), status=0),
+    *(
+        Fault(f"{what}: `doctor`", "doctor --format json", rf'"name": "mlflow", "ok": false, .*{says}', NOTHING, each(lake_file(f"lake/{name}"), change))
+        for what, says, name, change in (
+            ("MLflow's database holds something else", "mlflow.db does not work: .*file is not a database", "mlflow/mlflow.db", noise),
+            ("MLflow's database is cut off", "mlflow.db does not work", "mlflow/mlflow.db", cut_in_the_middle),
+            ("MLflow's database is of a release that nobody knows", "mlflow.db has the schema 'tomorrow'", "mlflow/mlflow.db", of_another_release),
+            ("a file has the name of MLflow's folder", "A file is where a folder is needed", "mlflow", to_file),
+        )
+    ),
 ]  # fmt: skip
 FAULTS = [*FULL, *CLOSED_TO_ME, *LIMITS, *DISKS, *LOST]

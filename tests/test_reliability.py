@@ -10,10 +10,12 @@ import pytest
 
 from bronze.reasons import Reason
 from tests.bronze.test_bad_input import CORPUS
+from tests.faults import FAULTS, MLFLOW
 from tests.fruits.operations.test_rollback import MANY_READS, READS
 from tests.lakehouse.lease.test_lease import MANY_RACES, RACES
 from tests.names import NAMES
 from tests.test_crash import RUN
+from tests.test_faults_s3 import REFUSALS
 from tests.test_publication import OF_A_REFIT, OF_A_RUN
 from tests.test_state_machine import EXAMPLES, STEPS
 
@@ -170,6 +172,13 @@ PROMISES: list[Promise] = [
         "read here are named by `fruits doctor`, with what is lost and how it comes back, and refused by every reader.",
         ("fruits/operations/test_integrity.py",),
         "each table, five commands, three features of the protocol",
+    ),
+    (
+        "**One sentence.** What a disk, a file, a limit of the machine or S3 refuses is said by every command in one "
+        "sentence that names the place and what to do, never as a traceback; what was committed is whole, and the next "
+        "run goes on ([faults.md](faults.md) lists them).",
+        ("test_faults.py", "test_faults_s3.py"),
+        f"{len([*FAULTS, *MLFLOW])} faults of disks, files and limits, {len(REFUSALS)} refusals of S3's",
     ),
     (
         "**Lost history.** If the change feed has been vacuumed, moments are recomputed: never a gap.",

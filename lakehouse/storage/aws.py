@@ -19,9 +19,16 @@ if TYPE_CHECKING:
 
 _RENEW = "The credentials have ended: renew them (`aws sso login`, or new AWS_* variables), and run again."
 _PROFILE = "Set AWS_PROFILE to a profile of `aws configure list-profiles`, or unset it."
+_ALLOWED = (
+    "The credentials must be valid, and allow s3:GetObject, s3:PutObject, s3:DeleteObject and s3:ListBucket there, as "
+    "far as it is read or written."
+)
+_UNKNOWN_KEY = (
+    "The server does not know this key: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, to those of "
+    "this account and endpoint."
+)
 _ADVICE = {
-    "AccessDenied": "The credentials must be valid, and allow s3:GetObject, s3:PutObject, s3:DeleteObject and "
-    "s3:ListBucket there, as far as it is read or written.",
+    "AccessDenied": _ALLOWED,
     "ExpiredToken": _RENEW,
     "ExpiredTokenException": _RENEW,
     "HTTPClientError": "Check the network and AWS_ENDPOINT_URL, and try again.",
@@ -29,8 +36,7 @@ _ADVICE = {
     "ConfigParseError": "Mend that file, or set AWS_CONFIG_FILE to another one.",
     "CredentialRetrievalError": "Sign in again (`aws sso login`), or mend what the profile calls for credentials.",
     "InvalidConfigError": "Mend the profile, or set AWS_PROFILE to another one.",
-    "InvalidAccessKeyId": "The server does not know this key: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or "
-    "AWS_PROFILE, to those of this account and endpoint.",
+    "InvalidAccessKeyId": _UNKNOWN_KEY,
     "InvalidObjectState": "The object is in an archive: restore it there (`aws s3api restore-object`), or copy it to "
     "another storage class; the next run takes it.",
     "InvalidToken": _RENEW,
@@ -41,15 +47,18 @@ _ADVICE = {
     "ProfileNotFound": _PROFILE,
     "RequestTimeTooSkewed": "Set this machine's clock right.",
     "SSOTokenLoadError": _RENEW,
-    "SignatureDoesNotMatch": "The secret is not that of the key: set AWS_SECRET_ACCESS_KEY again.",
+    "SignatureDoesNotMatch": f"The secret is not that of the key. {_ALLOWED}",
     "SlowDown": "S3 asks for fewer requests, and was asked again many times: lower `readers`, or run again later.",
     "TokenRefreshRequired": _RENEW,
     "TokenRetrievalError": _RENEW,
     "UnauthorizedSSOTokenError": _RENEW,
+    "XAdminUserNotFound": _UNKNOWN_KEY,  # versitygw's word, with status 404
 }
 """What to do, by what the server or boto3 calls the error."""
 _OF_THE_OBJECT = ("AccessDenied", "NoSuchKey", "404", "403", "InvalidObjectState")
 """What S3 answers where one object cannot be read; that another can, is possible."""
+_NOT_THERE = ("NoSuchKey", "NoSuchVersion", "NotFound", "404")
+"""What S3 answers where there is no such object: other things that are not there have status 404, too."""
 _GLOBAL_ENDPOINT = "https://s3.amazonaws.com"
 """AWS's old name for all regions. boto3 follows its redirects to the bucket's region; the other libraries do not."""
 _lock = Lock()
@@ -62,6 +71,12 @@ def failed(error: BaseException, what: str) -> StorageError:
     return StorageError(f"{what}: {str(error).rstrip('.')}. {advice}")
 
 
+def said_of_object(error: BaseException) -> str:
+    """What the server calls an error of one object's, and what to do about it, where that is known."""
+    code = code_of(error)
+    return f"{code}. {_ADVICE[code]}".rstrip(".") if code in _ADVICE else code
+
+
 def status_of(error: BaseException) -> int:
     """The HTTP status of an answer that boto3 raised; 0 where there was no answer."""
     return int(getattr(error, "response", {}).get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
@@ -72,15 +87,9 @@ def code_of(error: BaseException) -> str:
     return str(getattr(error, "response", {}).get("Error", {}).get("Code", type(error).__name__))
 
 
-def why_not(error: BaseException) -> str:
-    """Why one object cannot be read, for who knows its name."""
-    code = code_of(error)
-    return f"{code}. {_ADVICE[code]}" if code == "InvalidObjectState" else code
-
-
 def is_unmet(error: BaseException) -> bool:
     """Whether the object is not there (404), not the one demanded (412), or being replaced by another request (409)."""
-    return status_of(error) in (404, 409, 412) and code_of(error) != "NoSuchBucket"
+    return status_of(error) in (409, 412) or code_of(error) in _NOT_THERE
 
 
 def is_of_the_object(error: Exception) -> bool:

@@ -215,7 +215,7 @@ def _asked(uri: str, operation: Operation, **arguments: object) -> Answer:
         if aws.status_of(error) == 404 and aws.is_unmet(error):
             raise FileNotFoundError(2, "there is no such object", uri) from error
         if aws.is_of_the_object(error):
-            raise PermissionError(13, aws.why_not(error), uri) from error
+            raise PermissionError(13, aws.said_of_object(error), uri) from error
         raise aws.failed(error, f"{uri} is out of reach") from error
 
 

@@ -118,6 +118,7 @@ class Proxy:
         faults: what to do to the next PUTs, one each: `lose` the answer of one that was done, or say a status (`409`)
             without handing it on.
         reading: the same for the next GETs; `cut` breaks the answer off in the middle.
+        refused: by a part of a path, the status and the name of the error that every request for it gets.
         shift: how far ahead the server's clock is to look; None to keep it to itself.
         port: where it listens.
     """
@@ -125,6 +126,7 @@ class Proxy:
     def __init__(self, server: S3Server) -> None:
         self.faults: deque[str] = deque()
         self.reading: deque[str] = deque()
+        self.refused: dict[str, tuple[int, str]] = {}
         self.shift: timedelta | None = timedelta()
         proxy = self
 
@@ -136,6 +138,10 @@ class Proxy:
                 body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
                 faults = {"PUT": proxy.faults, "GET": proxy.reading}.get(self.command)
                 fault = faults.popleft() if faults else ""
+                for part, (status, code) in proxy.refused.items():
+                    if part in self.path:
+                        self._refuse(status, code)
+                        return
                 if fault.isdigit():
                     self._refuse(int(fault))
                     return
@@ -154,12 +160,16 @@ class Proxy:
                 self.wfile.write(content[: len(content) // 2] if fault == "cut" else content)
                 self.close_connection = self.close_connection or fault == "cut"
 
-            def _refuse(self, status: int) -> None:
-                body = b"<Error><Code>SlowDown</Code><Message>Less.</Message></Error>" if status == 503 else b""
+            def _refuse(self, status: int, code: str = "") -> None:
+                code = code or ("SlowDown" if status == 503 else "")
+                body = f"<Error><Code>{code}</Code><Message>Less.</Message></Error>".encode() if code else b""
                 self.send_response(status)
                 self.send_header("Content-Length", str(len(body)))
+                if status == 301:
+                    self.send_header("x-amz-bucket-region", "eu-west-3")
                 self.end_headers()
-                self.wfile.write(body)
+                if self.command != "HEAD":
+                    self.wfile.write(body)
 
             do_GET = do_HEAD = do_PUT = do_DELETE = _hand_on  # noqa: N815 - the base class's names
 

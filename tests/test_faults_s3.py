@@ -1,0 +1,124 @@
+"""What S3 refuses is said in one sentence by each command, with what to do; what one object lacks is that object's."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import add_photographs, photograph
+from tests.fruits.cli.test_cli import call
+from tests.lakehouse.conftest import bucket, proxy, s3, s3_server  # noqa: F401 - fixtures
+from tests.lakehouse.s3server import Proxy
+
+Captured = pytest.CaptureFixture[str]
+COMMANDS = {
+    "run": ["run", "--images", "{photographs}"],
+    "bronze": ["bronze", "--images", "{photographs}"],
+    "silver": ["silver"],
+    "gold": ["gold"],
+    "relabel": ["relabel", "0.png", "Kiwi"],
+    "rollback": ["rollback", "1"],
+    "forget": ["forget", "s3://x/0.png"],
+    "doctor": ["doctor", "--repair"],
+    "sql": ["sql", "SELECT 1 FROM gold.projections"],
+    "models": ["models"],
+    "history": ["history"],
+    "quarantine": ["quarantine"],
+    "report": ["report"],
+    "identify": ["identify", "{photographs}/Apple/0.png"],
+}
+REFUSALS = {
+    "AccessDenied": (403, r"The credentials must be valid, and allow s3:GetObject"),
+    "ExpiredToken": (400, r"The credentials have ended: renew them"),
+    "InvalidAccessKeyId": (403, r"The server does not know this key"),
+    "NoSuchBucket": (404, r"Create the bucket, or name another one"),
+    "PermanentRedirect": (301, r"The bucket is in another region"),
+    "RequestTimeTooSkewed": (403, r"Set this machine's clock right"),
+    "SignatureDoesNotMatch": (403, r"The secret is not that of the key"),
+}
+
+
+@pytest.fixture
+def refusing(proxy: Proxy, s3: Any, monkeypatch: pytest.MonkeyPatch) -> Proxy:  # noqa: F811
+    """The server behind a proxy that refuses what it is told to."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{proxy.port}")
+    return proxy
+
+
+def check_refused(captured: Captured, command: str, lake: str, photographs: Path, says: str) -> None:
+    """A command ends with a status and one sentence, which names the place."""
+    captured.readouterr()
+    words = [word.replace("{photographs}", str(photographs)) for word in COMMANDS[command]]
+    assert call(*words, "--lake", lake) == 1
+    said = captured.readouterr()
+    text = " ".join(f"{said.out} {said.err}".split())
+    assert "Traceback" not in text
+    assert len(re.findall("Error: ", said.err)) == 1, text
+    assert lake.removeprefix("s3://").partition("/")[0] in text
+    assert re.search(says, text), text
+
+
+@pytest.mark.parametrize("code", REFUSALS)
+def test_refusal_is_one_sentence(refusing: Proxy, photographs: Path, capsys: Captured, code: str) -> None:
+    """What to do depends on what the server calls it; one of them is met by every command."""
+    add_photographs(photographs, "Apple", range(1))
+    status, says = REFUSALS[code]
+    refusing.refused[""] = status, code
+    for command in COMMANDS if code == "ExpiredToken" else ("run", "sql"):
+        check_refused(capsys, command, "s3://refused/lake", photographs, says)
+
+
+@pytest.mark.parametrize("wrong", ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "bucket"])
+def test_what_is_wrong_with_the_call_is_said_by_a_real_server(
+    bucket: str,  # noqa: F811
+    photographs: Path,
+    capsys: Captured,
+    monkeypatch: pytest.MonkeyPatch,
+    wrong: str,
+) -> None:
+    """A key that nobody has, a secret of another one, a bucket that is not there."""
+    if wrong != "bucket":
+        monkeypatch.setenv(wrong, "wrong")
+    lake = f"s3://{bucket if wrong != 'bucket' else 'gone'}/lake"
+    says = {"AWS_ACCESS_KEY_ID": "does not know this key", "AWS_SECRET_ACCESS_KEY": "not that of the key"}
+    for command in ("run", "sql", "identify"):
+        check_refused(capsys, command, lake, photographs, says.get(wrong, "Create the bucket"))
+
+
+def test_archived_photograph_is_held_back_with_what_to_do(
+    refusing: Proxy,
+    bucket: str,  # noqa: F811
+    s3: Any,  # noqa: F811
+    tmp_path: Path,
+    capsys: Captured,
+) -> None:
+    """The others are taken, and it is when it has been restored."""
+    for number in range(3):
+        s3.put_object(Bucket=bucket, Key=f"Apple/{number}.png", Body=photograph(number))
+    refusing.refused["Apple/1.png"] = 403, "InvalidObjectState"
+    run = ("bronze", "--images", f"s3://{bucket}", "--lake", tmp_path / "lake", "--format", "json")
+    assert call(*run) == 0
+    assert '"ingested": 2' in capsys.readouterr().out
+    assert call("quarantine", "--lake", tmp_path / "lake", "--format", "json") == 0
+    assert "restore it there" in capsys.readouterr().out
+    refusing.refused.clear()
+    assert call(*run) == 0
+    assert '"ingested": 1' in capsys.readouterr().out
+
+
+def test_photograph_that_goes_between_listing_and_reading_is_no_fault(
+    refusing: Proxy,
+    bucket: str,  # noqa: F811
+    s3: Any,  # noqa: F811
+    tmp_path: Path,
+    capsys: Captured,
+) -> None:
+    """It is neither a row nor in quarantine."""
+    for number in range(3):
+        s3.put_object(Bucket=bucket, Key=f"Apple/{number}.png", Body=photograph(number))
+    refusing.refused["Apple/1.png"] = 404, "NoSuchKey"
+    assert call("bronze", "--images", f"s3://{bucket}", "--lake", tmp_path / "lake", "--format", "json") == 0
+    said = capsys.readouterr().out
+    assert '"ingested": 2' in said
+    assert '"quarantined": 0' in said
