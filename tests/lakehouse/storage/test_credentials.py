@@ -64,8 +64,8 @@ def all_that_ask(uri: str) -> list[str]:
 @pytest.mark.parametrize(
     ("config", "variables", "words"),
     [
-        ("", {"AWS_PROFILE": "work"}, ("(work)", "AWS_PROFILE names it")),
-        (SSO, {"AWS_PROFILE": "work"}, ("sign in again", "aws sso login")),
+        ("", {"AWS_PROFILE": "work"}, ("(work)", "Set AWS_PROFILE to a profile")),
+        (SSO, {"AWS_PROFILE": "work"}, ("renew them", "aws sso login")),
         (PROCESS, {"AWS_PROFILE": "work"}, ("credential_process", "/nowhere/tool", "Mend the profile")),
         ("", {"AWS_ACCESS_KEY_ID": "key"}, ("AWS_SECRET_ACCESS_KEY",)),
         ("[broken", {}, ("config", "Mend that file")),
@@ -122,10 +122,10 @@ def refusing(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
 @pytest.mark.parametrize(
     ("refusing", "words"),
     [
-        (("ExpiredToken", 400), "sign in again"),
-        (("InvalidToken", 400), "AWS_SESSION_TOKEN"),
-        (("InvalidAccessKeyId", 403), "Set AWS_ACCESS_KEY_ID"),
-        (("SignatureDoesNotMatch", 403), "Set AWS_ACCESS_KEY_ID"),
+        (("ExpiredToken", 400), "renew them"),
+        (("InvalidToken", 400), "renew them"),
+        (("InvalidAccessKeyId", 403), "set AWS_ACCESS_KEY_ID"),
+        (("SignatureDoesNotMatch", 403), "not that of the key"),
         (("RequestTimeTooSkewed", 403), "clock"),
     ],
     indirect=["refusing"],
