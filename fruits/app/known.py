@@ -120,7 +120,7 @@ class LakeView:
             "label": answer.label,
             "known": answer.known,
             "confidence": answer.confidence,
-            "at": [float(value) for value in answer.components[:2]],
+            "at": [float(value) for value in (*answer.components[:2], 0.0)[:2]],
             "neighbours": neighbours,
             "map": self._identifier.snapshot,
         }
@@ -160,7 +160,7 @@ class LakeView:
         return self._pictures[sha256]
 
     def _rows(self, paths: Sequence[str]) -> dict[str, _Seen]:
-        query = "SELECT path, sha256, pc1, pc2 FROM gold.projections WHERE path IN (SELECT unnest(?))"
+        query = "SELECT path, sha256, pc1, coalesce(pc2, 0) FROM gold.projections WHERE path IN (SELECT unnest(?))"
         found = self._connection.execute(query, [list(paths)]).fetchall()
         return {path: {"sha256": sha256, "at": [pc1, pc2]} for path, sha256, pc1, pc2 in found}
 

@@ -209,6 +209,6 @@ def read_projected(lake: Lake, k: int, version: int | None = None) -> Projected:
         paths=table.column("path").combine_chunks(),
         labels=table.column("label").to_pylist(),
         pc1=as_numpy(table.column("pc1")),
-        pc2=as_numpy(table.column("pc2")),
+        pc2=as_numpy(table.column("pc2").fill_null(0)),  # there is none where one component explains enough
         rows=rows[as_numpy(order)],
     )

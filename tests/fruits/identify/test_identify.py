@@ -11,6 +11,7 @@ import pytest
 from mlflow import MlflowClient
 from typer.testing import CliRunner
 
+from fruits.app.known import LakeView
 from fruits.cli import app
 from fruits.demo.draw import draw_photograph, draw_photographs
 from fruits.identify.identifier import Identifier, NothingKnownError
@@ -182,3 +183,17 @@ def test_older_version_answers_after_a_rollback(settings: Settings, kiwi: Path) 
     assert len(again.map_points[2]) == len(newer.map_points[2])
     assert ask(settings, [kiwi])[1][0]["label"] == "Kiwi"
     unpin(settings)
+
+
+def test_one_component_is_enough(settings: Settings, kiwi: Path, tmp_path: Path) -> None:
+    """Where it explains what the settings ask for: there is an answer, and a place on the page's map."""
+    small = settings.model_copy(update={"lake": f"file://{tmp_path}/lake", "threshold": 0.01})
+    shutil.copytree(Path(settings.lake.removeprefix("file://")) / "models", tmp_path / "lake" / "models")
+    run_layers(small)
+    status, (answer,) = ask(small, [kiwi])
+    assert (status, len(answer["neighbours"])) == (0, 8)
+    known = LakeView(small)
+    told = known.identify(kiwi.read_bytes())
+    assert told["at"][1] == 0
+    assert {one["at"][1] for one in told["neighbours"] if one["at"]} == {0}
+    assert set(known.map()["pc2"]) == {0}
