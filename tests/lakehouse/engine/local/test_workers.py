@@ -122,6 +122,7 @@ from pathlib import Path
 from lakehouse.tables.delta import Lake
 from lakehouse.engine.local.engine import LocalEngine
 from lakehouse.engine.port import Work
+from lakehouse.errors import StorageError
 from lakehouse.progress import NullProgress
 from tests.lakehouse.engine.fruit import DOUBLED, FRUIT, Doubling, many
 
@@ -204,7 +205,7 @@ def test_disk_that_is_full_leaves_no_file_and_no_worker(engine: LocalEngine, lak
     folder = Path(lake.path(FRUIT))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("lakehouse.tables.staged.create_file", lambda _: Path("/dev/full").open("wb"))  # noqa: SIM115 - closed there
-        with pytest.raises(OSError, match="No space left on device"):
+        with pytest.raises(StorageError, match=r"part-.* cannot be written: No space left on device"):
             engine.append(engine.sql("SELECT * FROM made ORDER BY path", made=made), FRUIT)
     assert [*folder.glob("*.parquet")] == []
     assert delta.existing(lake, FRUIT).version() == 0
