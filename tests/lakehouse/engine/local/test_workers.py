@@ -13,6 +13,7 @@ import pytest
 
 from lakehouse.engine.local.engine import FEW, LocalEngine
 from lakehouse.engine.port import Work, WorkerKilledError
+from lakehouse.errors import StorageError
 from lakehouse.storage import exists
 from lakehouse.tables import delta
 from lakehouse.tables.delta import Lake
@@ -122,8 +123,6 @@ from pathlib import Path
 from lakehouse.tables.delta import Lake
 from lakehouse.engine.local.engine import LocalEngine
 from lakehouse.engine.port import Work
-from lakehouse.errors import StorageError
-from lakehouse.progress import NullProgress
 from tests.lakehouse.engine.fruit import DOUBLED, FRUIT, Doubling, many
 
 folder, rows, dies = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3:]
