@@ -238,17 +238,10 @@ ON_SPARK = {
     "variables of another Spark": Surrounding(
         {**LIBRARIES, **OTHER_SPARK}, shell('export SPARK_CONF_DIR="$T" HADOOP_CONF_DIR="$T"'), litter
     ),
-    "no network but itself, and no name": Surrounding(
-        before=lambda place: [
-            *("unshare", "--uts", "--net"),
-            *shell("hostname no-such-host.invalid; ip link set lo up")(place),
-        ]
-    ),
 }
 
 
 @pytest.mark.slow
-@ROOT_ALONE
 @pytest.mark.parametrize("name", ON_SPARK)
 def test_run_on_spark_makes_the_same_rows(place: Place, undisturbed: tuple[Path, dict[str, Any]], name: str) -> None:
     """In a process of its own: Spark as it is shipped."""
