@@ -86,18 +86,20 @@ def test_what_is_wrong_with_the_call_is_said_by_a_real_server(
         check_refused(capsys, command, lake, photographs, says.get(wrong, "Create the bucket"))
 
 
-def test_archived_photograph_is_held_back_with_what_to_do(
-    refusing: Proxy,
-    bucket: str,  # noqa: F811
-    s3: Any,  # noqa: F811
-    tmp_path: Path,
-    capsys: Captured,
-) -> None:
-    """The others are taken, and it is when it has been restored."""
+@pytest.fixture
+def apples(bucket: str, s3: Any) -> str:  # noqa: F811
+    """The URI of three photographs."""
     for number in range(3):
         s3.put_object(Bucket=bucket, Key=f"Apple/{number}.png", Body=photograph(number))
+    return f"s3://{bucket}"
+
+
+def test_archived_photograph_is_held_back_with_what_to_do(
+    refusing: Proxy, apples: str, tmp_path: Path, capsys: Captured
+) -> None:
+    """The others are taken, and it is when it has been restored."""
     refusing.refused["Apple/1.png"] = 403, "InvalidObjectState"
-    run = ("bronze", "--images", f"s3://{bucket}", "--lake", tmp_path / "lake", "--format", "json")
+    run = ("bronze", "--images", apples, "--lake", tmp_path / "lake", "--format", "json")
     assert call(*run) == 0
     assert '"ingested": 2' in capsys.readouterr().out
     assert call("quarantine", "--lake", tmp_path / "lake", "--format", "json") == 0
@@ -108,17 +110,11 @@ def test_archived_photograph_is_held_back_with_what_to_do(
 
 
 def test_photograph_that_goes_between_listing_and_reading_is_no_fault(
-    refusing: Proxy,
-    bucket: str,  # noqa: F811
-    s3: Any,  # noqa: F811
-    tmp_path: Path,
-    capsys: Captured,
+    refusing: Proxy, apples: str, tmp_path: Path, capsys: Captured
 ) -> None:
     """It is neither a row nor in quarantine."""
-    for number in range(3):
-        s3.put_object(Bucket=bucket, Key=f"Apple/{number}.png", Body=photograph(number))
     refusing.refused["Apple/1.png"] = 404, "NoSuchKey"
-    assert call("bronze", "--images", f"s3://{bucket}", "--lake", tmp_path / "lake", "--format", "json") == 0
+    assert call("bronze", "--images", apples, "--lake", tmp_path / "lake", "--format", "json") == 0
     said = capsys.readouterr().out
     assert '"ingested": 2' in said
     assert '"quarantined": 0' in said

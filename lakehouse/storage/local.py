@@ -88,7 +88,7 @@ class LocalStorage:
         except OSError as error:
             if error.errno in _GONE:
                 return None
-            raise StorageError(f"{uri} cannot be looked at: {error.strerror}.") from error
+            raise StorageError(f"{uri} cannot be looked at: {why(error)}") from error
         return f"{status.st_ino} {status.st_size} {status.st_mtime_ns}"
 
     def open_file(self, uri: str) -> BinaryIO:
