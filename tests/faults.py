@@ -197,7 +197,7 @@ FULL = [
     Fault("the report's disk is full", "report --output {f}/out/r.html", rf"out/r\.html cannot be written: {NO_SPACE}", NOTHING, around=filled("{f}/out")),
     Fault("an answer's disk is full", f"{SQL} --output {{f}}/out/a.csv", rf"out/a\.csv cannot be written: {NO_SPACE}", NOTHING, around=filled("{f}/out"), status=2),
     Fault("an answer goes to a device that is full", f"{SQL} --format csv --output /dev/full", rf"/dev/full cannot be written: {NO_SPACE}", NOTHING, status=2),
-    Fault("a report is to replace a device", "report --output /dev/full", r"/dev/full cannot be written: it is there, and is no file", NOTHING),
+    Fault("a report goes to a device that is full", "report --output /dev/full", rf"/dev/full cannot be written: {NO_SPACE}", NOTHING),
 ]  # fmt: skip
 CLOSED_TO_ME = [
     Fault("the lake's disk is read-only", NEW, LEASE + r"Read-only file system", NOTHING, around=mounted("size=64m", "{f}/lake", "mount -o remount,ro {f}/lake")),

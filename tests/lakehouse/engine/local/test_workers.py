@@ -123,6 +123,7 @@ from pathlib import Path
 from lakehouse.tables.delta import Lake
 from lakehouse.engine.local.engine import LocalEngine
 from lakehouse.engine.port import Work
+from lakehouse.progress import NullProgress
 from tests.lakehouse.engine.fruit import DOUBLED, FRUIT, Doubling, many
 
 folder, rows, dies = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3:]
