@@ -1,5 +1,6 @@
 """Pictures of a fit, kept with it in MLflow."""
 
+import logging
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -32,6 +33,8 @@ def _own_style() -> Iterator[None]:
     """
     import matplotlib
 
+    # It tells that it looks for fonts, where that takes a slow machine long, as it does once for each user.
+    logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)
     with matplotlib.rc_context(), warnings.catch_warnings():
         matplotlib.rcdefaults()
         matplotlib.rcParams["text.parse_math"] = False

@@ -5,6 +5,7 @@ What other programs' variables, files, locales and limits would change is in `fr
 """
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -137,6 +138,8 @@ SURROUNDINGS = {
         sentence="Error: The working folder has been removed. Change to one that is there (`cd`).",
     ),
     "small files": Surrounding(before=shell("ulimit -f 4000"), sentence="File too large", keeps_model=False),
+    "few addresses": Surrounding(before=shell("ulimit -v 3000000"), sentence="Raise the limit (`ulimit -v`)"),
+    "few addresses by default": Surrounding(before=shell("ulimit -S -v 1000000")),
     "first process": Surrounding(before=lambda _: ["unshare", "--pid", "--fork", "--mount-proc"]),
     "no network": Surrounding(before=lambda _: ["unshare", "--net"]),
     "host without an address": Surrounding(
@@ -238,10 +241,17 @@ ON_SPARK = {
     "variables of another Spark": Surrounding(
         {**LIBRARIES, **OTHER_SPARK}, shell('export SPARK_CONF_DIR="$T" HADOOP_CONF_DIR="$T"'), litter
     ),
+    "no network but itself, and no name": Surrounding(
+        before=lambda place: [
+            *("unshare", "--uts", "--net"),
+            *shell("hostname no-such-host.invalid; ip link set lo up")(place),
+        ]
+    ),
 }
 
 
 @pytest.mark.slow
+@ROOT_ALONE
 @pytest.mark.parametrize("name", ON_SPARK)
 def test_run_on_spark_makes_the_same_rows(place: Place, undisturbed: tuple[Path, dict[str, Any]], name: str) -> None:
     """In a process of its own: Spark as it is shipped."""
@@ -256,5 +266,5 @@ def test_run_on_spark_makes_the_same_rows(place: Place, undisturbed: tuple[Path,
     there = Surrounding({**surrounding.variables, "XDG_CACHE_HOME": cache}, surrounding.before)
     done = fruits(place, there, "--engine", "spark")
     assert done.returncode == 0, done.stderr
-    assert "Traceback" not in done.stderr
+    assert not re.search(r"Traceback|Exception|^\s+at ", done.stderr, re.MULTILINE), done.stderr
     assert_same(rows_of_layers(Lake(str(place.lake))), expected)
