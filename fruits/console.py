@@ -6,7 +6,7 @@ import json
 import math
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from decimal import Decimal
@@ -14,8 +14,9 @@ from enum import StrEnum
 from typing import Any, BinaryIO, TextIO, cast
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.cells import cell_len
+from rich.console import Console, RenderableType
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, Task, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -34,6 +35,9 @@ class _Terminal(Console):
 OUT = _Terminal(highlight=False, markup=False)
 ERR = _Terminal(stderr=True, highlight=False, markup=False)
 
+
+_PATIENCE = 1.0
+"""Seconds after which whoever waits is shown that something goes on."""
 
 _COUNTED = ("labels", "images", "components")
 """Words of a summary that say what was counted, so that there may be one of it."""
@@ -70,12 +74,43 @@ class Bars:
         self._bars.console.print(message)
 
 
+class _Counted(MofNCompleteColumn):
+    """How many of how many; nothing where nobody knows how many there are."""
+
+    def render(self, task: Task) -> Text:
+        return Text() if task.total is None else super().render(task)
+
+
+class _Bars(Progress):
+    """Bars, and above them, where it takes its time, how long the whole has taken."""
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        shown = [one for one in self.tasks if one.total is not None or (one.elapsed or 0) > _PATIENCE]
+        yield self.make_tasks_table(shown)
+
+
+_live: list[Progress] = []
+"""The bars that are shown now: a terminal has room for one."""
+
+
 @contextmanager
-def bars() -> Iterator[Bars]:
-    """Show progress bars while the block runs."""
-    columns = (TextColumn("{task.description:<18}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=ERR, disable=not ERR.is_terminal) as progress:
-        yield Bars(progress)
+def bars(whole: str) -> Iterator[Bars]:
+    """Show progress bars while the block runs, and from a second on that `whole` goes on, with or without stages.
+
+    Within such a block it adds to the bars that are shown already. Nothing may be written to stdout meanwhile.
+    """
+    if _live:
+        yield Bars(_live[0])
+        return
+    columns = (TextColumn("{task.description:<18}"), BarColumn(), _Counted(), TimeElapsedColumn())
+    with _Bars(*columns, console=ERR, disable=not ERR.is_terminal, redirect_stdout=False) as progress:
+        task = progress.add_task(whole, total=None)
+        _live.append(progress)
+        try:
+            yield Bars(progress)
+        finally:
+            _live.clear()
+            progress.remove_task(task)
 
 
 class _Stdout(io.FileIO):
@@ -161,13 +196,30 @@ def _as_json(value: object) -> object:
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]], title: str | None = None) -> None:
-    """Print a table on stdout."""
+    """Print a table on stdout, as wide as the terminal: long texts are folded, and dates, numbers and words are not.
+
+    Where there is no room for that, each of a few rows has a table of its own, a line a column.
+    """
+    cells = [[_shown(value) for value in row] for row in rows]
+    widths = [max(map(cell_len, column)) for column in zip(map(_on_lines, columns), *cells, strict=True)]
+    roomy = sum(min(width, _SHORT) + _MARGIN for width in widths) < OUT.width
+    if not roomy and 0 < len(rows) <= _FEW and len(columns) > 2:
+        if title:
+            OUT.print(title, style="bold")
+        for number, row in enumerate(cells, start=1):
+            print_table([f"row {number}", ""], [*zip(columns, row, strict=True)])
+        return
     table = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD)
-    for column in columns:
-        table.add_column(Text(column), overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(_shown(value)) for value in row))
+    for column, width in zip(columns, widths, strict=True):
+        table.add_column(Text(column), overflow="fold", no_wrap=roomy and width <= _SHORT)
+    for shown in cells:
+        table.add_row(*map(Text, shown))
     OUT.print(table)
+
+
+_FEW = 20
+_SHORT, _MARGIN = 16, 3
+"""Characters of what is not folded, as a date with its time, and those between two columns."""
 
 
 def print_summary(summary: Mapping[str, object]) -> None:

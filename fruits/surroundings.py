@@ -71,9 +71,9 @@ def _need_address_space() -> None:
         setrlimit(RLIMIT_AS, (hard, hard))
         return
     sys.exit(
-        f"Error: This process may have {hard / 1e9:.1f} GB of addresses, and needs {_ADDRESS_SPACE / 1e9:.1f} GB, most of "
-        "which it never fills. Raise the limit (`ulimit -v`); to limit memory, limit what is used (a container, `systemd-run "
-        "-p MemoryMax=…`)."
+        f"Error: This process may have {hard / 1e9:.1f} GB of addresses, and needs {_ADDRESS_SPACE / 1e9:.1f} GB, most "
+        "of which it never fills. Raise the limit (`ulimit -v`); to limit memory, limit what is used (a container, "
+        "`systemd-run -p MemoryMax=…`)."
     )
 
 

@@ -8,7 +8,7 @@ import uvicorn
 from fruits.app.guard import is_loopback
 from fruits.app.known import LakeView
 from fruits.app.server import make_app
-from fruits.console import ERR, OUT
+from fruits.console import ERR, OUT, bars
 from fruits.settings import Settings
 from lakehouse.errors import SettingsError
 
@@ -26,7 +26,8 @@ def serve_app(settings: Settings, host: str, port: int) -> None:
         LakehouseError: there is no lake, or it has no champion.
     """
     with listen(host, port) as listening:
-        known = LakeView(settings)
+        with bars("app"):
+            known = LakeView(settings)
         announce(listening, host)
         with suppress(KeyboardInterrupt):  # which uvicorn raises again when it has ended
             make_server(known, host).run(sockets=[listening])

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from fruits.cli.options import Config, EngineOption, Images, LakeUri, Shape, settings_of
-from fruits.console import ERR, OUT, Format, print_json, print_table
+from fruits.console import ERR, OUT, Format, bars, print_json, print_table
 from lakehouse.errors import SettingsError
 
 app = typer.Typer()
@@ -102,9 +102,10 @@ def doctor(
     from fruits.operations.passed_over import print_passed_over
 
     settings = settings_of(config, images=images, lake=lake, engine=engine)
-    for sentence in health.repair(settings, thorough=thorough) if repair else []:
-        ERR.print(sentence)
-    findings = examine(settings, thorough=thorough)
+    with bars("doctor"):
+        for sentence in health.repair(settings, thorough=thorough) if repair else []:
+            ERR.print(sentence)
+        findings = examine(settings, thorough=thorough)
     if shape == Format.json:
         print_json([vars(finding) for finding in findings])
     else:

@@ -7,7 +7,7 @@ import typer
 
 from fruits.catalog import Layer
 from fruits.cli.options import Config, EngineOption, Images, LakeUri, Refit, Shape, settings_of
-from fruits.console import ERR, Format, print_json, print_summary
+from fruits.console import ERR, Format, bars, print_json, print_summary
 from fruits.settings import Settings
 
 app = typer.Typer()
@@ -83,13 +83,15 @@ def setup(lake: LakeUri = None, engine: EngineOption = None, config: Config = No
     from silver.encoders import encoder_module
 
     settings = settings_of(config, lake=lake, engine=engine)
-    if chosen_engine(settings) == "spark":
-        from lakehouse.engine.spark import jars
-        from lakehouse.engine.spark.java import need_java
+    with bars("setup"):
+        if chosen_engine(settings) == "spark":
+            from lakehouse.engine.spark import jars
+            from lakehouse.engine.spark.java import need_java
 
-        need_java()
-        ERR.print(f"{len(jars.jars(settings.jars))} jars for Spark are ready.")
-    if not encoder_module(settings.encoder).convert_ahead(settings.weights):
+            need_java()
+            ERR.print(f"{len(jars.jars(settings.jars))} jars for Spark are ready.")
+        converted = encoder_module(settings.encoder).convert_ahead(settings.weights)
+    if not converted:
         ERR.print(f"The weights of {settings.encoder} are not here yet: the first run fetches and converts them.")
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from fruits.cli.options import Config, EngineOption, Images, LakeUri, Refit, Shape, settings_of
-from fruits.console import OUT, Format, SqlFormat, print_json
+from fruits.console import OUT, Format, SqlFormat, bars, print_json
 
 app = typer.Typer()
 
@@ -107,7 +107,8 @@ def identify(
     from fruits.identify.photographs import identify as ask
     from fruits.identify.photographs import print_found
 
-    found = list(ask(settings_of(config, lake=lake), photos))
+    with bars("identify"):
+        found = list(ask(settings_of(config, lake=lake), photos))
     if shape == Format.json:
         print_json(found)
     else:

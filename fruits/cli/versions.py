@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from fruits.cli.options import Config, EngineOption, LakeUri, Shape, settings_of
-from fruits.console import Format, print_json, print_summary, print_table
+from fruits.console import Format, bars, print_json, print_summary, print_table
 from lakehouse.errors import SettingsError
 
 app = typer.Typer()
@@ -25,7 +25,8 @@ def models(
     if compared is not None:
         from fruits.query.compare import compare, show_comparison
 
-        found = compare(settings, *compared)
+        with bars("compare"):
+            found = compare(settings, *compared)
         (print_json if shape == Format.json else show_comparison)(found)
         return
     from fruits.query.models import list_models

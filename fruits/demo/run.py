@@ -5,7 +5,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from fruits.console import ERR, OUT, print_summary, print_table
+from fruits.console import ERR, OUT, bars, print_summary, print_table
 from fruits.demo.draw import draw_photographs
 from fruits.operations.run import run_layers
 from fruits.query.sql import answer
@@ -26,7 +26,8 @@ _TABLES = """
 def run_demo(settings: Settings, folder: Path) -> None:
     """Draw photographs into `folder` unless the settings name some, run all layers, and show what there is to see."""
     if settings.images is None:
-        drawn = draw_photographs(folder / "photographs")
+        with bars("drawing"):
+            drawn = draw_photographs(folder / "photographs")
         ERR.print(f"Photographs drawn into {folder / 'photographs'}: {drawn} new.")
         settings = settings.model_copy(update={"images": f"file://{(folder / 'photographs').absolute()}"})
     try:

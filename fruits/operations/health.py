@@ -109,7 +109,7 @@ def examine_files(settings: Settings, *, thorough: bool = False) -> list[CheckRe
     Returns:
         A result for each table that is not well, and one for the others together.
     """
-    with bars() as progress:
+    with bars("files") as progress:
         tables = examine_tables(Lake(settings.lake), progress, thorough=thorough)
     bad = [CheckResult("files", False, *describe(table)) for table in tables if not table.ok]
     return [*bad, CheckResult("files", True, summary(table for table in tables if table.ok))]

@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import quote
 from urllib.request import ProxyHandler, build_opener
 
-from fruits.console import ERR, OUT
+from fruits.console import ERR, OUT, bars
 from fruits.settings import Settings
 from lakehouse.errors import LakehouseError, SettingsError
 from lakehouse.storage.uri import on_disk
@@ -48,7 +48,8 @@ def serve_ui(settings: Settings, port: int) -> int:
     if settings.tracking_uri and settings.tracking_uri.startswith("http"):
         raise LakehouseError(f"The tracking store is a server with a UI of its own: {settings.tracking_uri}")
     _check_free(port)
-    mirror = Workspace(settings).mirror
+    with bars("ui"):  # a database on S3 is fetched
+        mirror = Workspace(settings).mirror
     store = _absolute(mirror.tracking_uri)
     command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", store, "--registry-store-uri", store]
     if mirror.artifacts is not None:
@@ -63,7 +64,8 @@ def serve_ui(settings: Settings, port: int) -> int:
     # Its servers import what lies in their working folder before all else: `numpy.py`, `random.py`.
     server = subprocess.Popen(command, cwd=sys.prefix, env=_environment(), stdout=sys.stderr, start_new_session=True)
     try:
-        _wait_until_ready(server, f"http://{HOST}:{port}")
+        with bars("ui"):
+            _wait_until_ready(server, f"http://{HOST}:{port}")
         _tell(f"http://{HOST}:{port}", settings.experiment)
         return server.wait()
     except KeyboardInterrupt:

@@ -39,7 +39,7 @@ def leased_workspace(settings: Settings, command: str) -> Iterator[Workspace]:
         LeaseHeldError: another process writes to the lake; nothing was changed.
         LeaseLostError: from a commit in the block, after the lease was lost.
     """
-    with bars() as progress:
+    with bars(command) as progress:
         lease = open_lease(settings.lake, on_lost=lambda _: workspace.cancel())
         workspace = Workspace(settings, progress, lease.check)
         with lease:

@@ -9,16 +9,13 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
 
-from fruits.console import ERR, OUT, SqlFormat, print_table, write_json
+from fruits.console import ERR, SqlFormat, bars, print_table, write_json
 from fruits.query.sql import Answer
 from lakehouse.errors import SettingsError
 from lakehouse.failures import why
 
 SHOWN = 200
 """Rows of a table for the eye; a program that wants all of them asks for another format."""
-
-FEW, LEGIBLE = 20, 12  # rows, and characters a column
-
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 """What formulas begin with, the wide forms of Chinese and Japanese fonts included."""
@@ -49,20 +46,12 @@ def show_answer(answer: Answer, shape: SqlFormat) -> None:
     if shape != SqlFormat.table:
         _write_text(answer.columns, answer.rows(), shape, sys.stdout)
         return
-    rows, count = answer.first(SHOWN)
-    _print_rows(answer.columns, rows)
+    with bars("query"):
+        rows, count = answer.first(SHOWN)
+    print_table(answer.columns, rows)
     if count > len(rows):
         more = "--format csv, json and parquet hold them all, and LIMIT asks for fewer."
         ERR.print(f"The first {len(rows)} of {count:,} rows; {more}", soft_wrap=True)
-
-
-def _print_rows(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """As a table, or each of a few rows as a table of its own where the columns would be too narrow to read."""
-    if not 0 < len(rows) <= FEW or OUT.width >= LEGIBLE * len(columns):
-        print_table(columns, rows)
-        return
-    for number, row in enumerate(rows, start=1):
-        print_table([f"row {number}", ""], list(zip(columns, row, strict=True)))
 
 
 def write_answer(answer: Answer, wanted: str, output: Path) -> int:

@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from fruits.console import ERR, SqlFormat
+from fruits.console import ERR, SqlFormat, bars
 from fruits.query.answers import answer_format, show_answer, write_answer
 from fruits.query.sql import Session, statements
 from lakehouse.errors import SettingsError
@@ -37,10 +37,14 @@ def ask(lake: Lake, queries: str | None, shape: str | None, output: Path | None,
     asked = statements(sys.stdin.read() if queries is None else queries)
     if output is None:
         for statement in asked:
-            if (answer := session.execute(statement)) is not None:
+            with bars("query"):
+                answer = session.execute(statement)
+            if answer is not None:
                 show_answer(answer, SqlFormat(wanted))
         return
     found = session.execute(asked[0]) if len(asked) == 1 else None
     if found is None:
         raise SettingsError("--output takes the answer of one query.")
-    ERR.print(f"{write_answer(found, wanted, output):,} rows in {output}", soft_wrap=True)
+    with bars("query"):
+        rows = write_answer(found, wanted, output)
+    ERR.print(f"{rows:,} rows in {output}", soft_wrap=True)

@@ -18,7 +18,7 @@ from silver.tables import SCALER
 _SHOWN = {
     "components": "components",
     "explained_variance": "explained variance",
-    "cumulative_at_common": "by the first {}",
+    "cumulative_at_common": "explained by as many as both have",
     "threshold": "threshold",
     "images": "images",
     "feature_version": "features",
@@ -79,7 +79,8 @@ def show_comparison(found: Comparison) -> None:
     """Print a comparison for the eye."""
     versions, angles = found["versions"], found["angles"]
     titles = ["", *(f"version {version['pca_version']}" for version in versions)]
-    print_table(titles, [[label, *(version[key] for version in versions)] for key, label in _SHOWN.items()])
+    labels = {**_SHOWN, "cumulative_at_common": f"explained by the first {found['common_components']}"}
+    print_table(titles, [[label, *(version[key] for version in versions)] for key, label in labels.items()])
     if angles is None:
         OUT.print(
             "Their features are of different versions, which are different spaces: there is no angle between them."

@@ -23,7 +23,7 @@ def write_report(settings: Settings, output: str) -> str:
         uri = absolute_uri(output)
     except ValueError as error:
         raise SettingsError(f"The report has no such name as {output!r}: {error}") from error
-    with bars() as progress:
+    with bars("report") as progress:
         try:
             gathered = gather(settings, progress)
         except READING as error:

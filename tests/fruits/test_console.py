@@ -3,6 +3,8 @@
 import io
 import json
 import math
+import re
+from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
@@ -25,7 +27,7 @@ def test_name_does_not_steer_the_terminal(capsys: pytest.CaptureFixture[str]) ->
         console.print(f"Error: {STEERING}\nand another line", soft_wrap=True)
     print_table(["path"], [[STEERING]])
     print_summary({"labels": {"labels": {STEERING: 1}}})
-    with bars() as progress:
+    with bars("run") as progress:
         progress.log(STEERING)
     said = capsys.readouterr()
     for printed in (said.out, said.err):
@@ -67,3 +69,44 @@ def test_one_of_a_kind_is_told_in_the_singular(capsys: pytest.CaptureFixture[str
         "labels  1 label, 1 without label, splits: 1 tests",
         "gold    1 image, 2 components, 1 explained variance",
     ]
+
+
+def test_numbers_dates_and_words_are_not_folded(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where there is room for them: what is folded is the long text."""
+    monkeypatch.setattr(OUT, "_width", 80)
+    moment, reason = datetime(2026, 11, 27, 4, 53, tzinfo=UTC), "the scaler changed " * 4
+    print_table(
+        ["version", "images", "explained", "fitted at", "reason", ""],
+        [[2, 1_234_567, 0.8026, moment, reason, "champion"]],
+    )
+    shown = capsys.readouterr().out
+    assert max(map(len, shown.splitlines())) <= 80
+    assert all(whole in shown for whole in ("1,234,567", "0.8026", "2026-11-27 04:53", "champion"))
+    assert " ".join(shown.split()).count("changed") == 4
+
+
+@pytest.mark.parametrize("width", [10, 24, 50])
+def test_row_that_has_no_room_is_a_table_of_its_own(
+    width: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A line a column, in the narrowest of windows, and nothing is left out."""
+    monkeypatch.setattr(OUT, "_width", width)
+    names = [f"column{number}" for number in range(8)]
+    print_table(names, [[f"value{number}" for number in range(8)], ["x" * 30] * 8])
+    shown = capsys.readouterr().out
+    assert max(map(len, shown.splitlines())) <= width
+    assert shown.count("x") == 240
+    assert all(re.sub(r"\s", "", shown).count(f"column{number}") for number in range(8) if width > 10)
+
+
+def test_many_rows_that_have_no_room_are_folded_and_whole(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Letter by letter if need be."""
+    monkeypatch.setattr(OUT, "_width", 40)
+    print_table([f"c{number}" for number in range(6)], [["x" * 10] * 6] * 30)
+    shown = capsys.readouterr().out
+    assert max(map(len, shown.splitlines())) <= 40
+    assert shown.count("x") == 10 * 6 * 30

@@ -102,6 +102,7 @@ def test_command_compares(settings: Settings, capsys: pytest.CaptureFixture[str]
     shown = capsys.readouterr().out
     assert re.search(r"version 1 +version 2", shown)
     assert re.search(r"images +8 +14", shown)
+    assert re.search(r"explained by the first \d", " ".join(shown.split()))
     assert re.search(r"Principal angles .*°.* as scaler 2 sees", shown)
     assert call("models", "--compare", 1, 2, "--lake", settings.lake, "--format", "json") == 0
     assert json.loads(capsys.readouterr().out).keys() == {"versions", "common_components", "angles"}

@@ -1,14 +1,10 @@
 """The prompt of `fruits sql`, typed at: by pipes, and once through a real terminal."""
 
-import os
-import pty
 import re
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from select import select
 
 import pytest
 from prompt_toolkit.application import create_app_session
@@ -24,6 +20,7 @@ from fruits.query.sql import Session
 from lakehouse.errors import LakehouseError
 from lakehouse.tables import delta
 from lakehouse.tables.delta import Lake
+from tests.terminal import Terminal
 
 Type = Callable[[str], str]
 CTRL_C, CTRL_D, UP = "\x03", "\x04", "\x1b[A"
@@ -129,45 +126,11 @@ def test_query_is_whole_with_its_semicolon(text: str, whole: bool) -> None:
     assert is_whole(text) is whole
 
 
-class Terminal:
-    """`fruits sql` behind a real terminal."""
-
-    def __init__(self, lake: Lake) -> None:
-        """Start it."""
-        self._ours, theirs = pty.openpty()
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "fruits", "sql", "--lake", lake.uri],
-            stdin=theirs,
-            stdout=theirs,
-            stderr=theirs,
-            start_new_session=True,
-            preexec_fn=lambda: os.close(os.open(os.ttyname(0), os.O_RDWR)),  # which makes it the one that Ctrl-C is of
-            env={**os.environ, "TERM": "xterm", "PROMPT_TOOLKIT_NO_CPR": "1"},
-        )
-        os.close(theirs)
-        self._shown = ""
-
-    def type(self, keys: str) -> None:
-        """Press keys."""
-        os.write(self._ours, keys.encode())
-
-    def expect(self, text: str) -> None:
-        """Wait until a text is shown after the one that was waited for before."""
-        limit = time.monotonic() + 60
-        while text not in self._shown:
-            ready, _, _ = select([self._ours], [], [], max(0.0, limit - time.monotonic()))
-            assert ready, f"{text!r} is not shown: {self._shown!r}"
-            self._shown += os.read(self._ours, 4096).decode(errors="replace")
-        self._shown = self._shown.partition(text)[2]
-
-
 @pytest.fixture
 def terminal(lake: Lake) -> Iterator[Terminal]:
     """The command at its prompt."""
-    terminal = Terminal(lake)
-    yield terminal
-    terminal.process.kill()
-    terminal.process.wait()
+    with Terminal([sys.executable, "-m", "fruits", "sql", "--lake", lake.uri]) as terminal:
+        yield terminal
 
 
 def test_ctrl_c_ends_a_query_and_not_the_session(terminal: Terminal) -> None:
