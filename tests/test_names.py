@@ -1,11 +1,16 @@
 """Any name works for folders: of photographs, lakes, the project itself, a home, a cache and temporary files."""
 
+import http.client
 import json
 import os
+import re
 import shutil
+import signal
+import socket
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -136,3 +141,88 @@ def test_project_home_cache_and_temporary_files_lie_in_folders_of_any_name(
     assert json.loads(ran.stdout)["gold"]["projected"] == 6
     assert "does not work" not in ran.stderr
     assert sorted(os.listdir(tmp_path)) == sorted([name, "lake", "pics"])
+
+
+@pytest.mark.slow
+def test_run_on_spark_over_s3_takes_keys_of_any_name(
+    s3: Any,  # noqa: F811 - a fixture
+    bucket: str,  # noqa: F811
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Hadoop's client writes what the others read, and no key is made beside it."""
+    for seed in range(4):
+        s3.put_object(Bucket=bucket, Key=f"{FOLDER_KEY}/Apple/{seed}.png", Body=photograph(seed))
+    lake = f"s3://{bucket}/{LAKE_KEY}/lake"
+    (tmp_path / "settings.yaml").write_text(to_yaml({"weights": "untrained"}))
+    command = ["run", "--engine", "spark", "--config", str(tmp_path / "settings.yaml"), "--format", "json"]
+    for expected in ((4, 4), (0, 0)):
+        done = subprocess.run(
+            [*FRUITS, *command, "--images", f"s3://{bucket}/{FOLDER_KEY}", "--lake", lake],
+            env={**os.environ, "PYTHONPATH": str(PROJECT)}, capture_output=True, text=True,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        summary = json.loads(done.stdout)
+        assert (summary["bronze"]["ingested"], summary["gold"]["projected"]) == expected
+    capsys.readouterr()
+    assert call("sql", "--lake", lake, "--format", "json", "SELECT path FROM gold.projections ORDER BY 1") == 0
+    held = [row["path"] for row in json.loads(capsys.readouterr().out)]
+    assert held == [f"s3://{bucket}/{FOLDER_KEY}/Apple/{seed}.png" for seed in range(4)]
+    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket)
+    keys = [one["Key"] for page in pages for one in page["Contents"]]
+    assert not [key for key in keys if not key.startswith((f"{FOLDER_KEY}/", f"{LAKE_KEY}/lake/"))]
+
+
+FRUITS = (sys.executable, "-m", "fruits")
+
+
+@contextmanager
+def served(*arguments: object) -> Iterator[str]:
+    """The first line that a server prints, as long as the block lasts; then Ctrl-C ends it with status 0."""
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1", "FRUITS_WEIGHTS": "untrained"}
+    server = subprocess.Popen([*FRUITS, *map(str, arguments)], stdout=subprocess.PIPE, text=True, env=environment)
+    try:
+        assert server.stdout is not None
+        yield server.stdout.readline()
+        server.send_signal(signal.SIGINT)
+        assert server.wait(30) == 0
+    finally:
+        server.kill()
+        server.wait()
+
+
+def asked(server: http.client.HTTPConnection, method: str, path: str, body: bytes | None = None) -> bytes:
+    """What a server answers, and that it is well."""
+    server.request(method, path, body)
+    answer = server.getresponse()
+    content = answer.read()
+    assert answer.status == 200, content
+    return content
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.mark.slow
+def test_demo_setup_app_and_ui_work_with_a_lake_of_any_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The app shows the neighbours' pictures, and MLflow's server finds its store."""
+    folder = tmp_path / LAKE
+    (tmp_path / "settings.yaml").write_text(to_yaml({"weights": "untrained"}))
+    config = ("--config", tmp_path / "settings.yaml")
+    assert call("demo", "--folder", folder, *config) == 0
+    assert call("setup", "--lake", folder / "lake", *config) == 0
+    assert sorted(os.listdir(tmp_path)) == sorted([LAKE, "settings.yaml"])
+    photo = next((folder / "photographs").rglob("*.jpg"))
+    with served("app", "--port", 0, "--lake", folder / "lake", *config) as said:
+        found = re.search(r"http://127\.0\.0\.1:(\d+) ", said)
+        assert found
+        app = http.client.HTTPConnection("127.0.0.1", int(found[1]), timeout=60)
+        told = json.loads(asked(app, "POST", "/identify", photo.read_bytes()))
+        assert told["label"] == photo.parent.name
+        assert asked(app, "GET", f"/photographs/{told['neighbours'][0]['sha256']}").startswith(b"RIFF")
+    with served("ui", "--port", free_port(), "--lake", folder / "lake", *config) as said:
+        assert re.search(r"MLflow's UI is at http://127\.0\.0\.1:\d+/#/experiments/1 until", said)
