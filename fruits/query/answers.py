@@ -13,6 +13,7 @@ from fruits.console import ERR, SqlFormat, bars, print_table, write_json
 from fruits.query.sql import Answer
 from lakehouse.errors import SettingsError
 from lakehouse.failures import why
+from lakehouse.storage.uri import followed
 
 SHOWN = 200
 """Rows of a table for the eye; a program that wants all of them asks for another format."""
@@ -128,7 +129,7 @@ def _whole(output: Path) -> Iterator[Path]:
     """A file beside the one that is wanted, which takes its place when the block has ended well."""
     with _written(output):
         no_file = output.exists() and not output.is_file()
-        output = output if no_file else output.resolve()  # or a link would become a file
+        output = output if no_file else followed(output)  # or a link would become a file
     if no_file:  # a device or a pipe: never a file in its place
         with _written(output):
             yield output

@@ -92,7 +92,7 @@ def read_file(uri: str, limit: int = -1) -> bytes:
 
 
 def write_file(uri: str, content: bytes) -> None:
-    """Write a file that is there whole or not at all, in place of one that was there.
+    """Write a file that is there whole or not at all, in place of one that was there; where a link points, of that.
 
     Raises:
         StorageError: it cannot be written.

@@ -13,7 +13,7 @@ from lakehouse.errors import StorageError
 from lakehouse.failures import OF_THE_PROCESS, why
 from lakehouse.storage.base import FileStatus
 from lakehouse.storage.folder_rules import FolderRules, Rule
-from lakehouse.storage.uri import FILE, local_path, on_disk
+from lakehouse.storage.uri import FILE, followed, local_path, on_disk
 
 _GONE = (errno.ENOENT, errno.ENOTDIR)
 
@@ -112,22 +112,26 @@ class LocalStorage:
             return file.read(limit)
 
     def write_file(self, uri: str, content: bytes) -> None:
-        """See `storage.write_file`; a device or a pipe is written to, where a file is replaced."""
-        path = local_path(uri)
+        """See `storage.write_file`; a device or a pipe is written to, a link followed, where a file is replaced."""
+        try:
+            path = followed(local_path(uri))
+        except OSError as error:
+            raise StorageError(f"{uri} cannot be written: {why(error)}") from error
         if path.exists() and not path.is_file() and not path.is_dir():
             try:
                 path.write_bytes(content)
             except OSError as error:
                 raise StorageError(f"{uri} cannot be written: {why(error)}") from error
             return
-        with _staged(uri, content) as staged:
+        with _staged(uri, path, content) as staged:
             staged.rename(path)
 
     def write_new_file(self, uri: str, content: bytes) -> bool:
         """See `storage.write_new_file`."""
-        with _staged(uri, content) as staged:
+        path = local_path(uri)
+        with _staged(uri, path, content) as staged:
             try:
-                os.link(staged, local_path(uri))  # which fails where there is one, as a rename does not
+                os.link(staged, path)  # which fails where there is one, as a rename does not
             except FileExistsError:
                 return False
         return True
@@ -158,9 +162,8 @@ class LocalStorage:
 
 
 @contextmanager
-def _staged(uri: str, content: bytes) -> Iterator[Path]:
-    """A whole file beside the place that it is to have, in a folder that is made; what is left of it is removed."""
-    path = local_path(uri)
+def _staged(uri: str, path: Path, content: bytes) -> Iterator[Path]:
+    """A whole file beside the path that it is to have, in a folder that is made; what is left of it is removed."""
     if path.exists() and not path.is_file():  # a device or a pipe would be a file from now on
         raise StorageError(f"{uri} cannot be written: it is there, and is no file. Use another name.")
     staged = path.with_name(f".{uuid.uuid4().hex}.part")  # the file's own name may be as long as names can be

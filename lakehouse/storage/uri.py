@@ -3,6 +3,7 @@
 A scheme and the name *as it is*. Nothing is percent-encoded, so no name has two spellings.
 """
 
+import errno
 import os
 from pathlib import Path
 
@@ -66,3 +67,15 @@ def native_name(uri: str) -> str:
 def local_path(uri: str) -> Path:
     """The file-system path of a `file://` URI, or of a path."""
     return Path(uri.removeprefix(FILE))
+
+
+def followed(path: Path) -> Path:
+    """The file that is written where a path is to be written: where links lead, whether it is there yet or not.
+
+    Raises:
+        OSError: the links lead in a circle.
+    """
+    led = Path(os.path.realpath(path))
+    if led.is_symlink():
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
+    return led

@@ -141,6 +141,19 @@ def test_pipe_is_written_to_and_not_replaced(lake: Lake, tmp_path: Path) -> None
     assert pipe.is_fifo()
 
 
+def test_answer_is_written_where_a_link_points(lake: Lake, tmp_path: Path) -> None:
+    """The link stays one; where links lead in a circle it is said."""
+    (tmp_path / "answer.csv").symlink_to("real.txt")
+    for _ in range(2):
+        ask(lake, "SELECT 1 AS n", None, tmp_path / "answer.csv", None)
+    assert (tmp_path / "answer.csv").readlink() == Path("real.txt")
+    assert (tmp_path / "real.txt").read_text() == "n\n1\n"
+    (tmp_path / "circle.csv").symlink_to("circle.csv")
+    with pytest.raises(SettingsError, match=r"circle\.csv cannot be written: .* Links lead in a circle"):
+        ask(lake, "SELECT 1 AS n", None, tmp_path / "circle.csv", None)
+    assert [*tmp_path.glob(".*.unfinished")] == []
+
+
 @pytest.mark.parametrize("queries", ["SELECT 1; SELECT 2", "SET threads = 1", ""])
 def test_file_takes_one_answer(lake: Lake, tmp_path: Path, queries: str) -> None:
     """Two answers would need two files."""

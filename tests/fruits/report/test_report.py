@@ -450,6 +450,14 @@ def test_file_is_there_whole_and_in_place_of_the_old_one(lake: Lake, settings: S
     assert versions == {table.name: delta.existing(lake, table).version() for table in TABLES}
 
 
+def test_report_is_written_where_a_link_points(lake: Lake, settings: Settings, tmp_path: Path) -> None:
+    """The link stays one, as in a folder that a web server shows."""
+    (tmp_path / "latest.html").symlink_to("of today.html")
+    write_report(settings, str(tmp_path / "latest.html"))
+    assert (tmp_path / "latest.html").readlink() == Path("of today.html")
+    assert (tmp_path / "of today.html").read_text().startswith("<!doctype html>")
+
+
 def test_file_that_cannot_be_written_is_told(lake: Lake, settings: Settings, tmp_path: Path) -> None:
     """Which file, and why."""
     (tmp_path / "file").write_text("")

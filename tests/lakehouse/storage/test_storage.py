@@ -193,3 +193,25 @@ def test_new_file_is_written_once(tmp_path: Path) -> None:
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"entry.json": b"first"}
     with pytest.raises(StorageError, match="cannot be written"):
         write_new_file(absolute_uri(str(tmp_path / "entry.json" / "no folder")), b"")
+
+
+def test_link_is_followed_and_stays_a_link(tmp_path: Path) -> None:
+    """To a file, by way of another link, and to one that is not there yet: what the link points to is written."""
+    (tmp_path / "there").write_bytes(b"old")
+    (tmp_path / "by way").symlink_to("there")
+    for name, target in (("link", "by way"), ("dangling", "elsewhere/new")):
+        link = tmp_path / name
+        link.symlink_to(target)
+        write_file(f"file://{link}", b"new")
+        assert (str(link.readlink()), link.read_bytes()) == (target, b"new")
+    assert (tmp_path / "there").read_bytes() == b"new"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["by way", "dangling", "elsewhere", "link", "there"]
+
+
+def test_links_in_a_circle_are_refused(tmp_path: Path) -> None:
+    """With what to do, and left as they are."""
+    (tmp_path / "a").symlink_to("b")
+    (tmp_path / "b").symlink_to("a")
+    with pytest.raises(StorageError, match=r"/a cannot be written: Too many levels .* Links lead in a circle"):
+        write_file(f"file://{tmp_path}/a", b"")
+    assert (tmp_path / "a").is_symlink()
