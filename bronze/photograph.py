@@ -11,7 +11,7 @@ import logging
 import re
 import struct
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from PIL import ExifTags, Image, ImageFile, PngImagePlugin, UnidentifiedImageError
@@ -48,6 +48,18 @@ def inspect(content: bytes, limits: Limits) -> Photograph | Problem:
     Takes 4 bytes of memory a pixel, of a progressive JPEG 10, of a WebP 16. One call at a time in a process, for
     Pillow's guards are global.
     """
+    found = _inspected(content, limits, lambda image: image)
+    return found if isinstance(found, Problem) else found[0]
+
+
+def inspect_and_decode(content: bytes, limits: Limits) -> tuple[Photograph, Image.Image] | Problem:
+    """What `inspect` says of content, and the picture as `decode` has it, decoded once. As `inspect`, one at a time."""
+    return _inspected(content, limits, lambda image: to_srgb(_upright(image)))
+
+
+def _inspected(
+    content: bytes, limits: Limits, finish: Callable[[Image.Image], Image.Image]
+) -> tuple[Photograph, Image.Image] | Problem:
     if not content:
         return Problem(Reason.EMPTY, "The file has no bytes.")
     name = format_of(content)
@@ -62,7 +74,8 @@ def inspect(content: bytes, limits: Limits) -> Photograph | Problem:
         return refused
     try:
         with _pixels_guarded(limits.max_pixels):
-            return _decoded(content, name)
+            found = _decoded(content, name)
+            return found if isinstance(found, Problem) else (found[0], finish(found[1]))
     except Image.DecompressionBombError as error:
         return limits.refusal(Reason.TOO_MANY_PIXELS, f"{_first_number(error)} pixels;")
     except MemoryError:  # within the limits, so the shortage is the machine's, and may be over tomorrow
@@ -133,7 +146,7 @@ def _too_many_parts(name: str) -> Problem:
     return Problem(Reason.CORRUPT, f"The {name} data is cut into more parts than a picture has.")
 
 
-def _decoded(content: bytes, name: str) -> Photograph | Problem:
+def _decoded(content: bytes, name: str) -> tuple[Photograph, Image.Image] | Problem:
     whole = first_picture(content, name)
     if name == "PNG":
         _opened(content, name).verify()  # the checksums of the pixels, which load() passes over
@@ -142,7 +155,7 @@ def _decoded(content: bytes, name: str) -> Photograph | Problem:
     image.load()
     if ends_early(bytes(whole), name):
         return Problem(Reason.TRUNCATED, f"The {name} data has no end marker.")
-    return Photograph(name, width, height)
+    return Photograph(name, width, height), image
 
 
 def _opened(content: Content, name: str) -> Image.Image:

@@ -12,6 +12,9 @@ Content = bytes | memoryview
 MOST_PARTS = 100_000
 """Parts of a file that is meant well: a PNG of 100 MiB has some 12,800. Pillow keeps a note of each."""
 
+MOST_SCANS = 100
+"""Scans of a progressive JPEG: encoders make 10, optimisers up to 64. Each takes time by the picture's pixels."""
+
 _MAGIC = {"JPEG": b"\xff\xd8\xff", "PNG": b"\x89PNG\r\n\x1a\n"}
 _SIGNATURES = {
     name: re.compile(pattern, re.DOTALL)
@@ -82,7 +85,14 @@ def first_picture(content: Content, name: str) -> Content:
 
 
 def has_too_many_parts(content: bytes, name: str) -> bool:
-    """Whether a JPEG's header or a PNG has more parts than MOST_PARTS, of which Pillow would remember each."""
+    """Whether a JPEG's header or a PNG has more parts than MOST_PARTS, of which Pillow would remember each.
+
+    Or a JPEG more scans than MOST_SCANS, each of which is a walk over the whole picture: 32 MB of them take hours.
+    """
+    if name == "JPEG" and content.count(b"\xff\xda") > MOST_SCANS:
+        scans = (marker for marker, _, _ in _segments(content) if marker == _SCAN)
+        if len([*islice(scans, MOST_SCANS + 1)]) > MOST_SCANS:
+            return True
     parts = {"JPEG": _header, "PNG": _chunks}.get(name)
     return parts is not None and sum(1 for _ in islice(parts(content), MOST_PARTS + 1)) > MOST_PARTS
 

@@ -11,6 +11,7 @@ import pytest
 from bronze.reasons import Reason
 from tests.bronze.test_bad_input import CORPUS
 from tests.faults import FAULTS, MLFLOW
+from tests.fruits.app.test_bombs import BOMBS
 from tests.fruits.operations.test_rollback import MANY_READS, READS
 from tests.lakehouse.lease.test_lease import MANY_RACES, RACES
 from tests.names import NAMES
@@ -254,6 +255,17 @@ PROMISES: list[Promise] = [
             "lakehouse/runs/test_record.py",
         ),
         "also killed while the row is written, and on S3",
+    ),
+    (
+        "**The app in the open.** A client that is slow, wrong or hostile costs bounded memory and time, is answered "
+        "with a status and a sentence, or cut off, and the next photograph is answered.",
+        (
+            "fruits/app/test_hostile.py",
+            "fruits/app/test_bombs.py::test_bomb_goes_off_nowhere",
+            "fruits/app/test_bombs.py::test_what_kills_its_reader_is_said_and_the_reader_replaced",
+            "fruits/app/test_guard.py",
+        ),
+        f"{len(BOMBS)} bombs, of each format, 40 uploads at once; memory of the server's processes measured",
     ),
 ]
 

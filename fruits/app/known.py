@@ -1,8 +1,9 @@
 """The lake as the page sees it: identification, the map of projections, and thumbnails.
 
-Nothing here is called by two threads at once: LiteRT, DuckDB and Pillow's guards each serve one.
+Nothing here is called by two threads at once: DuckDB and the process that reads photographs each serve one.
 """
 
+import base64
 import time
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from bronze.judgement import Limits
 from bronze.photograph import decode
 from bronze.tables import IMAGES
+from fruits.app.reader import Reader
 from fruits.app.upload import within_memory
 from fruits.identify.identifier import Identifier
 from fruits.query.sql import connect
@@ -51,7 +53,10 @@ class Neighbour(_Seen):
 
 
 class Told(TypedDict):
-    """What a photograph is, and on which map it is `at`."""
+    """What a photograph is, and on which map it is `at`; `preview` is a small WebP of it, in base64.
+
+    None where browsers draw the photograph themselves.
+    """
 
     label: str | None
     known: bool
@@ -59,6 +64,7 @@ class Told(TypedDict):
     at: list[float]
     neighbours: list[Neighbour]
     map: int
+    preview: str | None
 
 
 class _Drawn(TypedDict):
@@ -91,7 +97,13 @@ class LakeView:
         self._pictures: OrderedDict[str, bytes] = OrderedDict()
         self.limits: Limits = settings.limits
         """What an upload may be."""
-        self._identifier = Identifier.open(settings)
+        self._reader = Reader(self.limits, self._lake.uri_of("models"))  # it starts while the lake is opened
+        try:
+            self._identifier = Identifier.open(settings, reads=False)
+            self._reader.make_ready(self._identifier.feature_version)
+        except BaseException:
+            self._reader.close()
+            raise
         self._opening: Background[Identifier] | None = None
         self._map: _Drawn | None = None
         self._versions = self._newest()
@@ -105,7 +117,8 @@ class LakeView:
             NotAPhotographError: the bytes are no photograph that can be used.
         """
         self._refresh()
-        answer = self._identifier.identify(content)
+        read = self._reader.read(self._identifier.feature_version, content)
+        answer = self._identifier.answer(read.features)
         rows = self._rows([neighbour.path for neighbour in answer.neighbours])
         neighbours: list[Neighbour] = [
             {
@@ -123,7 +136,12 @@ class LakeView:
             "at": [float(value) for value in (*answer.components[:2], 0.0)[:2]],
             "neighbours": neighbours,
             "map": self._identifier.snapshot,
+            "preview": base64.b64encode(read.preview).decode() if read.preview else None,
         }
+
+    def close(self) -> None:
+        """End the process that reads photographs."""
+        self._reader.close()
 
     def map(self) -> Map:
         """Where the photographs lie among the first two components, as JSON: at most MOST_POINTS, spread evenly."""
@@ -173,7 +191,7 @@ class LakeView:
             return
         newest = self._newest()
         if newest[0] != self._identifier.snapshot and self._opening is None:
-            self._opening = Background(lambda: Identifier.open(self._settings))
+            self._opening = Background(lambda: Identifier.open(self._settings, reads=False))
         if newest != self._versions:
             self._connection = connect(self._lake)
             self._pictures.clear()

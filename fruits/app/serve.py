@@ -1,10 +1,11 @@
 """Start the web server, on this machine alone unless another host is named."""
 
 import socket
-from contextlib import suppress
+from contextlib import closing, suppress
 
 import uvicorn
 
+from fruits.app.connection import Connection
 from fruits.app.guard import is_loopback
 from fruits.app.known import LakeView
 from fruits.app.server import make_app
@@ -28,9 +29,10 @@ def serve_app(settings: Settings, host: str, port: int) -> None:
     with listen(host, port) as listening:
         with bars("app"):
             known = LakeView(settings)
-        announce(listening, host)
-        with suppress(KeyboardInterrupt):  # which uvicorn raises again when it has ended
-            make_server(known, host).run(sockets=[listening])
+        with closing(known):
+            announce(listening, host)
+            with suppress(KeyboardInterrupt):  # which uvicorn raises again when it has ended
+                make_server(known, host).run(sockets=[listening])
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -59,15 +61,15 @@ def announce(listening: socket.socket, host: str) -> None:
 
 
 def make_server(known: LakeView, host: str) -> uvicorn.Server:
-    """The server: quiet, and with the parser that is always there."""
+    """The server: quiet, for a client may make it say what it likes as often as it likes, and patient with none."""
     return uvicorn.Server(
         uvicorn.Config(
             make_app(known, host),
-            http="h11",
+            http=Connection,
             ws="none",
             loop="asyncio",
             lifespan="off",
-            log_level="warning",
+            log_level="error",
             access_log=False,
             server_header=False,
             proxy_headers=False,

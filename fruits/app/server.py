@@ -14,14 +14,11 @@ from starlette.responses import JSONResponse, Response
 from fruits.app.guard import Guard, own_host
 from fruits.app.known import LakeView
 from fruits.app.messages import refusal, spoken
-from fruits.app.upload import Gate, read_upload
+from fruits.app.upload import Gate, Places, read_upload
 from fruits.console import ERR
 from fruits.identify.identifier import NotAPhotographError
 from fruits.pages.rendering import environment, plot_script
 from lakehouse.errors import LakehouseError
-
-UPLOADS = 8
-"""Photographs in memory at once; one of them is being looked at."""
 
 QUESTIONS = 64
 """Small pictures and maps that are waited for at once."""
@@ -33,7 +30,7 @@ T = TypeVar("T")
 def make_app(known: LakeView, host: str) -> Guard:
     """The application over a lake, for the host that it listens on."""
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
-    uploads, questions = Gate(UPLOADS), Gate(QUESTIONS)
+    uploads, questions = Places(), Gate(QUESTIONS)
     limits = known.limits
     # One thread for all that touches the lake, as LakeView asks; the loop stays free to refuse.
     thread = ThreadPoolExecutor(1, "lake")
@@ -43,7 +40,7 @@ def make_app(known: LakeView, host: str) -> Guard:
 
     @app.post("/identify")
     async def identify(request: Request) -> Response:
-        with uploads.enter():
+        async with uploads.take(request.client.host if request.client else ""):
             content = await read_upload(request, limits.max_bytes)
             return JSONResponse(await asked(lambda: known.identify(content)))
 

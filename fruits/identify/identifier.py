@@ -93,10 +93,11 @@ class Identifier:
         self,
         snapshot: int,
         pca_version: int,
+        feature_version: str,
         lake: Projected,
         projector: Projector,
         calibration: Calibration | None,
-        predict: Predict,
+        predict: Predict | None,
         limits: Limits,
     ) -> None:
         """See `open`."""
@@ -104,6 +105,8 @@ class Identifier:
         """The version of `gold.projections` that answers."""
         self.pca_version = pca_version
         """The version of the PCA that answers."""
+        self.feature_version = feature_version
+        """The version of the features that it is asked about."""
         self._lake, self._projector, self._calibration = lake, projector, calibration
         self._predict, self._limits = predict, limits
         labelled = [label for label in lake.labels if label is not None]
@@ -111,10 +114,14 @@ class Identifier:
         self._lock = Lock()  # neither LiteRT nor Pillow's guards take two at once
 
     @classmethod
-    def open(cls, settings: Settings) -> "Identifier":
+    def open(cls, settings: Settings, *, reads: bool = True) -> "Identifier":
         """Read the champion's projections and arrays, and the model that the lake keeps.
 
         Takes 4 k bytes a photograph, and reads all components once.
+
+        Args:
+            settings: name the lake, and the limits of what is read.
+            reads: False where it will be given features alone (`answer`), which another process computes.
 
         Raises:
             NothingKnownError: there is no lake, or nothing was projected or calibrated yet.
@@ -128,13 +135,13 @@ class Identifier:
                 )
             snapshot = delta.existing(lake, PROJECTIONS).version()
             try:
-                return cls._opened(settings, lake, snapshot)
+                return cls._opened(settings, lake, snapshot, reads=reads)
             except (FileNotFoundError, DamagedTableError):  # erased while it was read
                 if delta.existing(lake, PROJECTIONS).version() == snapshot:
                     raise
 
     @classmethod
-    def _opened(cls, settings: Settings, lake: Lake, snapshot: int) -> "Identifier":
+    def _opened(cls, settings: Settings, lake: Lake, snapshot: int, *, reads: bool) -> "Identifier":
         """By one version of `gold.projections`: all else that belongs to its rows was there before them."""
         number = delta.maximum(lake, PROJECTIONS, "pca_version", snapshot)
         if number is None:
@@ -149,9 +156,10 @@ class Identifier:
         scaling, reducing = registry.arrays(scaler), registry.arrays(pca)
         projector = Projector(scaling["mean"], scaling["scale"], reducing["mean"], reducing["components"])
         feature_version = pca.tags["feature_version"]
-        predict = module_of(feature_version).reopen(feature_version, lake.uri_of("models"))
+        predict = module_of(feature_version).reopen(feature_version, lake.uri_of("models")) if reads else None
         projected = read_projected(lake, len(projector.pca_components), snapshot)
-        return cls(snapshot, number, projected, projector, calibration_of(rows[0]), predict, settings.limits)
+        calibration, limits = calibration_of(rows[0]), settings.limits
+        return cls(snapshot, number, feature_version, projected, projector, calibration, predict, limits)
 
     @property
     def map_points(self) -> tuple[Float32, Float32, list[str | None]]:
@@ -159,16 +167,27 @@ class Identifier:
         return self._lake.pc1, self._lake.pc2, self._lake.labels
 
     def identify(self, content: bytes) -> Answer:
-        """Say what a photograph is. Exact: compared with every photograph. O(n k), by BLAS; safe for threads.
+        """Say what a photograph is; safe for threads.
 
         Raises:
             NotAPhotographError: the bytes are no photograph that can be used.
+            ValueError: it was opened without what reads photographs.
         """
+        if self._predict is None:
+            raise ValueError("This identifier reads no photographs: give it features.")
         with self._lock:
             found = inspect(content, self._limits)
             if isinstance(found, Problem):
                 raise NotAPhotographError(found)
-            components = self._projector.project(self._predict([memoryview(content)]))
+            features = self._predict([memoryview(content)])
+        return self.answer(features)
+
+    def answer(self, features: Float32) -> Answer:
+        """Say what a photograph of these features is, shape (1, d), of `feature_version`.
+
+        Exact: compared with every photograph. O(n k), by BLAS; safe for threads.
+        """
+        components = self._projector.project(features)
         asked = directions(components)
         cosines = asked @ self._lake.rows.T
         label, confidence = self._nearest_label(cosines)

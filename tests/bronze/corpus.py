@@ -265,6 +265,12 @@ def in_many_parts(content: bytes, parts: int) -> bytes:
     return content[:2] + segment(0xE5, b"") * parts + content[2:]
 
 
+def in_many_scans(content: bytes, scans: int) -> bytes:
+    """A progressive JPEG whose last scan comes so many times more: a walk over the picture each."""
+    end, last = content.rfind(b"\xff\xd9"), content.rfind(b"\xff\xc4", 0, content.rfind(b"\xff\xda"))
+    return content[:end] + content[last:end] * scans + content[end:]
+
+
 def broken(seed: int) -> dict[str, dict[str, bytes]]:
     """Files of each class that must be held back: reason → name and content, for a job that takes no WebP."""
     pixels = noise(96, 64, seed)
@@ -310,6 +316,7 @@ def broken(seed: int) -> dict[str, dict[str, bytes]]:
             "descriptions without end.png": text_bomb(),
             "in many parts.png": in_many_parts(sharp, 110_000),
             "in many parts.jpg": in_many_parts(jpeg, 110_000),
+            "of many scans.jpg": in_many_scans(progressive, 200),
         },
         "too_many_pixels": {
             "claims 50000 x 50000.png": png(50_000, 50_000, 8, 2, b""),

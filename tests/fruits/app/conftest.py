@@ -1,13 +1,11 @@
 """A lake of drawn photographs, and the app that serves it on this machine, by the server that `fruits app` starts."""
 
 import http.client
-import json
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -16,23 +14,10 @@ from fruits.app.serve import listen, make_server
 from fruits.demo.draw import draw_photographs
 from fruits.operations.run import run_layers
 from fruits.settings import Settings, load_settings
+from tests.fruits.app.serving import HOST as HOST
+from tests.fruits.app.serving import READER_MORE, SERVER_MORE, Answer, Server, serving
 
-HOST = "127.0.0.1"
 KINDS = ("Apple Red", "Banana", "Kiwi")
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What came back: status, headers by their names in lower case, and the body."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-
-    @property
-    def json(self) -> Any:
-        """The body's value."""
-        return json.loads(self.body)
 
 
 @dataclass(frozen=True)
@@ -88,3 +73,22 @@ def app(served_settings: Settings) -> Iterator[App]:
         yield App(known, listening.getsockname()[1])
         server.should_exit = True
         thread.join()
+
+
+@pytest.fixture(scope="session")
+def server(served_settings: Settings) -> Iterator[Server]:
+    """The command on that lake, as a process of its own."""
+    with serving(served_settings.lake) as started:
+        yield started
+
+
+@pytest.fixture
+def unhurt(server: Server, fruit: bytes) -> Iterator[None]:
+    """Whatever a client did: the next photograph is answered, and the processes are within bounds."""
+    assert server.ask(fruit).json["label"] == "Kiwi"
+    before = server.largest()
+    yield
+    assert server.ask(fruit).json["label"] == "Kiwi"
+    after = server.largest()
+    assert after[0] - before[0] < SERVER_MORE
+    assert after[1] - before[1] < READER_MORE

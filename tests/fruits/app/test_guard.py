@@ -20,8 +20,7 @@ from starlette.requests import Request
 import fruits.app.upload
 from fruits.app.guard import HEADERS, is_loopback, own_host
 from fruits.app.known import LakeView
-from fruits.app.server import UPLOADS
-from fruits.app.upload import MOST_BYTES, read_upload
+from fruits.app.upload import MOST_BYTES, UPLOADS, read_upload
 from fruits.settings import Settings
 from lakehouse.errors import LakehouseError
 from tests.fruits.app.conftest import HOST, App
