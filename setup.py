@@ -88,6 +88,8 @@ setup(
             "cfn-lint>=1.58",
             "moto[server]>=5.2",
             "awscli>=1.46",
+            # AWS in a box: certificates for AWS's own names.
+            "trustme>=1.2",
             # The pages are looked at in a browser, Debian's Chromium; the tests skip where that is missing.
             "playwright>=1.65",
         ]

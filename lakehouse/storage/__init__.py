@@ -129,7 +129,7 @@ def check_reachable(uri: str) -> None:
 
 def delta_options(uri: str) -> dict[str, str]:
     """What delta-rs needs to be told to get there, at this moment: credentials expire."""
-    return _storage(uri).delta_options()
+    return _storage(uri).delta_options(uri)
 
 
 def spark_options(uri: str) -> dict[str, str]:

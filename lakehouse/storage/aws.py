@@ -168,6 +168,8 @@ def _store(bucket: str, process: int, told: frozenset[tuple[str, str]]) -> "S3St
         known["endpoint"] = endpoint
     if region := _shared(process, told).meta.region_name:
         known["region"] = region
+    if _named_by_host(bucket, endpoint):
+        known["virtual_hosted_style_request"] = True
     return S3Store(
         bucket,
         config=known,
@@ -185,6 +187,14 @@ def _endpoint(process: int, told: frozenset[tuple[str, str]]) -> str | None:
     address = str(_shared(process, told).meta.endpoint_url).rstrip("/")
     own = client(ignore_configured_endpoint_urls=True, use_dualstack_endpoint=False, use_fips_endpoint=False)
     return None if address in (own.meta.endpoint_url, _GLOBAL_ENDPOINT) else address
+
+
+def _named_by_host(bucket: str, endpoint: str | None) -> bool:
+    """Whether a bucket is to be named by the host, which AWS asks for and other servers rarely know.
+
+    A name with a dot fits no certificate of AWS's: these stand in the path.
+    """
+    return endpoint is None and "." not in bucket
 
 
 def _found() -> tuple[Credentials | None, str | None, str | None]:
@@ -216,8 +226,8 @@ def no_program(error: OSError) -> StorageError:
     )
 
 
-def delta_options() -> dict[str, str]:
-    """What delta-rs needs to be told."""
+def delta_options(uri: str) -> dict[str, str]:
+    """What delta-rs needs to be told to get to a folder."""
     credentials, region, endpoint = _found()
     options = {"aws_region": region, "aws_endpoint": endpoint}
     if credentials is not None:
@@ -228,6 +238,8 @@ def delta_options() -> dict[str, str]:
         }
     if endpoint and endpoint.startswith("http://"):
         options["aws_allow_http"] = "true"
+    if _named_by_host(split(uri)[0], endpoint):
+        options["aws_virtual_hosted_style_request"] = "true"
     return {key: value for key, value in options.items() if value}
 
 

@@ -42,7 +42,7 @@ class Storage(Protocol):
     def write_new_file(self, uri: str, content: bytes) -> bool: ...  # noqa: D102
     def remove_file(self, uri: str) -> None: ...  # noqa: D102
     def check_reachable(self, uri: str) -> None: ...  # noqa: D102
-    def delta_options(self) -> dict[str, str]: ...  # noqa: D102
+    def delta_options(self, uri: str) -> dict[str, str]: ...  # noqa: D102
     def spark_options(self) -> dict[str, str]: ...  # noqa: D102
 
 

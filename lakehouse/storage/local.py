@@ -152,7 +152,7 @@ class LocalStorage:
         except OSError as error:
             raise _unlisted(uri, error) from error
 
-    def delta_options(self) -> dict[str, str]:
+    def delta_options(self, uri: str) -> dict[str, str]:  # noqa: ARG002
         """See `storage.delta_options`."""
         return {}
 

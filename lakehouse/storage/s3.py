@@ -108,9 +108,9 @@ class S3Storage:
         next(self.list_files(uri, recursive=True), None)
         aws.check_region(uri)
 
-    def delta_options(self) -> dict[str, str]:
+    def delta_options(self, uri: str) -> dict[str, str]:
         """See `storage.delta_options`."""
-        return aws.delta_options()
+        return aws.delta_options(uri)
 
     def spark_options(self) -> dict[str, str]:
         """See `storage.spark_options`."""

@@ -137,7 +137,7 @@ def test_region_is_asked_for_as_other_tools_are(bucket: str, monkeypatch: pytest
     monkeypatch.delenv("AWS_DEFAULT_REGION")
     monkeypatch.setenv("AWS_REGION", "eu-west-3")
     assert client.session().region_name == client.shared_client().meta.region_name == "eu-west-3"
-    assert client.delta_options()["aws_region"] == "eu-west-3"
+    assert client.delta_options("s3://bucket/lake")["aws_region"] == "eu-west-3"
     assert client.hadoop_options()["spark.hadoop.fs.s3a.endpoint.region"] == "eu-west-3"
 
 
@@ -146,7 +146,7 @@ def test_all_libraries_are_told_the_same(s3: Any, bucket: str) -> None:
     from lakehouse.storage import aws as client
 
     endpoint = s3.meta.endpoint_url
-    told = client.delta_options()
+    told = client.delta_options("s3://bucket/lake")
     assert (told["aws_endpoint"], told["aws_allow_http"], told["aws_access_key_id"]) == (endpoint, "true", KEY)
     assert client.hadoop_options()["spark.hadoop.fs.s3a.endpoint"] == endpoint
 
@@ -180,7 +180,7 @@ def endpoints() -> dict[str, str | None]:
 
     store = client.object_store("bkt")
     assert store.config["region"] == "eu-west-3"
-    options, hadoop = client.delta_options(), client.hadoop_options()
+    options, hadoop = client.delta_options("s3://bucket/lake"), client.hadoop_options()
     assert (options["aws_region"], hadoop["spark.hadoop.fs.s3a.endpoint.region"]) == ("eu-west-3", "eu-west-3")
     with pytest.raises(OSError, match="error sending request"):
         DeltaTable("s3://bkt/table", storage_options={**options, "max_retries": "0"})
