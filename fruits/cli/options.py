@@ -22,7 +22,8 @@ Shape = Annotated[Format, typer.Option("--format", help="Output format.")]
 def settings_of(config: Path | None, **options: object) -> Settings:
     """The settings, with options over them; the region is set for this process and those it starts."""
     settings = load_settings(config, **options)
-    if settings.region:
-        # Where all four that go to S3 look: boto3, delta-rs, MLflow and Hadoop, and what they start.
-        os.environ["AWS_REGION"] = os.environ["AWS_DEFAULT_REGION"] = settings.region
+    if region := settings.region or os.environ.get("AWS_REGION"):
+        # Where all four that go to S3 look: boto3, delta-rs, MLflow and Hadoop, and what they start. MLflow asks boto3,
+        # which knows the second name alone, and else goes to another region first.
+        os.environ["AWS_REGION"] = os.environ["AWS_DEFAULT_REGION"] = region
     return settings
