@@ -1,5 +1,6 @@
 """The lease on a lake on S3."""
 
+from collections.abc import Mapping
 from functools import cached_property
 
 from lakehouse.errors import StorageError
@@ -28,7 +29,7 @@ class S3Lease(ObjectLease):
         from botocore.exceptions import BotoCoreError, ClientError
 
         try:
-            answer: Answer = getattr(self._client, operation)(Bucket=self._bucket, Key=self._key, **arguments)
+            answer = self._requested(operation, arguments)
             content = answer["Body"].read(LIMIT) if "Body" in answer else b""
         except ClientError as error:
             if not aws.is_unmet(error):
@@ -37,6 +38,19 @@ class S3Lease(ObjectLease):
         except (BotoCoreError, ValueError) as error:  # ValueError: of an endpoint that is no URL
             raise self._failed(error) from error
         return Reply(_date(answer), answer["ETag"], content, answer.get("LastModified"))
+
+    def _requested(self, operation: Operation, arguments: Mapping[str, object]) -> Answer:
+        from botocore.exceptions import ClientError
+
+        where = {"Bucket": self._bucket, "Key": self._key}
+        try:
+            answer: Answer = getattr(self._client, operation)(**where, **arguments)
+        except ClientError as error:
+            if not aws.have_ended(error):
+                raise
+            del self._client  # another one looks for credentials anew
+            answer = getattr(self._client, operation)(**where, **arguments)
+        return answer
 
     @cached_property
     def _client(self) -> Client:

@@ -5,17 +5,20 @@ knows fewer of these places, so it is told what boto3 found, each time anew, for
 """
 
 import os
-from collections.abc import Iterator
+import re
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from functools import cache
 from threading import Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from lakehouse.errors import StorageError
-from lakehouse.storage.boto import Client, Credentials, Session
+from lakehouse.storage.boto import Client, Credentials, Found, Session
 
 if TYPE_CHECKING:
-    from obstore.store import S3Config, S3Store
+    from obstore.store import S3Config, S3Credential, S3Store
 
 _RENEW = "The credentials have ended: renew them (`aws sso login`, or new AWS_* variables), and run again."
 _PROFILE = "Set AWS_PROFILE to a profile of `aws configure list-profiles`, or unset it."
@@ -55,6 +58,10 @@ _ADVICE = {
     "XAdminUserNotFound": _UNKNOWN_KEY,  # versitygw's word, with status 404
 }
 """What to do, by what the server or boto3 calls the error."""
+_ENDED = ("ExpiredToken", "ExpiredTokenException", "InvalidToken", "TokenRefreshRequired", "400")
+"""What S3 answers where credentials have ended, of which there may be new ones; to a HEAD but the status."""
+_ENDED_IN_RUST = re.compile("ExpiredToken|InvalidToken|TokenRefreshRequired|400 Bad Request")
+_RUST_REMEMBERS = 0.2  # seconds: credentials that have ended by their own word, before it asks us for others
 _OF_THE_OBJECT = ("AccessDenied", "NoSuchKey", "404", "403", "InvalidObjectState")
 """What S3 answers where one object cannot be read; that another can, is possible."""
 _NOT_THERE = ("NoSuchKey", "NoSuchVersion", "NotFound", "404")
@@ -62,6 +69,7 @@ _NOT_THERE = ("NoSuchKey", "NoSuchVersion", "NotFound", "404")
 _GLOBAL_ENDPOINT = "https://s3.amazonaws.com"
 """AWS's old name for all regions. boto3 follows its redirects to the bucket's region; the other libraries do not."""
 _lock = Lock()
+T = TypeVar("T")
 
 
 def failed(error: BaseException, what: str) -> StorageError:
@@ -142,6 +150,49 @@ def shared_client() -> Client:
         return _shared(*_surroundings())
 
 
+def asking(ask: Callable[[Client], T]) -> T:
+    """What is answered to a request by the shared client; asked again where credentials had ended and are new now.
+
+    botocore looks for them once a session, and where a metadata service has none that last it makes do with the old
+    ones for a quarter of an hour; a file that another tool has written since, it never reads again.
+    """
+    from botocore.exceptions import ClientError
+
+    try:
+        return ask(shared_client())
+    except ClientError as error:
+        if not have_ended(error):
+            raise
+    look_again()
+    return ask(shared_client())
+
+
+def asking_quickly(ask: Callable[[], T]) -> T:
+    """The same for a client in Rust."""
+    from obstore.exceptions import BaseError
+
+    try:
+        return ask()
+    except BaseError as error:
+        if not _ENDED_IN_RUST.search(str(error)):
+            raise
+    look_again()
+    time.sleep(_RUST_REMEMBERS)
+    return ask()
+
+
+def have_ended(error: BaseException) -> bool:
+    """Whether an error is that credentials have ended, of which there may be new ones."""
+    return code_of(error) in _ENDED
+
+
+def look_again() -> None:
+    """Look for credentials anew when the next request is made."""
+    with _lock:
+        _shared.cache_clear()
+        _credentials.cache_clear()
+
+
 def object_store(bucket: str) -> "S3Store":
     """A bucket by a client in Rust, which takes a tenth of boto3's time for a request; one as `shared_client` is."""
     with _lock, _explaining():
@@ -159,7 +210,6 @@ def _shared(process: int, told: frozenset[tuple[str, str]]) -> Client:  # noqa: 
 
 @cache
 def _store(bucket: str, process: int, told: frozenset[tuple[str, str]]) -> "S3Store":
-    from obstore.auth.boto3 import Boto3CredentialProvider
     from obstore.store import S3Store
 
     endpoint = _endpoint(process, told)
@@ -173,9 +223,29 @@ def _store(bucket: str, process: int, told: frozenset[tuple[str, str]]) -> "S3St
     return S3Store(
         bucket,
         config=known,
-        credential_provider=Boto3CredentialProvider(session()),
+        credential_provider=_credential,
         client_options={"allow_http": bool(endpoint and endpoint.startswith("http://"))},
     )
+
+
+def _credential() -> "S3Credential":
+    """Credentials as they are now; asked for at each request, for botocore knows when to renew them."""
+    with _lock:
+        found = _credentials(*_surroundings())
+    if found is None:
+        raise ValueError("there are no credentials")
+    now = found.get_frozen_credentials()
+    return {
+        "access_key_id": now.access_key,
+        "secret_access_key": now.secret_key,
+        "token": now.token,
+        "expires_at": datetime.now(UTC),
+    }
+
+
+@cache
+def _credentials(process: int, told: frozenset[tuple[str, str]]) -> Found | None:  # noqa: ARG001 - one each
+    return session().get_credentials()
 
 
 @cache

@@ -1,6 +1,5 @@
 """What this package uses of boto3, which has no types: its session, its client for S3, and what that answers."""
 
-from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, Literal, Protocol, Required, Self, TypedDict
 
@@ -70,13 +69,8 @@ class Page(TypedDict, total=False):
     CommonPrefixes: list[dict[Literal["Prefix"], str]]
     Contents: list[Object]
     KeyCount: int
-
-
-class Listing(Protocol):
-    """Asks for one page after the other."""
-
-    def paginate(self, **request: object) -> Iterable[Page]:
-        """The pages of a listing."""
+    IsTruncated: bool
+    NextContinuationToken: str
 
 
 class Meta(Protocol):
@@ -94,5 +88,5 @@ class Client(Protocol):
     def head_bucket(self, **request: object) -> Answer:
         """Whether a bucket is there, and where."""
 
-    def get_paginator(self, operation: Literal["list_objects_v2"], /) -> Listing:
-        """What lists objects."""
+    def list_objects_v2(self, **request: object) -> Page:
+        """A part of a listing."""

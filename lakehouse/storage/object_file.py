@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 import obstore
 from obstore.exceptions import BaseError
 
+from lakehouse.storage import aws
+
 if TYPE_CHECKING:
     from obstore import Bytes, WritableFile
     from obstore.store import ObjectStore
@@ -27,7 +29,7 @@ class ObjectReader(io.RawIOBase):
     def __init__(self, store: "ObjectStore", key: str) -> None:
         self._store, self._key, self._at = store, key, 0
         with _as_os_error(key):
-            self._length = obstore.head(store, key)["size"]
+            self._length = aws.asking_quickly(lambda: obstore.head(store, key)["size"])
 
     def readable(self) -> bool:
         """Yes."""
@@ -54,7 +56,9 @@ class ObjectReader(io.RawIOBase):
         if not length:
             return b""
         with _as_os_error(self._key):
-            content = obstore.get_range(self._store, self._key, start=self._at, length=length)
+            content = aws.asking_quickly(
+                lambda: obstore.get_range(self._store, self._key, start=self._at, length=length)
+            )
         self._at += length
         return content
 

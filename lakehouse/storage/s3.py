@@ -4,6 +4,7 @@ import io
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 from obstore.exceptions import BaseError, GenericError
@@ -11,7 +12,7 @@ from obstore.exceptions import BaseError, GenericError
 from lakehouse.errors import StorageError
 from lakehouse.storage import aws
 from lakehouse.storage.base import FileStatus
-from lakehouse.storage.boto import Answer, Object, Operation, Page
+from lakehouse.storage.boto import Answer, Client, Object, Operation, Page
 from lakehouse.storage.folder_rules import FolderRules, Rule
 from lakehouse.storage.object_file import ObjectReader, ObjectWriter
 from lakehouse.storage.uri import S3
@@ -197,12 +198,21 @@ def _pages(uri: str, *, recursive: bool) -> Iterator[Page]:
     bucket, slash, key = uri.removeprefix(S3).partition("/")
     prefix = f"{key}/" if slash else ""  # `s3://bucket/` is the folder of the keys that begin with a slash
     try:
-        pages = aws.shared_client().get_paginator("list_objects_v2")
-        yield from pages.paginate(Bucket=bucket, Prefix=prefix, **({} if recursive else {"Delimiter": "/"}))
+        asked = {"Bucket": bucket, "Prefix": prefix, **({} if recursive else {"Delimiter": "/"})}
+        while True:
+            page = aws.asking(partial(_page, asked))
+            yield page
+            if not page.get("IsTruncated"):
+                return
+            asked["ContinuationToken"] = page["NextContinuationToken"]
     except FileNotFoundError as error:
         raise aws.no_program(error) from error
     except (BotoCoreError, ClientError, ValueError) as error:
         raise aws.failed(error, f"The folder {uri} cannot be listed") from error
+
+
+def _page(asked: Mapping[str, str], client: Client) -> Page:
+    return client.list_objects_v2(**asked)
 
 
 def _asked(uri: str, operation: Operation, **arguments: object) -> Answer:
@@ -234,7 +244,7 @@ def _asked_for(uri: str, operation: Operation, **arguments: object) -> Answer | 
 def _send(uri: str, operation: Operation, arguments: Mapping[str, object]) -> Answer:
     bucket, key = aws.split(uri)
     try:
-        answer: Answer = getattr(aws.shared_client(), operation)(Bucket=bucket, Key=key, **arguments)
+        answer: Answer = aws.asking(lambda client: getattr(client, operation)(Bucket=bucket, Key=key, **arguments))
     except FileNotFoundError as error:  # which says nothing of the object
         raise aws.no_program(error) from error
     return answer

@@ -10,6 +10,7 @@ from lakehouse.storage import identity_of
 @dataclass(frozen=True)
 class _Kept:
     handle: DeltaTable
+    options: dict[str, str]
     log: str
     version: int
     identity: str
@@ -41,13 +42,13 @@ class NewestVersions:
             options: storage options for delta-rs.
         """
         kept = self._kept.get(path)
-        if kept is not None and kept.is_newest():
+        if kept is not None and kept.options == options and kept.is_newest():  # credentials end
             return kept.handle
         handle = DeltaTable(path, storage_options=options)
         version = handle.version()
         identity = identity_of(_entry(log, version))
         if identity is not None:  # else the entry was cleaned up, and only its checkpoint is there
-            self._kept[path] = _Kept(handle, log, version, identity)
+            self._kept[path] = _Kept(handle, options, log, version, identity)
         return handle
 
 

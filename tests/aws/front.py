@@ -176,8 +176,8 @@ def _malformed(given: str, expected: str) -> RefusedError:
 
 
 def _refuse(environ: Environ, start_response: Any, refused: RefusedError, is_json: bool) -> Iterable[bytes]:
-    while environ["wsgi.input"].read(1 << 16):  # else what was sent would be taken for the next request
-        pass
+    # Else what was sent would be taken for the next request. Chunks have an end, another stream has none of its own.
+    environ["wsgi.input"].read(-1 if "wsgi.input_terminated" in environ else int(environ.get("CONTENT_LENGTH") or 0))
     headers = [("Content-Type", "application/xml")]
     if refused.region:
         headers.append(("x-amz-bucket-region", refused.region))
