@@ -272,12 +272,20 @@ def test_fit_is_scikit_learns(first: Outcome) -> None:
 
 @pytest.mark.slow
 def test_fit_is_spark_mls(first: Outcome, spark: SparkSession) -> None:
-    """Scaler, explained variance and components equal Spark ML's StandardScaler(withMean, withStd) and PCA."""
+    """Scaler, explained variance and components equal Spark ML's StandardScaler(withMean, withStd) and PCA.
+
+    Of all photographs: of fewer than there are features Spark ML finds another spectrum than scikit-learn, which the
+    test above holds us to.
+    """
+    if first.place.sample is not ALL:
+        pytest.skip("Spark ML's PCA is compared on more photographs than features")
     frame = spark.createDataFrame([(row.tolist(),) for row in first.features], "features array<double>")
     vectors = frame.select(array_to_vector(frame["features"]).alias("features")).cache()
     scaler = spark_ml.StandardScaler(inputCol="features", outputCol="scaled", withMean=True, withStd=True).fit(vectors)
     np.testing.assert_allclose(first.scaler.mean_, scaler.mean.toArray(), atol=1e-6)
-    np.testing.assert_allclose(first.scaler.scale_, scaler.std.toArray(), atol=1e-6)
+    deviations = scaler.std.toArray()
+    # A feature that is the same for all is divided by 1, as scikit-learn does it, where Spark makes it 0: 0 in both.
+    np.testing.assert_allclose(first.scaler.scale_, np.where(deviations == 0, 1, deviations), atol=1e-6)
     expected = spark_ml.PCA(k=first.place.sample.components, inputCol="scaled", outputCol="components").fit(
         scaler.transform(vectors)
     )
