@@ -14,10 +14,13 @@ from typing import Any
 from urllib.parse import quote
 from urllib.request import ProxyHandler, build_opener
 
+from bronze.tables import IMAGES
 from fruits.console import ERR, OUT, bars
+from fruits.operations.mirror import lacking_in_mirror
 from fruits.settings import Settings
 from lakehouse.errors import LakehouseError, SettingsError
 from lakehouse.storage.uri import on_disk
+from lakehouse.tables import delta
 from lakehouse.workspace import Workspace
 
 HOST = "127.0.0.1"
@@ -43,13 +46,19 @@ def serve_ui(settings: Settings, port: int) -> int:
 
     Raises:
         SettingsError: the port is taken.
-        LakehouseError: the tracking store is a server.
+        LakehouseError: the tracking store is a server, or does not work; or the lake has no tables.
     """
     if settings.tracking_uri and settings.tracking_uri.startswith("http"):
         raise LakehouseError(f"The tracking store is a server with a UI of its own: {settings.tracking_uri}")
     _check_free(port)
-    with bars("ui"):  # a database on S3 is fetched
-        mirror = Workspace(settings).mirror
+    workspace = Workspace(settings)
+    if delta.open_table(workspace.lake, IMAGES) is None:
+        raise LakehouseError(f"There are no photographs in {settings.lake} yet, nor models: `fruits run` makes them.")
+    mirror = workspace.mirror
+    with bars("ui"):  # a database on S3 is fetched; of one that is damaged MLflow's server would show its traces
+        lacking = lacking_in_mirror(workspace)
+    if lacking:
+        ERR.print(f"MLflow does not show {'; '.join(lacking)}. `fruits doctor --repair` shows them.", soft_wrap=True)
     store = _absolute(mirror.tracking_uri)
     command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", store, "--registry-store-uri", store]
     if mirror.artifacts is not None:
@@ -58,7 +67,7 @@ def serve_ui(settings: Settings, port: int) -> int:
         ERR.print("These are the models as they are now: start `fruits ui` again to see later runs.")
     # One worker, for one reader. A session of its own, so that all that MLflow starts can be ended together.
     command += ["--host", HOST, "--port", str(port), "--workers", "1"]
-    command += ["--uvicorn-opts", "--no-access-log"]
+    command += ["--uvicorn-opts", "--no-access-log --log-level warning"]
     for ending in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(ending, _leave)
     # Its servers import what lies in their working folder before all else: `numpy.py`, `random.py`.

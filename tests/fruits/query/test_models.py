@@ -8,7 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from fruits.operations.ui import serve_ui
 from fruits.query.compare import compare, show_comparison
 from fruits.settings import Settings, load_settings
 from gold.tables import MODELS, PCA
-from lakehouse.errors import LakehouseError, SettingsError
+from lakehouse.errors import LakehouseError, MirrorError, SettingsError
 from lakehouse.tables import delta
 from lakehouse.tables.delta import Lake
 from lakehouse.workspace import Workspace
@@ -198,6 +198,25 @@ def test_port_that_is_taken_is_told(settings: Settings) -> None:
         port = taken.getsockname()[1]
         with pytest.raises(SettingsError, match=f"Port {port} is taken: name another one with --port"):
             serve_ui(settings, port)
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda file: file.write_bytes(b"noise" * 500), lambda file: (file.unlink(), file.mkdir())]
+)
+def test_store_that_does_not_work_is_told(settings: Settings, tmp_path: Path, damage: Callable[[Path], object]) -> None:
+    """In a sentence, where MLflow's server would show its traces or try again for minutes."""
+    shutil.copytree(settings.lake.removeprefix("file://"), tmp_path / "lake")
+    damage(tmp_path / "lake/mlflow/mlflow.db")
+    damaged = settings.model_copy(update={"lake": f"file://{tmp_path}/lake"})
+    with pytest.raises(MirrorError, match=r"MLflow's store .*mlflow\.db does not work: "):
+        serve_ui(damaged, 0)
+
+
+def test_lake_that_is_not_there_has_no_ui(settings: Settings, tmp_path: Path) -> None:
+    """And is not made by who looks."""
+    with pytest.raises(LakehouseError, match="There are no photographs in .*`fruits run` makes them"):
+        serve_ui(settings.model_copy(update={"lake": f"file://{tmp_path}/lake"}), 0)
+    assert not (tmp_path / "lake").exists()
 
 
 def test_tracking_server_has_a_ui_of_its_own(settings: Settings) -> None:
