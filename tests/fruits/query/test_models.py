@@ -25,6 +25,7 @@ from lakehouse.tables.delta import Lake
 from lakehouse.workspace import Workspace
 from silver.tables import SCALER
 from tests.conftest import add_photographs
+from tests.faults import noise, to_folder
 from tests.fruits.cli.test_cli import call
 from tests.processes import descendants
 from tests.stub import STUB
@@ -200,9 +201,7 @@ def test_port_that_is_taken_is_told(settings: Settings) -> None:
             serve_ui(settings, port)
 
 
-@pytest.mark.parametrize(
-    "damage", [lambda file: file.write_bytes(b"noise" * 500), lambda file: (file.unlink(), file.mkdir())]
-)
+@pytest.mark.parametrize("damage", [noise, to_folder])
 def test_store_that_does_not_work_is_told(settings: Settings, tmp_path: Path, damage: Callable[[Path], object]) -> None:
     """In a sentence, where MLflow's server would show its traces or try again for minutes."""
     shutil.copytree(settings.lake.removeprefix("file://"), tmp_path / "lake")
@@ -214,7 +213,7 @@ def test_store_that_does_not_work_is_told(settings: Settings, tmp_path: Path, da
 
 def test_lake_that_is_not_there_has_no_ui(settings: Settings, tmp_path: Path) -> None:
     """And is not made by who looks."""
-    with pytest.raises(LakehouseError, match="There are no photographs in .*`fruits run` makes them"):
+    with pytest.raises(LakehouseError, match=r"There are no photographs in .*`fruits run` makes them"):
         serve_ui(settings.model_copy(update={"lake": f"file://{tmp_path}/lake"}), 0)
     assert not (tmp_path / "lake").exists()
 
