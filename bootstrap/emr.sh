@@ -16,6 +16,8 @@
 set -Eeuo pipefail
 umask 022
 unset PYTHONDONTWRITEBYTECODE PYTHONPATH PYTHONHOME
+# Where the nodes of a cluster ask for credentials at a time, once and for a second is not enough.
+export AWS_METADATA_SERVICE_NUM_ATTEMPTS=5 AWS_METADATA_SERVICE_TIMEOUT=5
 
 ATTEMPTS=5
 WHEEL='fruits_lakehouse-*.whl'

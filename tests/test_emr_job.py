@@ -26,7 +26,8 @@ import silver.job
 from fruits.catalog import Layer
 from fruits.emr.code import code_files, upload
 from fruits.emr.request import spark_submit
-from fruits.emr.settings import load_emr_settings, on_cluster
+from fruits.emr.sent import on_cluster
+from fruits.emr.settings import load_emr_settings
 from fruits.operations.run import LAYERS, run_pipeline
 from fruits.settings import Settings, load_settings
 from lakehouse.engine.spark import jars

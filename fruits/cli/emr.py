@@ -6,8 +6,9 @@ from typing import Annotated
 import typer
 
 from fruits.cli.options import Config, Shape
-from fruits.console import OUT, Format, print_json, print_table
+from fruits.console import ERR, OUT, Format, print_json, print_table
 from fruits.settings import load_settings
+from lakehouse.errors import LakehouseError
 
 app = typer.Typer(no_args_is_help=True, help="Run the same jobs on Amazon EMR.")
 
@@ -22,6 +23,7 @@ Core = Annotated[str | None, typer.Option(help="Instance type of the core nodes.
 CoreNodes = Annotated[int | None, typer.Option(help="Number of core nodes.")]
 MaxCoreNodes = Annotated[int | None, typer.Option(help="Managed scaling, up to so many core nodes.")]
 TaskNodes = Annotated[int | None, typer.Option(help="Number of Spot task nodes.")]
+Fleets = Annotated[bool | None, typer.Option("--fleets", help="Instance fleets, in whichever subnet has room.")]
 Glue = Annotated[bool | None, typer.Option("--glue", help="Enter the tables in AWS Glue's catalog.")]
 Serverless = Annotated[bool, typer.Option("--serverless", help="On EMR Serverless instead of a cluster.")]
 
@@ -40,6 +42,7 @@ def plan(
     core_nodes: CoreNodes = None,
     max_core_nodes: MaxCoreNodes = None,
     task_nodes: TaskNodes = None,
+    fleets: Fleets = None,
     glue: Glue = None,
     config: Config = None,
     emr_config: EmrConfig = None,
@@ -54,7 +57,8 @@ def plan(
 
     emr = load_emr_settings(
         emr_config, region=region, outside_eu=outside_eu, stack=stack, primary=primary, core=core,
-        core_nodes=core_nodes, max_core_nodes=max_core_nodes, task_nodes=task_nodes, glue=glue,
+        core_nodes=core_nodes, max_core_nodes=max_core_nodes, task_nodes=task_nodes,
+        fleets=fleets, glue=glue,
     )  # fmt: skip
     named = any(one is not None for one in (images, lake, config))
     settings = load_settings(config, images=images, lake=lake) if named else None
@@ -79,6 +83,7 @@ def run(
     core_nodes: CoreNodes = None,
     max_core_nodes: MaxCoreNodes = None,
     task_nodes: TaskNodes = None,
+    fleets: Fleets = None,
     glue: Glue = None,
     config: Config = None,
     emr_config: EmrConfig = None,
@@ -89,7 +94,8 @@ def run(
 
     emr = load_emr_settings(
         emr_config, region=region, outside_eu=outside_eu, stack=stack, primary=primary, core=core,
-        core_nodes=core_nodes, max_core_nodes=max_core_nodes, task_nodes=task_nodes, glue=glue,
+        core_nodes=core_nodes, max_core_nodes=max_core_nodes, task_nodes=task_nodes,
+        fleets=fleets, glue=glue,
     )  # fmt: skip
     if cluster is not None:
         running.run_standing(emr, cluster)
@@ -108,6 +114,7 @@ def up(
     outside_eu: OutsideEu = None,
     stack: Stack = None,
     core_nodes: CoreNodes = None,
+    fleets: Fleets = None,
     glue: Glue = None,
     config: Config = None,
     emr_config: EmrConfig = None,
@@ -118,28 +125,29 @@ def up(
 
     emr = load_emr_settings(
         emr_config, region=region, outside_eu=outside_eu, stack=stack, idle_minutes=idle_minutes,
-        core_nodes=core_nodes, glue=glue,
+        core_nodes=core_nodes, fleets=fleets, glue=glue,
     )  # fmt: skip
     OUT.print(bring_up(emr, load_settings(config, images=images, lake=lake)))
 
 
 @app.command()
 def status(
-    region: Region = None, outside_eu: OutsideEu = None, emr_config: EmrConfig = None, shape: Shape = Format.table
+    region: Region = None,
+    outside_eu: OutsideEu = None,
+    stack: Stack = None,
+    emr_config: EmrConfig = None,
+    shape: Shape = Format.table,
 ) -> None:
-    """List running clusters, each with its cost so far."""
-    from fruits.emr.cluster import Clusters
-    from fruits.emr.price import of_cluster
-    from fruits.emr.run import log
+    """List this stack's clusters, each with its cost so far, and applications of EMR Serverless."""
+    from fruits.emr.running import costs
     from fruits.emr.settings import load_emr_settings
 
-    emr = load_emr_settings(emr_config, region=region, outside_eu=outside_eu)
-    hourly = of_cluster(emr, 0).hourly
-    rows = [{**vars(one), "price": hourly and hourly * one.hours} for one in Clusters(emr, log).running()]
+    emr = load_emr_settings(emr_config, region=region, outside_eu=outside_eu, stack=stack)
+    rows = [{**vars(one), "price": price} for one, price in costs(emr)]
     if shape == Format.json:
         print_json(rows)
     elif not rows:
-        OUT.print(f"No cluster of this project runs in {emr.region}.")
+        OUT.print(f"Nothing of the stack {emr.stack} runs in {emr.region}.")
     else:
         shown = [(one["cluster"], one["state"], one["hours"], one["price"], "; ".join(one["steps"])) for one in rows]
         print_table(("cluster", "state", "hours", "about USD", "steps"), shown)
@@ -148,21 +156,37 @@ def status(
 @app.command()
 def down(
     clusters: Annotated[
-        list[str] | None, typer.Argument(help="Clusters to end; all of this project's if none.")
+        list[str] | None, typer.Argument(help="Clusters or applications to end; all of this stack's if none.")
     ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     region: Region = None,
     outside_eu: OutsideEu = None,
+    stack: Stack = None,
     emr_config: EmrConfig = None,
 ) -> None:
-    """Terminate the named clusters, or all of this project's in the region."""
-    from fruits.emr.cluster import Clusters
-    from fruits.emr.run import log
+    """Terminate the named clusters, or all of this stack's in the region, and its applications of EMR Serverless."""
+    from fruits.emr.running import end, running
     from fruits.emr.settings import load_emr_settings
 
-    emr = load_emr_settings(emr_config, region=region, outside_eu=outside_eu)
-    found = Clusters(emr, log)
-    named = clusters or [one.cluster for one in found.running()]
-    for cluster in named:
-        found.end(cluster)
+    emr = load_emr_settings(emr_config, region=region, outside_eu=outside_eu, stack=stack)
+    named = clusters or []
     if not named:
-        OUT.print(f"No cluster of this project runs in {emr.region}.")
+        found = running(emr)
+        if not found:
+            OUT.print(f"Nothing of the stack {emr.stack} runs in {emr.region}.")
+            return
+        named = [one.cluster for one in found]
+        for one in found:
+            ERR.print(f"{one.cluster}: {one.state.lower()}. {'; '.join(one.steps)}", soft_wrap=True)
+        if not yes and not _confirmed(f"End {', '.join(named)}?"):
+            raise LakehouseError("Nothing was ended. `--yes` ends them without asking.")
+    for name in named:
+        end(emr, name)
+
+
+def _confirmed(question: str) -> bool:
+    """Whether the user says yes; who cannot be asked has not."""
+    try:
+        return typer.confirm(question, default=False, err=True)
+    except typer.Abort:
+        return False

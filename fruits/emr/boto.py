@@ -15,7 +15,8 @@ class Status(TypedDict):
     """The state of a cluster or a step, why it is in that, and when it came into others."""
 
     State: str
-    StateChangeReason: NotRequired[dict[Literal["Message"], str]]
+    StateChangeReason: NotRequired[dict[str, str]]
+    FailureDetails: NotRequired[dict[str, str]]
     Timeline: dict[Literal["CreationDateTime"], datetime]
 
 
@@ -28,11 +29,12 @@ class Step(TypedDict):
 
 
 class Cluster(TypedDict):
-    """A cluster, as it is described and as it is listed."""
+    """A cluster, as it is described and, but for its tags, as it is listed."""
 
     Id: str
     Name: str
     Status: Status
+    Tags: NotRequired[list[dict[str, str]]]
 
 
 class Pages(Protocol[Page_co]):
@@ -77,7 +79,24 @@ class ListedJob(TypedDict):
     """A job run, as it is listed."""
 
     id: str
+    name: str
     state: str
+
+
+class ListedApplication(TypedDict):
+    """An application, as it is listed."""
+
+    id: str
+    name: str
+    state: str
+    createdAt: datetime
+
+
+class DescribedApplication(TypedDict):
+    """An application, as it is described; it can be deleted in the states CREATED and STOPPED."""
+
+    state: str
+    tags: dict[str, str]
 
 
 class ServerlessEmr(Protocol):
@@ -86,11 +105,11 @@ class ServerlessEmr(Protocol):
     def create_application(self, **request: object) -> dict[Literal["applicationId"], str]:
         """Create an application, which costs nothing until a job runs; returns its id."""
 
-    def get_application(self, **request: object) -> dict[Literal["application"], dict[Literal["state"], str]]:
-        """An application's state; it can be deleted in CREATED and STOPPED."""
+    def get_application(self, **request: object) -> dict[Literal["application"], DescribedApplication]:
+        """An application's state and tags."""
 
     def stop_application(self, **request: object) -> object:
-        """Begin to stop an application, whose jobs must be over."""
+        """Begin to stop an application; a ClientError (ValidationException) until its jobs are over, or cancelled."""
 
     def delete_application(self, **request: object) -> object:
         """Delete an application on which nothing runs."""
@@ -101,8 +120,15 @@ class ServerlessEmr(Protocol):
     def get_job_run(self, **request: object) -> dict[Literal["jobRun"], Job]:
         """A job's state, with the details where it failed."""
 
-    def list_job_runs(self, **request: object) -> dict[Literal["jobRuns"], list[ListedJob]]:
-        """The first page of an application's jobs, in whatever state."""
+    @overload
+    def get_paginator(
+        self, operation: Literal["list_applications"], /
+    ) -> Pages[dict[Literal["applications"], list[ListedApplication]]]: ...
+
+    @overload
+    def get_paginator(
+        self, operation: Literal["list_job_runs"], /
+    ) -> Pages[dict[Literal["jobRuns"], list[ListedJob]]]: ...
 
     def cancel_job_run(self, **request: object) -> object:
         """Begin to cancel a job."""

@@ -1,13 +1,14 @@
 """Clusters of EMR on EC2: made, followed to the end of their steps, and ended."""
 
+import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from fruits.emr.aws import AwsError, client, telling
 from fruits.emr.boto import Cluster, Status, Step
 from fruits.emr.log import Log
-from fruits.emr.request import Request
+from fruits.emr.request import NAME, STACK_TAG, Request
 from fruits.emr.settings import EmrSettings
 
 _OVER = ("COMPLETED", "CANCELLED", "FAILED", "INTERRUPTED")
@@ -21,13 +22,13 @@ class StepFailedError(AwsError):
 
 @dataclass(frozen=True)
 class Running:
-    """A cluster that costs money.
+    """A cluster that costs money, or an application of EMR Serverless, which does while a job runs.
 
     Attributes:
         cluster: its id.
         state: EMR's word for what it does.
         hours: since it was asked for.
-        steps: those that run or wait.
+        steps: the steps or jobs that run or wait.
     """
 
     cluster: str
@@ -99,11 +100,16 @@ class Clusters:
         self._say(f"Cluster {cluster} is told to end.")
 
     def running(self) -> list[Running]:
-        """This project's clusters that have not ended."""
+        """This stack's clusters that have not ended."""
         with telling(f"The clusters of {self._emr.region} cannot be listed"):
             pages = self._client.get_paginator("list_clusters").paginate(ClusterStates=_ALIVE)
-            found = [one for page in pages for one in page["Clusters"] if one["Name"] == "fruits"]
-            return [self._running(one) for one in found]
+            found = [one for page in pages for one in page["Clusters"] if one["Name"] == NAME]
+            return [self._running(one) for one in found if self._is_ours(one["Id"])]
+
+    def _is_ours(self, cluster: str) -> bool:
+        """Whether a cluster is this stack's, which its tag says; a listed cluster has none."""
+        tags = self._client.describe_cluster(ClusterId=cluster)["Cluster"].get("Tags", ())
+        return {"Key": STACK_TAG, "Value": self._emr.stack} in tags
 
     def _running(self, found: Cluster) -> Running:
         created = found["Status"]["Timeline"]["CreationDateTime"]
@@ -127,7 +133,25 @@ class Clusters:
         first = next((step for step in failed if step["Status"]["State"] == "FAILED"), None)
         if first is not None:
             lines = self._log.last_lines(f"{cluster}/steps/{first['Id']}")
-            raise StepFailedError(f"The step {first['Name']} ({first['Id']}) failed. {lines}")
-        reason = status.get("StateChangeReason", {}).get("Message") or "EMR gives no reason"
-        lines = self._log.last_lines(f"{cluster}/node", "/bootstrap-actions/")
-        raise StepFailedError(f"The cluster {cluster} ended before its steps were done: {reason}. {lines}")
+            raise StepFailedError(f"The step {first['Name']} ({first['Id']}) failed.{_details(first)} {lines}")
+        reason = status.get("StateChangeReason", {})
+        said = reason.get("Message") or "EMR gives no reason"
+        lines = self._bootstrap_lines(cluster, said) if _is_of_bootstrap(reason) else ""
+        raise StepFailedError(f"The cluster {cluster} ended before its steps were done: {said}. {lines}".rstrip())
+
+    def _bootstrap_lines(self, cluster: str, said: str) -> str:
+        """The log of the node that EMR names; of a bootstrap action each node has one, and most succeeded."""
+        node = re.search(r"\bi-[0-9a-f]+", said)
+        folder = f"{cluster}/node/{node[0]}" if node else f"{cluster}/node"
+        return self._log.last_lines(folder, "/bootstrap-actions/")
+
+
+def _is_of_bootstrap(reason: Mapping[str, str]) -> bool:
+    return reason.get("Code") == "BOOTSTRAP_FAILURE" or "bootstrap action" in reason.get("Message", "")
+
+
+def _details(step: Step) -> str:
+    """What EMR itself makes of a step's failure, where it makes something of it."""
+    found = step["Status"].get("FailureDetails", {})
+    said = [found[key] for key in ("Reason", "Message") if found.get(key)]
+    return "".join(f" {one.rstrip('.')}." for one in said)

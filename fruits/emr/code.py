@@ -77,8 +77,12 @@ def wheel() -> tuple[str, bytes]:
     return f"{stem}-py3-none-any.whl", made.getvalue()
 
 
-def environment(code: Mapping[str, bytes]) -> bytes:
-    """The archive that EMR Serverless unpacks beside each worker: all packages, for Linux on x86_64, and the settings.
+def environment(code: Mapping[str, bytes], architecture: str) -> bytes:
+    """The archive that EMR Serverless unpacks beside each worker: all packages, for its Linux, and the settings.
+
+    Args:
+        code: the files of `code_files`.
+        architecture: of the workers, x86_64 or arm64.
 
     Raises:
         LakehouseError: the packages cannot be fetched.
@@ -89,7 +93,7 @@ def environment(code: Mapping[str, bytes]) -> bytes:
         for name, content in code.items():
             (folder / name).write_bytes(content)
         (wheel_file,) = folder.glob("*.whl")
-        common = ["--quiet", "--target", str(target), "--no-deps", "--only-binary", ":all:", *_platform()]
+        common = ["--quiet", "--target", str(target), "--no-deps", "--only-binary", ":all:", *_platform(architecture)]
         _install([*common, "--require-hashes", "-r", str(folder / "requirements-emr.lock")])
         _install([*common, str(wheel_file)])
         (target / "settings.yaml").write_bytes(code["settings.yaml"])
@@ -115,9 +119,10 @@ def _digest(content: bytes) -> str:
     return base64.urlsafe_b64encode(hashlib.sha256(content).digest()).rstrip(b"=").decode()
 
 
-def _platform() -> list[str]:
+def _platform(architecture: str) -> list[str]:
     """What runs on Amazon Linux 2023; with byte code, where this interpreter writes what a 3.11 reads."""
-    told = ["--python-platform", "x86_64-manylinux_2_34", "--python-version", "3.11"]
+    machine = {"arm64": "aarch64"}.get(architecture, architecture)
+    told = ["--python-platform", f"{machine}-manylinux_2_34", "--python-version", "3.11"]
     return [*told, "--compile-bytecode"] if sys.version_info[:2] == (3, 11) else told
 
 

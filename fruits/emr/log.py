@@ -25,6 +25,8 @@ class Log:
     def last_lines(self, folder: str, within: str = "") -> str:
         """The last lines of what was written to stderr below a folder of the logs; where they will be, if they are not.
 
+        Of several logs the newest that says something.
+
         Args:
             folder: below `logs/`.
             within: what the object's key must have in it, too.
@@ -36,10 +38,15 @@ class Log:
                 return f"Its log is not at {prefix} yet: EMR puts it there within minutes."
             self._say(f"Waiting for the log at {prefix} …")
             time.sleep(self._pause)
-        lines = gzip.decompress(read_file(found)).decode(errors="replace").strip().splitlines()
-        return f"The last lines of {found}:\n" + "\n".join(lines[-_LINES:])
+        path, lines = found
+        return f"The last lines of {path}:\n" + "\n".join(lines[-_LINES:])
 
 
-def _written(prefix: str, within: str) -> str | None:
-    files = (file.path for file in list_files(prefix, recursive=True))
-    return next((path for path in files if within in path and path.rpartition("/")[2].lower() == "stderr.gz"), None)
+def _written(prefix: str, within: str) -> tuple[str, list[str]] | None:
+    files = [file for file in list_files(prefix, recursive=True) if within in file.path]
+    logs = [file for file in files if file.path.rpartition("/")[2].lower() == "stderr.gz"]
+    for file in sorted(logs, key=lambda file: file.modified, reverse=True):
+        lines = gzip.decompress(read_file(file.path)).decode(errors="replace").strip().splitlines()
+        if lines:
+            return file.path, lines
+    return None

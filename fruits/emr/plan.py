@@ -6,8 +6,10 @@ from typing import NotRequired, TypedDict, final
 from fruits.catalog import Layer
 from fruits.console import OUT, print_table
 from fruits.emr.price import Estimate, of_cluster, of_serverless
-from fruits.emr.request import Request, create_application, run_job_flow, start_job_run, steps
-from fruits.emr.settings import EmrSettings, on_cluster
+from fruits.emr.request import Request, run_job_flow, steps
+from fruits.emr.sent import on_cluster
+from fruits.emr.serverless_request import create_application, start_job_run
+from fruits.emr.settings import EmrSettings
 from fruits.settings import Settings
 
 
@@ -62,7 +64,8 @@ def plan(
     emr = emr.placeholders()
     code = f"s3://{emr.bucket}/code/<digest>"
     if serverless:
-        jobs = [start_job_run(emr, "<application>", code, layer) for layer in Layer]
+        environment = f"s3://{emr.bucket}/code/environments/<digest>-{emr.serverless_architecture}.tar.gz"
+        jobs = [start_job_run(emr, "<application>", code, environment, layer) for layer in Layer]
         estimate = _estimated(of_serverless(emr, photographs), photographs, sent)
         return {"create_application": create_application(emr), "job_runs": jobs, **estimate}
     estimate = _estimated(of_cluster(emr, photographs), photographs, sent)
@@ -95,19 +98,16 @@ def print_plan(emr: EmrSettings, found: ClusterPlan | ServerlessPlan) -> None:
 
 def _print_cluster(emr: EmrSettings, request: Request) -> None:
     OUT.print(f"A cluster of EMR ({emr.release}, {emr.region}), which ends when its steps are done:")
-    groups = request["Instances"]["InstanceGroups"]
-    print_table(
-        ("nodes", "count", "type", "market"),
-        [(group["Name"], group["InstanceCount"], group["InstanceType"], group["Market"]) for group in groups],
-    )
+    print_table(("nodes", "count", "type", "market"), _nodes(request["Instances"]))
+    network = request["Instances"]
     rows = [
-        ("subnet", request["Instances"]["Ec2SubnetId"]),
+        ("subnet", network.get("Ec2SubnetId") or " or ".join(network["Ec2SubnetIds"])),
         ("roles", f"{request['ServiceRole']}, {request['JobFlowRole']}"),
         ("security", request["SecurityConfiguration"]),
         ("bootstrap", request["BootstrapActions"][0]["ScriptBootstrapAction"]["Path"]),
         ("logs", request["LogUri"]),
         *[
-            (one["Classification"], ", ".join(f"{k}={v}" for k, v in one["Properties"].items()))
+            (one["Classification"], ", ".join(f"{k}={v}" for k, v in _properties(one).items()))
             for one in request["Configurations"]
         ],
     ]
@@ -116,6 +116,32 @@ def _print_cluster(emr: EmrSettings, request: Request) -> None:
         rows.append(("scaling", f"{limits['MinimumCapacityUnits']} to {limits['MaximumCapacityUnits']} nodes"))
     for name, value in rows:
         OUT.print(f"  {name:<15} {value}", soft_wrap=True)
+
+
+def _nodes(instances: Request) -> list[tuple[str, int, str, str]]:
+    """A row for each group or fleet: its name, how many nodes, of which types, on which market."""
+    if "InstanceGroups" in instances:
+        return [
+            (group["Name"], group["InstanceCount"], group["InstanceType"], group["Market"])
+            for group in instances["InstanceGroups"]
+        ]
+    return [
+        (
+            fleet["Name"],
+            fleet["TargetOnDemandCapacity"] + fleet["TargetSpotCapacity"],
+            " or ".join(one["InstanceType"] for one in fleet["InstanceTypeConfigs"]),
+            "SPOT" if fleet["TargetSpotCapacity"] else "ON_DEMAND",
+        )
+        for fleet in instances["InstanceFleets"]
+    ]
+
+
+def _properties(configuration: Request) -> dict[str, str]:
+    """A classification's own properties, and those of the ones within it."""
+    found: dict[str, str] = dict(configuration["Properties"])
+    for within in configuration.get("Configurations", ()):
+        found |= _properties(within)
+    return found
 
 
 def _estimated(estimate: Estimate, photographs: int, settings: str | None) -> Estimated:
@@ -136,5 +162,5 @@ def _format_found(found: Estimated) -> str:
     return (
         f"For {found['photographs']:,} new photographs about {60 * found['hours']:.0f} minutes at "
         f"{found['hourly_price']:.2f} USD an hour: {found['price']:.2f} USD. An estimate, by the prices of "
-        f"{found['prices_as_of']} in {found['prices_region']}, without storage and traffic."
+        f"{found['prices_as_of']} in {found['prices_region']}, without the lake's storage and traffic."
     )

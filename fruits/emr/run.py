@@ -10,13 +10,14 @@ import typer
 
 from fruits.catalog import Layer
 from fruits.console import ERR
-from fruits.emr.aws import completed
+from fruits.emr.aws import AwsError, completed
 from fruits.emr.cluster import Clusters
 from fruits.emr.code import code_files, environment, upload
 from fruits.emr.price import Estimate, of_cluster, of_serverless
 from fruits.emr.request import run_job_flow, steps
+from fruits.emr.sent import check_reach, on_cluster
 from fruits.emr.serverless import Application
-from fruits.emr.settings import EmrSettings, on_cluster
+from fruits.emr.settings import EmrSettings
 from fruits.settings import Settings
 from lakehouse.background import Background
 from lakehouse.storage import exists, write_file
@@ -37,9 +38,9 @@ def run_transient(emr: EmrSettings, settings: Settings, pause: float = 15, patie
         StepFailedError: a step failed; its last lines are in the message.
         AwsError: AWS refused something.
     """
-    emr = completed(emr)
+    emr, sent = _checked(emr, settings, role="instance_profile")
     clusters = Clusters(emr, log, pause, patience)
-    code = upload(str(emr.bucket), code_files(on_cluster(settings, emr)))
+    code = upload(str(emr.bucket), code_files(sent))
     cluster, interrupted = _uninterruptible(lambda: clusters.start(run_job_flow(emr, code, standing=False)))
     with _terminate_on_exit(lambda: clusters.end(cluster), f"cluster {cluster}", of_cluster(emr, 0)):
         if interrupted is not None:
@@ -66,27 +67,43 @@ def run_serverless(emr: EmrSettings, settings: Settings, pause: float = 15, pati
         StepFailedError: a job failed; its last lines are in the message.
         AwsError: AWS refused something.
     """
-    emr = completed(emr)
+    emr, _ = _checked(emr, settings, role="job_role")
     settings = _with_weights(emr, settings)
     files = code_files(on_cluster(settings, emr))
     code = upload(str(emr.bucket), files)
-    if not exists(f"{code}/environment.tar.gz"):
+    packed = _environment_of(emr, code)
+    if not exists(packed):
         log("Packing the environment for EMR Serverless (once for each code and settings) …")
-        write_file(f"{code}/environment.tar.gz", environment(files))
+        write_file(packed, environment(files, emr.serverless_architecture))
     application = Application(emr, log, pause, patience)
     _, interrupted = _uninterruptible(application.create)
     with _terminate_on_exit(application.remove, f"application {application.id}", of_serverless(emr, 0)):
         if interrupted is not None:
             raise interrupted
         for layer in Layer:
-            application.run(code, layer)
+            application.run(code, packed, layer)
 
 
 def bring_up(emr: EmrSettings, settings: Settings) -> str:
     """Start a standing cluster; returns its id. It ends by itself when it was idle for `idle_minutes`."""
-    emr = completed(emr)
-    code = upload(str(emr.bucket), code_files(on_cluster(settings, emr)))
+    emr, sent = _checked(emr, settings, role="instance_profile")
+    code = upload(str(emr.bucket), code_files(sent))
     return Clusters(emr, log).start(run_job_flow(emr, code, standing=True))
+
+
+def _checked(emr: EmrSettings, settings: Settings, role: str) -> tuple[EmrSettings, str]:
+    """The settings completed, and the run's as they are sent; refused is what the stack's own role does not reach."""
+    complete = completed(emr)
+    sent = on_cluster(settings, complete)
+    if getattr(emr, role) is None:
+        check_reach(settings, complete)
+    return complete, sent
+
+
+def _environment_of(emr: EmrSettings, code: str) -> str:
+    """Where the environment of a code lies: not beside it, for the nodes of a cluster fetch all that is there."""
+    folder, _, digest = code.rpartition("/")
+    return f"{folder}/environments/{digest}-{emr.serverless_architecture}.tar.gz"
 
 
 def _with_weights(emr: EmrSettings, settings: Settings) -> Settings:
@@ -113,18 +130,26 @@ def _uninterruptible(make: Callable[[], T]) -> tuple[T, KeyboardInterrupt | None
 
 @contextmanager
 def _terminate_on_exit(end: Callable[[], None], name: str, estimate: Estimate) -> Iterator[None]:
-    """End it when the block is over, however that ends, and say what it cost; an interrupted user is asked."""
+    """End it when the block is over, however that ends, and say what it cost; an interrupted user is asked.
+
+    Where the block has failed and ending does, too, the block's error is raised, and the other one said.
+    """
     begun = time.time()
     wanted = True
     try:
         yield
-    except KeyboardInterrupt:
-        wanted = _asked(name)
+    except BaseException as error:
+        wanted = not isinstance(error, KeyboardInterrupt) or _asked(name)
+        if wanted:
+            try:
+                end()
+            except AwsError as another:
+                log(str(another))
         raise
+    else:
+        end()
     finally:
         hours = (time.time() - begun) / 3600
-        if wanted:
-            end()
         cost = "what that costs is not known, for a type has no price in conf/prices.yaml"
         if estimate.hourly is not None:
             cost = f"about {hours * estimate.hourly:.2f} USD by the prices of {estimate.as_of} in {estimate.region}"

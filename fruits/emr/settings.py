@@ -1,19 +1,20 @@
 """Cluster settings: `conf/emr.yaml`, completed by the outputs of the CloudFormation stack."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from fruits.settings import DEFAULT_FILE as SHIPPED
-from fruits.settings import Settings
 from lakehouse.errors import SettingsError
-from lakehouse.settings import load, shipped, to_yaml
-from lakehouse.storage.uri import S3
+from lakehouse.settings import load
 
 DEFAULT_FILE = "conf/emr.yaml"
-EU = ("eu-west-1", "eu-west-3", "eu-central-1", "eu-north-1", "eu-south-1", "eu-south-2", "eusc-de-east-1")
-"""The regions in the European Union: London (eu-west-2) and Zurich (eu-central-2) are not."""
+EU = ("eu-west-1", "eu-west-3", "eu-central-1", "eu-north-1", "eu-south-1", "eu-south-2")
+"""The regions in the European Union: London (eu-west-2) and Zurich (eu-central-2) are not.
+
+The European Sovereign Cloud (eusc-de-east-1) is a partition of its own, with other host names and policies, in which
+nothing here was tried.
+"""
 OUTPUTS = {
     "bucket": "Bucket",
     "service_role": "ServiceRole",
@@ -24,10 +25,14 @@ OUTPUTS = {
     "job_role": "JobRole",
 }
 """By setting, the stack's output that fills it where it is null."""
-_LOCAL = ("spark.master", "spark.driver.host", "spark.driver.bindAddress", "spark.ui.")
-"""Settings of Spark's that are for one small machine, wherever they were put: a cluster has its own."""
-_LAPTOP = {"processes", "spark_local"}
-"""Settings that a cluster has no use for."""
+OPTIONAL = {
+    "subnets": "Subnets",
+    "service_access_security_group": "ServiceAccessSecurityGroup",
+    "key": "KeyArn",
+    "log_group": "LogGroup",
+    "photographs_bucket": "PhotographsBucketName",
+}
+"""As OUTPUTS, of what not every stack has; it stays null where the other keys are all given."""
 Name = Annotated[str, Field(min_length=1)]
 
 
@@ -46,6 +51,11 @@ class EmrSettings(BaseModel):
     subnet: str | None
     security_group: str | None
     job_role: str | None
+    subnets: list[Name] | None
+    service_access_security_group: str | None
+    key: str | None
+    log_group: str | None
+    photographs_bucket: str | None
 
     release: Name
     primary: Name
@@ -54,12 +64,20 @@ class EmrSettings(BaseModel):
     max_core_nodes: Annotated[int, Field(ge=1)] | None
     task: str | None
     task_nodes: Annotated[int, Field(ge=0)]
+    fleets: bool
+    more_types: list[Name]
+    root_gb: Annotated[int, Field(ge=15, le=100)]
     idle_minutes: Annotated[int, Field(ge=1, le=7 * 24 * 60)]
     glue: bool
+    spark: dict[str, str | bool | int | float]
     serverless_vcpus: Annotated[int, Field(ge=8)]
+    serverless_architecture: Literal["x86_64", "arm64"]
+    serverless_timeout_minutes: Annotated[int, Field(ge=5)]
 
     images_per_second_per_core: Annotated[float, Field(gt=0)]
     start_minutes: Annotated[float, Field(ge=0)]
+    step_minutes: Annotated[float, Field(ge=0)]
+    serverless_start_minutes: Annotated[float, Field(ge=0)]
 
     @field_validator("release")
     @classmethod
@@ -77,6 +95,22 @@ class EmrSettings(BaseModel):
             )
         return self
 
+    @model_validator(mode="after")
+    def _more_types_in_fleets(self) -> "EmrSettings":
+        if self.more_types and not self.fleets:
+            raise ValueError("`more_types` is for instance fleets alone: set `fleets: true`, too.")
+        return self
+
+    @property
+    def is_scaled(self) -> bool:
+        """Whether EMR's managed scaling adds nodes and removes them."""
+        return self.max_core_nodes is not None and self.max_core_nodes > self.core_nodes
+
+    @property
+    def uses_spot(self) -> bool:
+        """Whether there are nodes that may be taken away, or may come to be."""
+        return self.task_nodes > 0 or self.is_scaled
+
     @property
     def task_type(self) -> str:
         """The instance type of task nodes."""
@@ -89,7 +123,8 @@ class EmrSettings(BaseModel):
 
     def placeholders(self) -> "EmrSettings":
         """These settings, with words where the stack's outputs would stand: for a plan without AWS."""
-        return self.completed({output: f"<{output} of stack {self.stack}>" for output in OUTPUTS.values()})
+        outputs = [*OUTPUTS.values(), *(OPTIONAL[key] for key in ("subnets", "key", "log_group"))]
+        return self.completed({output: f"<{output} of stack {self.stack}>" for output in outputs})
 
     def completed(self, outputs: dict[str, str]) -> "EmrSettings":
         """These settings, with the stack's outputs where a key is null.
@@ -103,7 +138,11 @@ class EmrSettings(BaseModel):
                 f"The stack {self.stack} has no output {', '.join(missing)}: was it made of this version's "
                 "bootstrap/infrastructure.yaml? Update it, or set the keys in the settings of `fruits emr`."
             )
-        return self.model_copy(update={key: outputs[out] for key, out in OUTPUTS.items() if getattr(self, key) is None})
+        known = {key: outputs[out] for key, out in (OUTPUTS | OPTIONAL).items() if out in outputs}
+        found: dict[str, object] = {key: value for key, value in known.items() if getattr(self, key) is None}
+        if "subnets" in found:
+            found["subnets"] = [self.subnet] if self.subnet else known["subnets"].split(",")
+        return self.model_copy(update=found)
 
 
 def load_emr_settings(file: str | Path | None = None, **options: object) -> EmrSettings:
@@ -113,24 +152,3 @@ def load_emr_settings(file: str | Path | None = None, **options: object) -> EmrS
         SettingsError: a key or value is wrong, or the region is outside the European Union and was not named twice.
     """
     return load(EmrSettings, DEFAULT_FILE, file, options)
-
-
-def on_cluster(settings: Settings, emr: EmrSettings) -> str:
-    """A run's settings as a file for the cluster: the engine is Spark, with the platform's jars, master and memory.
-
-    Raises:
-        SettingsError: what the cluster must reach lies in a folder of this machine.
-    """
-    places = {"images": settings.images, "lake": settings.lake, "weights": settings.weights, "labels": settings.labels}
-    for key, uri in places.items():
-        if uri not in (None, "untrained") and not str(uri).startswith(S3):
-            raise SettingsError(f"`{key}` is {uri}, which a cluster cannot reach. Name an s3:// URI.")
-    if settings.images is None:
-        settings.source  # noqa: B018 - says that no folder was named
-    # The file is laid over the shipped one on the cluster: what shall not count there is null.
-    shipped_spark = shipped(SHIPPED)["spark"]
-    assert isinstance(shipped_spark, dict)
-    spark: dict[str, object] = dict.fromkeys(shipped_spark)
-    spark |= {key: value for key, value in settings.spark.items() if not key.startswith(_LOCAL)}
-    changed = {"packages": [], "s3_packages": [], "spark": spark, "region": emr.region, "register_tables": emr.glue}
-    return to_yaml({**settings.model_dump(mode="json", exclude=_LAPTOP), **changed, "engine": "spark"})

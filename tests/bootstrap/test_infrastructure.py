@@ -24,7 +24,7 @@ REGION = "eu-west-3"
 TAG = {"Key": "for-use-with-amazon-emr-managed-policies", "Value": "true"}
 OUTPUTS = {
     *("Bucket", "KeyArn", "ServiceRole", "InstanceProfile", "SecurityConfiguration"),
-    *("Subnet", "SecurityGroup", "JobRole", "LogGroup"),
+    *("Subnet", "Subnets", "SecurityGroup", "JobRole", "LogGroup"),
 }
 
 Stack = dict[str, str]
@@ -135,16 +135,21 @@ def test_jobs_write_the_lake_and_the_logs_alone(template: dict[str, Any]) -> Non
 
 
 def test_catalog_is_written_for_the_layers_alone(template: dict[str, Any]) -> None:
-    """Glue's catalog is written in the three layers' databases; of others Spark may ask whether they are there."""
+    """Glue's catalog is written in the three layers' databases; of others Spark may ask whether they are there.
+
+    It makes the database `default` where an account has none, as Spark and AWS's client do on their first opening.
+    """
     resources: dict[str, set[str]] = {}
     for action, resource, _ in allowed(template["Resources"]["JobPolicy"]):
         if action.startswith("glue:"):
             resources.setdefault(resource.rpartition("}:")[2], set()).add(action)
-    only_asked = {name for name, actions in resources.items() if actions == {"glue:GetDatabase"}}
+    opened = ({"glue:GetDatabase"}, {"glue:GetDatabase", "glue:CreateDatabase"})
+    only_asked = {name for name, actions in resources.items() if actions in opened}
     kinds = ("database/{}", "table/{}/*", "userDefinedFunction/{}/*")
     layers = {kind.format(layer) for kind in kinds for layer in ("bronze", "silver", "gold")}
     assert resources.keys() - only_asked == {"catalog", *layers}
     assert only_asked == {"database/default", "database/global_temp"}
+    assert [name for name in only_asked if "glue:CreateDatabase" in resources[name]] == ["database/default"]
 
 
 def test_bucket_is_private(template: dict[str, Any]) -> None:
@@ -235,9 +240,42 @@ def test_nobody_comes_in(aws: None, template: dict[str, Any]) -> None:
     outputs = create()
     (group,) = boto3.client("ec2").describe_security_groups(GroupIds=[outputs["SecurityGroup"]])["SecurityGroups"]
     assert group["IpPermissions"] == []
+    assert (
+        len(
+            boto3.client("ec2").describe_security_groups(Filters=[{"Name": "vpc-id", "Values": [group["VpcId"]]}])[
+                "SecurityGroups"
+            ]
+        )
+        == 2
+    )  # with the VPC's default
     types = [resource["Type"] for resource in template["Resources"].values()]
-    assert types.count("AWS::EC2::SecurityGroup") == 1
     assert "AWS::EC2::SecurityGroupIngress" not in types
+
+
+def test_private_subnet_gets_a_group_for_emrs_own_service(aws: None, template: dict[str, Any]) -> None:
+    """Without it, and the nodes' way to its port 9443, EMR refuses a cluster with groups of one's own there."""
+    ec2 = boto3.client("ec2")
+    vpc = ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
+    subnet = ec2.create_subnet(VpcId=vpc, CidrBlock="10.0.0.0/24")["Subnet"]["SubnetId"]
+    outputs = create(VpcId=vpc, SubnetId=subnet, SubnetIsPrivate="true")
+    (group,) = ec2.describe_security_groups(GroupIds=[outputs["ServiceAccessSecurityGroup"]])["SecurityGroups"]
+    assert TAG in group["Tags"]
+    (rule,) = group["IpPermissions"]
+    assert (rule["FromPort"], rule["ToPort"], rule["IpRanges"]) == (9443, 9443, [])
+    assert [pair["GroupId"] for pair in rule["UserIdGroupPairs"]] == [outputs["SecurityGroup"]]
+    # moto does not make a rule for what goes out to a group
+    (out,) = template["Resources"]["ServiceAccessSecurityGroup"]["Properties"]["SecurityGroupEgress"]
+    assert (out["FromPort"], out["ToPort"], out["DestinationSecurityGroupId"]) == (8443, 8443, {"Ref": "SecurityGroup"})
+
+
+def test_there_are_subnets_in_two_zones(aws: None) -> None:
+    """Where one has no machine of a type, an instance fleet finds one in the other; both lead out."""
+    outputs = create()
+    ec2 = boto3.client("ec2")
+    subnets = ec2.describe_subnets(SubnetIds=outputs["Subnets"].split(","))["Subnets"]
+    assert len({one["AvailabilityZone"] for one in subnets}) == 2
+    assert outputs["Subnet"] in outputs["Subnets"]
+    assert all(TAG in one["Tags"] and one["MapPublicIpOnLaunch"] for one in subnets)
 
 
 def test_s3_is_reached_within_the_network(aws: None, template: dict[str, Any]) -> None:
@@ -263,7 +301,8 @@ def test_a_network_of_ones_own_is_taken(aws: None) -> None:
     before = len(ec2.describe_vpcs()["Vpcs"])
     outputs = create(VpcId=vpc, SubnetId=subnet)
     (group,) = ec2.describe_security_groups(GroupIds=[outputs["SecurityGroup"]])["SecurityGroups"]
-    assert (outputs["Subnet"], group["VpcId"]) == (subnet, vpc)
+    assert (outputs["Subnet"], outputs["Subnets"], group["VpcId"]) == (subnet, subnet, vpc)
+    assert "ServiceAccessSecurityGroup" not in outputs
     assert len(ec2.describe_vpcs()["Vpcs"]) == before
 
 
@@ -311,6 +350,7 @@ def test_another_bucket_is_read_only(aws: None) -> None:
     """Photographs of another bucket are listed and read, by clusters and by EMR Serverless."""
     key = f"arn:aws:kms:{REGION}:123456789012:key/1"
     outputs = create(PhotographsBucket="photographs-of-others", PhotographsKeyArn=key)
+    assert outputs["PhotographsBucketName"] == "photographs-of-others"
     iam = boto3.client("iam")
     role = outputs["JobRole"].rpartition("/")[2]
     attached = [policy["PolicyArn"] for policy in iam.list_attached_role_policies(RoleName=role)["AttachedPolicies"]]

@@ -8,10 +8,12 @@ import gzip
 import os
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import boto3
+import botocore.session
 import pytest
+from botocore.validate import ParamValidator
 from moto.backends import get_backend
 from moto.emr.models import ElasticMapReduceBackend
 from moto.emrserverless.models import EMRServerlessBackend
@@ -59,9 +61,23 @@ def aws(no_stack: None) -> dict[str, str]:
 
 
 @pytest.fixture
-def settings() -> Settings:
-    """A run's settings with everything on S3."""
-    return load_settings(images="s3://fruits/photographs", lake="s3://fruits/lake", weights="s3://fruits/weights.h5")
+def settings(aws: dict[str, str]) -> Settings:
+    """A run's settings with everything in the stack's bucket."""
+    return settings_in(aws["Bucket"])
+
+
+def settings_in(bucket: str) -> Settings:
+    """A run's settings with everything in a bucket, where the stack's roles reach it."""
+    s3 = f"s3://{bucket}"
+    return load_settings(images=f"{s3}/photographs", lake=f"{s3}/lake", weights=f"{s3}/code/weights.h5")
+
+
+def valid(service: str, operation: str, request: dict[str, Any]) -> bool:
+    """Whether boto3 takes a request: every key is one of the operation's, every value of its type, none missing."""
+    model = botocore.session.get_session().get_service_model(service).operation_model(operation)
+    report = ParamValidator().validate(request, model.input_shape)
+    assert not report.has_errors(), report.generate_report()
+    return True
 
 
 def emr_backend() -> ElasticMapReduceBackend:

@@ -91,7 +91,7 @@ def test_page_leads_from_an_empty_account_to_an_answer_and_back(
         check=False,
     )
     assert done.returncode == 0, done.stderr[-4000:]
-    assert re.search(r"For 22,700 new photographs about \d+ minutes at 0\.82 USD an hour: 0\.\d\d USD", done.stdout)
+    assert re.search(r"For 22,700 new photographs about \d+ minutes at 0\.87 USD an hour: 0\.\d\d USD", done.stdout)
     assert re.search(r"Apple\W+8\b.*\n.*Kiwi\W+4\b", done.stdout)
     assert done.stderr.count("fruits gold: completed") == 2
     assert "fruits gold: success" in done.stderr

@@ -4,18 +4,17 @@ import json
 from pathlib import Path
 from typing import Any
 
-import botocore.session
 import pytest
-from botocore.validate import ParamValidator
 from typer.testing import CliRunner
 
 from fruits.catalog import Layer
 from fruits.cli.emr import app
-from fruits.emr.plan import plan
 from fruits.emr.request import spark_submit
-from fruits.emr.settings import EmrSettings, load_emr_settings, on_cluster
+from fruits.emr.sent import on_cluster
+from fruits.emr.settings import load_emr_settings
 from fruits.settings import load_settings
 from lakehouse.errors import SettingsError
+from tests.fruits.emr.conftest import valid
 
 
 @pytest.fixture(autouse=True)
@@ -25,14 +24,6 @@ def _offline(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     for name in ("AWS_ACCESS_KEY_ID", "AWS_PROFILE"):
         monkeypatch.delenv(name, raising=False)
-
-
-def valid(service: str, operation: str, request: dict[str, Any]) -> bool:
-    """Whether boto3 takes a request: every key is one of the operation's, every value of its type, none missing."""
-    model = botocore.session.get_session().get_service_model(service).operation_model(operation)
-    report = ParamValidator().validate(request, model.input_shape)
-    assert not report.has_errors(), report.generate_report()
-    return True
 
 
 def printed(*options: str) -> dict[str, Any]:
@@ -65,27 +56,6 @@ def test_serverless_plan_is_what_boto3_takes() -> None:
             {**job, "executionRoleArn": "arn:aws:iam::1:role/x" * 2, "clientToken": "x"},
         )
     assert found["price"] > 0
-
-
-def estimated(emr: EmrSettings, photographs: int) -> tuple[float, float, float]:
-    """The hours that a plan tells, the price, and the price an hour."""
-    found = plan(emr, photographs, serverless=False)
-    assert found["hours"] is not None
-    assert found["price"] is not None
-    assert found["hourly_price"] is not None
-    return found["hours"], found["price"], found["hourly_price"]
-
-
-def test_estimate_grows_with_the_photographs_and_shrinks_with_the_nodes() -> None:
-    """By the measured rate: n photographs more take n / (rate × vcpus) seconds more."""
-    emr = load_emr_settings()
-    few, _, _ = estimated(emr, 0)
-    many, price, hourly = estimated(emr, 1_000_000)
-    assert (many - few) * 3600 == pytest.approx(1_000_000 / (emr.images_per_second_per_core * 2 * 4))
-    wide, _, wide_hourly = estimated(load_emr_settings(core_nodes=20), 1_000_000)
-    assert wide < many / 4
-    assert price == pytest.approx(hourly * many)
-    assert wide_hourly > 6 * hourly
 
 
 def test_type_without_a_price_is_planned_without_one() -> None:

@@ -23,6 +23,7 @@ from tests.fruits.emr.conftest import (
     emr_backend,
     fail_silver,
     serverless_backend,
+    settings_in,
 )
 
 GettingOn = Callable[[Callable[[], None]], None]
@@ -211,7 +212,7 @@ def packed(monkeypatch: pytest.MonkeyPatch, s3_objects: None) -> None:
     # moto knows no release whose name begins with emr-spark.
     monkeypatch.setattr("moto.emrserverless.models.re", SimpleNamespace(match=lambda _, label: "emr-spark-8" in label))
     monkeypatch.setattr("moto.emrserverless.models.JOB_STATUS", "RUNNING")  # where a job begins: there, at its success
-    monkeypatch.setattr("fruits.emr.run.environment", lambda files: b"packed " + files["settings.yaml"])
+    monkeypatch.setattr("fruits.emr.run.environment", lambda files, _: b"packed " + files["settings.yaml"])
     monkeypatch.setattr(
         "silver.encoders.mobilenet.converted_model", lambda weights, folder: (f"{weights} {folder}", "")
     )
@@ -219,10 +220,8 @@ def packed(monkeypatch: pytest.MonkeyPatch, s3_objects: None) -> None:
 
 @pytest.fixture
 def s3_objects(aws: dict[str, str]) -> None:
-    """The bucket of the run, with something like weights in it."""
-    client = boto3.client("s3", region_name=REGION)
-    client.create_bucket(Bucket="fruits", CreateBucketConfiguration={"LocationConstraint": REGION})
-    client.put_object(Bucket="fruits", Key="weights.h5", Body=b"weights")
+    """Something like weights in the stack's bucket."""
+    boto3.client("s3", region_name=REGION).put_object(Bucket=aws["Bucket"], Key="code/weights.h5", Body=b"weights")
 
 
 def test_serverless_runs_a_job_a_layer_and_removes_the_application(
@@ -239,7 +238,7 @@ def test_serverless_runs_a_job_a_layer_and_removes_the_application(
     assert submit["entryPointArguments"][:3] == ["silver", "--config", "./environment/settings.yaml"]
     (environment,) = re.findall(r"spark\.archives=(\S+)#environment", str(submit["sparkSubmitParameters"]))
     content = boto3.client("s3").get_object(Bucket=aws["Bucket"], Key=environment.split("/", 3)[3])["Body"].read()
-    assert b"lake: s3://fruits/lake" in content
+    assert f"lake: s3://{aws['Bucket']}/lake".encode() in content
     assert serverless_backend().applications[application].state == "TERMINATED"
 
 
@@ -253,21 +252,19 @@ def test_serverless_job_that_fails_removes_the_application_too(
     assert {one.state for one in serverless_backend().applications.values()} == {"TERMINATED"}
 
 
-def test_missing_stack_is_named_with_what_makes_it(no_stack: None, settings: Settings) -> None:
+def test_missing_stack_is_named_with_what_makes_it(no_stack: None) -> None:
     """Before anything is uploaded or made."""
     with pytest.raises(AwsError, match=r"stack fruits in eu-west-3 cannot be read .*bootstrap/infrastructure.yaml"):
-        run_transient(load_emr_settings(), settings)
+        run_transient(load_emr_settings(), settings_in("fruits"))
     assert clusters() == []
 
 
-def test_no_credentials_say_how_to_give_some(
-    no_stack: None, settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_no_credentials_say_how_to_give_some(no_stack: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """As for S3."""
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     with pytest.raises(AwsError, match=r"Unable to locate credentials\. Set AWS_PROFILE"):
-        run_transient(load_emr_settings(), settings)
+        run_transient(load_emr_settings(), settings_in("fruits"))
 
 
 def test_local_folder_is_refused_before_anything_is_made(aws: dict[str, str]) -> None:
