@@ -113,9 +113,15 @@ def split(uri: str) -> tuple[str, str]:
 
 def check_region(uri: str) -> None:
     """Raise a StorageError where the bucket is in another region than is set: boto3 alone would find it."""
+    from botocore.exceptions import ClientError
+
     bucket, _ = split(uri)
     made = shared_client()
-    found = made.head_bucket(Bucket=bucket)["ResponseMetadata"]["HTTPHeaders"].get("x-amz-bucket-region")
+    try:
+        answer = made.head_bucket(Bucket=bucket)["ResponseMetadata"]
+    except ClientError as error:  # refused where listing is allowed for some prefixes alone; the region is said, too
+        answer = error.response["ResponseMetadata"]
+    found = answer["HTTPHeaders"].get("x-amz-bucket-region")
     if found not in (None, made.meta.region_name):
         raise StorageError(
             f"The bucket {bucket} is in the region {found}, and {made.meta.region_name} is set: set AWS_REGION, or the "

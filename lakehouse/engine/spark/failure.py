@@ -7,12 +7,23 @@ from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
 
 from lakehouse.engine.port import CancelledError, FunctionError, HistoryLostError, WorkerKilledError
+from lakehouse.engine.spark.environment import under_spark_submit
 from lakehouse.errors import LakehouseError
 
 SPARK_ERRORS = (PySparkException, Py4JJavaError)
 """Spark's own error, or what py4j could not translate."""
 
 _GOES_ON = "What has been written is whole, and the next run goes on from there."
+_FEWER_TASKS_HERE = 'Let fewer tasks run at once (`spark_local: {spark.master: "local[1,4]"}`)'
+_FEWER_TASKS = (
+    "Give Python more of an executor's memory (`spark: {spark.executor.memoryOverhead: …}` in `conf/emr.yaml`, or "
+    "spark-submit's `--conf`)"
+)
+_MORE_HEAP_HERE = "Raise `spark.driver.memory` in the settings, under `spark_local`."
+_MORE_HEAP = (
+    "Raise `spark.driver.memory` or `spark.executor.memory` where the cluster is told: under `spark` in "
+    "`conf/emr.yaml`, or by spark-submit's `--conf`."
+)
 _CRASHED = "Python worker exited unexpectedly"
 _NO_HEAP = "java.lang.OutOfMemoryError"
 _CANCELLED = ("cancelled because", "cancelled as part of", "SPARK_JOB_CANCELLED")
@@ -57,11 +68,10 @@ def _cause(error: Exception) -> tuple[type[LakehouseError], str]:
     if _CRASHED in text:
         return WorkerKilledError, (
             "A Python worker was killed or crashed, each time it was tried: most likely there was not enough memory. "
-            'Let fewer tasks run at once (`spark_local: {spark.master: "local[1,4]"}`), or lower `max_pixels`.'
+            f"{_FEWER_TASKS if under_spark_submit() else _FEWER_TASKS_HERE}, or lower `max_pixels`."
         )
     if _NO_HEAP in text:
-        said = "Java has run out of memory. Raise `spark.driver.memory` in the settings, under `spark_local`."
-        return LakehouseError, said
+        return LakehouseError, f"Java has run out of memory. {_MORE_HEAP if under_spark_submit() else _MORE_HEAP_HERE}"
     if "Traceback (most recent call last):" in text:
         return FunctionError, f"A task failed: {_raised(text)}"
     return LakehouseError, f"Spark failed: {_root(text, isinstance(error, PySparkException))}"

@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.stub import Stubber
 from deltalake import DeltaTable
 
 from bronze.tables import IMAGES
 from lakehouse import storage
 from lakehouse.errors import StorageError
+from lakehouse.storage.aws import check_region, shared_client
 from lakehouse.storage.uri import absolute_uri
 from lakehouse.tables import delta
 from tests.lakehouse.s3server import KEY, Proxy
@@ -128,6 +130,24 @@ def test_lake_in_another_region_is_named_with_the_region(bucket: str, monkeypatc
     monkeypatch.setenv("AWS_REGION", "eu-west-3")
     with pytest.raises(StorageError, match=rf"{bucket} is in the region us-east-1, and eu-west-3 is set"):
         delta.open_table(delta.Lake(f"s3://{bucket}/lake"), IMAGES)
+
+
+@pytest.mark.parametrize("region", ["us-east-1", None])
+def test_bucket_that_may_not_be_asked_for_tells_its_region_all_the_same(
+    monkeypatch: pytest.MonkeyPatch, region: str | None
+) -> None:
+    """HeadBucket names no prefix: a role that lists some prefixes alone gets 403, with the region in its headers."""
+    for name, value in {"AWS_REGION": "eu-west-3", "AWS_ACCESS_KEY_ID": "k", "AWS_SECRET_ACCESS_KEY": "s"}.items():
+        monkeypatch.setenv(name, value)
+    refused = Stubber(shared_client())
+    headers = {"HTTPHeaders": {"x-amz-bucket-region": region} if region else {}}
+    refused.add_client_error("head_bucket", "403", "Forbidden", http_status_code=403, response_meta=headers)
+    with refused:
+        if region is None:
+            check_region("s3://fruits/lake")
+        else:
+            with pytest.raises(StorageError, match="fruits is in the region us-east-1, and eu-west-3 is set"):
+                check_region("s3://fruits/lake")
 
 
 def test_region_is_asked_for_as_other_tools_are(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:

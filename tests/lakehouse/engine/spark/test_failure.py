@@ -155,6 +155,18 @@ def test_cause_of_an_error_of_javas_is_named(
     assert text in report
 
 
+@pytest.mark.parametrize(("text", "key"), [(HEAP, "spark.driver.memory"), (KILLED, "spark.executor.memoryOverhead")])
+def test_advice_on_a_cluster_is_for_a_cluster(
+    reports: Reports, monkeypatch: pytest.MonkeyPatch, text: str, key: str
+) -> None:
+    """`spark_local` counts for nothing there."""
+    monkeypatch.setenv("PYSPARK_GATEWAY_PORT", "1")
+    shown, _ = reports.split(explained(Exception(text), None))
+    assert key in shown
+    assert "conf/emr.yaml" in shown
+    assert "spark_local" not in shown
+
+
 def test_error_that_pyspark_has_translated_is_said_in_its_words(reports: Reports) -> None:
     """Java's causes stand behind them."""
     error = AnalysisException("The column `x` is not there.\nCandidates: y.\nCaused by: java.lang.Error: deep inside")
