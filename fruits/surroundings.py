@@ -9,6 +9,8 @@ import sys
 from io import TextIOWrapper
 from pathlib import Path
 
+from fruits.limits import need_address_space
+
 _SET = {
     # Pydantic would look through all that is installed for plugins of its own, and let them change what settings are.
     "PYDANTIC_DISABLE_PLUGINS": "1",
@@ -22,8 +24,6 @@ _UNSET = (
     "PYTHONWARNINGS",
 )
 _OF_THE_INTERPRETER = ("PYTHONOPTIMIZE", "PYTHONINSPECT")
-_ADDRESS_SPACE = 3_500_000_000
-"""Bytes of addresses that a command may come to reserve: at most 3.4 GB were measured for a run, 2.9 GB for a query."""
 
 
 def be_at_home() -> None:
@@ -34,7 +34,7 @@ def be_at_home() -> None:
             have so few addresses that a library would wait for more without end.
     """
     _begin_once_more()
-    _need_address_space()
+    need_address_space()
     try:
         Path.cwd()
     except FileNotFoundError:
@@ -56,25 +56,6 @@ def be_at_home() -> None:
         from lakehouse.user_folders import home_folder
 
         os.environ["HOME"] = str(home_folder())
-
-
-def _need_address_space() -> None:
-    """End where less may be reserved than we come to need: OpenBLAS, as it is loaded, asks for it again without end."""
-    try:
-        from resource import RLIM_INFINITY, RLIMIT_AS, getrlimit, setrlimit
-    except ImportError:  # a system without such limits
-        return
-    soft, hard = getrlimit(RLIMIT_AS)
-    if soft == RLIM_INFINITY or soft >= _ADDRESS_SPACE:
-        return
-    if hard == RLIM_INFINITY or hard >= _ADDRESS_SPACE:  # a default, which a process may raise for itself
-        setrlimit(RLIMIT_AS, (hard, hard))
-        return
-    sys.exit(
-        f"Error: This process may have {hard / 1e9:.1f} GB of addresses, and needs {_ADDRESS_SPACE / 1e9:.1f} GB, most "
-        "of which it never fills. Raise the limit (`ulimit -v`); to limit memory, limit what is used (a container, "
-        "`systemd-run -p MemoryMax=…`)."
-    )
 
 
 def _open_streams() -> None:

@@ -1,7 +1,12 @@
 """What S3 refuses is said in one sentence by each command, with what to do; what one object lacks is that object's."""
 
 import re
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -84,6 +89,66 @@ def test_what_is_wrong_with_the_call_is_said_by_a_real_server(
     says = {"AWS_ACCESS_KEY_ID": "does not know this key", "AWS_SECRET_ACCESS_KEY": "not that of the key"}
     for command in ("run", "sql", "identify"):
         check_refused(capsys, command, lake, photographs, says.get(wrong, "Create the bucket"))
+
+
+PAGES = {"any page": (200, ""), "no page": (404, ""), "page to sign in on": (302, "http://login.invalid/")}
+
+
+@contextmanager
+def website(status: int, location: str) -> Iterator[str]:
+    """The address of a server that answers to every request by a page."""
+
+    class Page(BaseHTTPRequestHandler):
+        def answer(self) -> None:
+            self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            self.send_response(status)
+            for name, value in {"Content-Type": "text/html", "Location": location, "Connection": "close"}.items():
+                self.send_header(name, value)
+            self.end_headers()
+            if self.command != "HEAD":
+                self.wfile.write(b"<html>")
+
+        do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = answer  # noqa: N815 - the base class's names
+
+        def log_message(self, *_: object) -> None:
+            """Nothing of it is a test's output."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Page) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_website_in_place_of_s3_is_said(
+    photographs: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch, page: str
+) -> None:
+    """A wrong address, or a network that wants people to sign in; a page is no empty folder."""
+    add_photographs(photographs, "Apple", range(1))
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "some")
+    with website(*PAGES[page]) as address:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", address)
+        for command in COMMANDS if page == "any page" else ("run", "sql"):
+            check_refused(
+                capsys, command, f"s3://{page.replace(' ', '-')}/lake", photographs, "no S3 server: it sent a page"
+            )
+
+
+@pytest.mark.slow  # it waits as often as a lease is asked for
+def test_server_that_never_answers_is_said(
+    photographs: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It accepts connections; as a firewall does that drops what comes."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "some")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{silent.getsockname()[1]}")
+        check_refused(
+            capsys, "run", "s3://silent/lake", photographs, "Read timeout .* Check the network and AWS_ENDPOINT_URL"
+        )
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from fruits.console import Format
+from fruits.limits import need_threads
 from fruits.settings import DEFAULT_FILE, Settings, load_settings
 
 Config = Annotated[Path | None, typer.Option("--config", help="Settings file.", show_default=DEFAULT_FILE)]
@@ -20,7 +21,13 @@ Shape = Annotated[Format, typer.Option("--format", help="Output format.")]
 
 
 def settings_of(config: Path | None, **options: object) -> Settings:
-    """The settings, with options over them; the region is set for this process and those it starts."""
+    """The settings, with options over them; the region is set for this process and those it starts.
+
+    Raises:
+        SettingsError: a setting is wrong.
+        LakehouseError: the machine leaves too few threads to work with.
+    """
+    need_threads()
     settings = load_settings(config, **options)
     if region := settings.region or os.environ.get("AWS_REGION"):
         # Where all four that go to S3 look: boto3, delta-rs, MLflow and Hadoop, and what they start. MLflow asks boto3,

@@ -12,9 +12,10 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cache
 from threading import Lock
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from lakehouse.errors import StorageError
+from lakehouse.storage import foreign
 from lakehouse.storage.boto import Client, Credentials, Found, Session
 
 if TYPE_CHECKING:
@@ -34,6 +35,8 @@ _ADVICE = {
     "AccessDenied": _ALLOWED,
     "ExpiredToken": _RENEW,
     "ExpiredTokenException": _RENEW,
+    foreign.CODE: "Set AWS_ENDPOINT_URL to the S3 server's address, or unset it for AWS; a proxy, or the page on which "
+    "a network wants people to sign in, may stand in between.",
     "HTTPClientError": "Check the network and AWS_ENDPOINT_URL, and try again.",
     "PartialCredentialsError": "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, both or none.",
     "ConfigParseError": "Mend that file, or set AWS_CONFIG_FILE to another one.",
@@ -87,12 +90,16 @@ def said_of_object(error: BaseException) -> str:
 
 def status_of(error: BaseException) -> int:
     """The HTTP status of an answer that boto3 raised; 0 where there was no answer."""
-    return int(getattr(error, "response", {}).get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+    return int(_answer(error).get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
 
 
 def code_of(error: BaseException) -> str:
     """What the server, or else boto3, calls an error."""
-    return str(getattr(error, "response", {}).get("Error", {}).get("Code", type(error).__name__))
+    return str(_answer(error).get("Error", {}).get("Code", type(error).__name__))
+
+
+def _answer(error: BaseException) -> dict[str, Any]:
+    return getattr(error, "response", None) or {}  # None, too, where a connection ended before there was one
 
 
 def is_unmet(error: BaseException) -> bool:
@@ -144,6 +151,7 @@ def client(**limits: object) -> Client:
     # Not every S3 server knows those checksums that are optional.
     settings: dict[str, object] = {"request_checksum_calculation": "when_required", **limits}
     made: Client = session().client("s3", config=Config(**settings))
+    foreign.refuse_foreign_answers(made)
     return made
 
 
@@ -211,7 +219,13 @@ def _surroundings() -> tuple[int, frozenset[tuple[str, str]]]:
 
 @cache
 def _shared(process: int, told: frozenset[tuple[str, str]]) -> Client:  # noqa: ARG001 - one each: see `shared_client`
-    return client(max_pool_connections=256, retries={"mode": "standard", "total_max_attempts": 8})
+    # S3 answers within a second or so; eight times a minute, as by default, would be a long time to look at a bar.
+    return client(
+        max_pool_connections=256,
+        connect_timeout=10,
+        read_timeout=20,
+        retries={"mode": "standard", "total_max_attempts": 8},
+    )
 
 
 @cache

@@ -1,5 +1,6 @@
 """What this package uses of boto3, which has no types: its session, its client for S3, and what that answers."""
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any, Literal, Protocol, Required, Self, TypedDict
 
@@ -73,9 +74,17 @@ class Page(TypedDict, total=False):
     NextContinuationToken: str
 
 
+class Events(Protocol):
+    """What happens to a client's requests, which others may look at."""
+
+    def register(self, name: str, handler: Callable[..., None], /) -> None:
+        """Have a function called with what happens."""
+
+
 class Meta(Protocol):
     """Where a client goes."""
 
+    events: Events
     endpoint_url: str
     region_name: str | None
 

@@ -8,6 +8,7 @@ import json
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
 from urllib.parse import unquote
 
 import pyarrow as pa
@@ -82,6 +83,12 @@ def rewrite(lake: Lake, table: Table, found: DeltaTable, batches: Iterable[pa.Re
         declare(lake, table, found, staged.added, files_of(lake, table, found))
 
 
+@cache
+def _reach(uri: str) -> None:
+    """Look once whether a lake can be listed: two requests, which a run would make for each table that it lacks."""
+    check_reachable(uri)
+
+
 def open_table(lake: Lake, table: Table, version: int | None = None) -> DeltaTable | None:
     """The delta-rs handle of a table, or None where it does not exist.
 
@@ -116,6 +123,8 @@ def find_table(lake: Lake, table: Table, version: int | None = None) -> DeltaTab
     except TableNotFoundError:
         if on_disk(lake.uri):
             check_reachable(lake.log(table))  # delta-rs does not tell a folder that is closed from none
+        else:
+            _reach(lake.uri)  # nor a website from a bucket
         return None
     except (DeltaError, OSError) as error:
         check_reachable(lake.uri)  # which says what to do, where that is it
