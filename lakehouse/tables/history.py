@@ -47,12 +47,12 @@ def parse_as_of(text: str) -> AsOf:
         return int(text)
     try:
         moment = datetime.fromisoformat(text)
-    except ValueError:
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):
         raise SettingsError(
             f"--as-of is {text!r}; it is a table's version, as 12, or a moment in ISO 8601, as 2026-03-01T12:00 (UTC "
             "unless it names its zone)."
         ) from None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def version_as_of(lake: Lake, table: Table, as_of: AsOf) -> int:
@@ -66,7 +66,7 @@ def version_as_of(lake: Lake, table: Table, as_of: AsOf) -> int:
     if isinstance(as_of, int):
         try:
             return delta.existing(lake, table, as_of).version()
-        except DeltaError as error:
+        except (DeltaError, OverflowError) as error:  # delta-rs counts versions in 64 bits
             newest = delta.existing(lake, table).version()
             raise SettingsError(
                 f"{table.name} has no version {as_of}{' any more' * (as_of < newest)}: its newest is {newest}. Each "

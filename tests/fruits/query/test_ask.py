@@ -238,10 +238,19 @@ def test_table_that_was_not_there_is_named(lake: Lake) -> None:
         counted(lake, "2001-01-01")
 
 
-def test_text_that_is_neither_is_refused() -> None:
+@pytest.mark.parametrize("text", ["yesterday", "-1", "²", "", "2026-13-45", "0001-01-01T00:00+14:00"])
+def test_text_that_is_neither_is_refused(text: str) -> None:
     """The message says what may stand there."""
-    with pytest.raises(SettingsError, match=r"--as-of is 'yesterday'; it is a table's version, as 12, or a moment"):
-        parse_as_of("yesterday")
+    with pytest.raises(
+        SettingsError, match=f"--as-of is '{re.escape(text)}'; it is a table's version, as 12, or a moment"
+    ):
+        parse_as_of(text)
+
+
+def test_version_beyond_all_numbers_is_not_there(lake: Lake) -> None:
+    """delta-rs has 64 bits for it."""
+    with pytest.raises(SettingsError, match=r"gold\.explained_variance has no version 9{30}: its newest is "):
+        counted(lake, "9" * 30)
 
 
 def test_version_whose_files_are_gone_is_refused(lake: Lake) -> None:
