@@ -5,12 +5,11 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
+from bronze.formats import Format
 from bronze.judgement import Limits
 from lakehouse.errors import SettingsError
 from lakehouse.settings import LakeSettings
 from lakehouse.storage.uri import absolute_uri, check_utf8, local_path, on_disk
-
-Format = Literal["JPEG", "PNG", "GIF", "BMP", "WEBP", "HEIF", "AVIF", "TIFF", "JPEG2000"]
 
 
 class BronzeSettings(LakeSettings):

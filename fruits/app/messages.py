@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 
+from bronze.formats import FORMATS
 from bronze.judgement import Limits
 from bronze.reasons import Reason
 
@@ -22,7 +23,7 @@ REFUSALS = {
 }
 """By reason, one of those of `bronze.quarantine`: HTTP status, and what the page says."""
 
-_SPOKEN = {"WEBP": "WebP", "HEIF": "HEIC", "JPEG2000": "JPEG 2000"}
+_NAMES: dict[str, str] = {name: called.name for name, called in FORMATS.items()}
 
 
 def refusal(reason: str, limits: Limits) -> tuple[int, str]:
@@ -37,5 +38,14 @@ def refusal(reason: str, limits: Limits) -> tuple[int, str]:
 
 def spoken(formats: Collection[str]) -> str:
     """Formats as one says them: JPEG, PNG or WebP."""
-    *others, last = [_SPOKEN.get(name, name) for name in formats]
+    *others, last = [_NAMES.get(name, name) for name in formats]
     return f"{', '.join(others)} or {last}" if others else last
+
+
+def chosen_from(formats: Collection[str]) -> str:
+    """What a browser's file dialogue offers, for `accept`: all that it takes for pictures, and each of these formats.
+
+    By the ends of names too, for a system may not know that HEIC is a picture.
+    """
+    suffixes = (suffix for name, called in FORMATS.items() if name in formats for suffix in called.suffixes)
+    return ",".join(["image/*", *suffixes])

@@ -76,9 +76,8 @@
 
   function show(told, file) {
     answer = told;
-    URL.revokeObjectURL($("photograph").src);
     $("shown").hidden = false;
-    $("photograph").src = URL.createObjectURL(file);
+    draws(file);
     $("label").textContent = told.known ? named(told.label) : "None that I know";
     $("sure").textContent = explained(told);
     $("neighbours").replaceChildren(...told.neighbours.map(card));
@@ -119,8 +118,19 @@
     return item;
   }
 
-  // Whether the browser can show the picture or not, the server may have read it.
-  $("photograph").addEventListener("error", () => { $("shown").hidden = true; });
+  function draws(picture) {
+    URL.revokeObjectURL($("photograph").src);
+    $("photograph").src = URL.createObjectURL(picture);
+  }
+
+  // What the browser cannot draw, the server has read: as it saw it, or nothing where it thought that browsers can.
+  $("photograph").addEventListener("error", () => {
+    const preview = answer && answer.preview;
+    if (preview) {
+      answer.preview = null;  // it is tried once
+      draws(new Blob([Uint8Array.from(atob(preview), (one) => one.charCodeAt(0))], { type: "image/webp" }));
+    } else $("shown").hidden = true;
+  });
 
   // ---- the map ----------------------------------------------------------------------------------------------------
 

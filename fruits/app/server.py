@@ -13,7 +13,7 @@ from starlette.responses import JSONResponse, Response
 
 from fruits.app.guard import Guard, own_host
 from fruits.app.known import LakeView
-from fruits.app.messages import refusal, spoken
+from fruits.app.messages import chosen_from, refusal, spoken
 from fruits.app.upload import Gate, Places, read_upload
 from fruits.console import ERR
 from fruits.identify.identifier import NotAPhotographError
@@ -82,7 +82,8 @@ def make_app(known: LakeView, host: str) -> Guard:
     async def fail(_: Request, __: Exception) -> Response:  # uvicorn prints the traceback
         return JSONResponse({"error": "Internal server error; the server's log says why."}, 500)
 
-    app.add_api_route("/", _sent(environment("fruits.app").get_template("page.html").render(), "text/html"))
+    page = environment("fruits.app").get_template("page.html").render(accept=chosen_from(limits.formats))
+    app.add_api_route("/", _sent(page, "text/html"))
     app.add_api_route("/plot.js", _sent(plot_script(), "text/javascript"))
     for name, kind in _FILES.items():
         app.add_api_route(f"/{name}", _sent(files("fruits.app").joinpath(name).read_bytes(), kind))

@@ -3,9 +3,10 @@
 import http.client
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,6 +19,7 @@ from tests.fruits.app.serving import HOST as HOST
 from tests.fruits.app.serving import READER_MORE, SERVER_MORE, Answer, Server, serving
 
 KINDS = ("Apple Red", "Banana", "Kiwi")
+SIZES = {"phone": (390, 844), "desk": (1280, 900)}
 
 
 @dataclass(frozen=True)
@@ -92,3 +94,37 @@ def unhurt(server: Server, fruit: bytes) -> Iterator[None]:
     after = server.largest()
     assert after[0] - before[0] < SERVER_MORE
     assert after[1] - before[1] < READER_MORE
+
+
+@pytest.fixture
+def opened(browser: Any, app: App) -> Iterator[Callable[..., Any]]:
+    """Open the page; what goes wrong in it, and whatever is asked of others than the app, fails the test at its end.
+
+    The browser itself notes that an answer was a refusal, or did not come; the page shows that, which tests look at.
+    """
+    wrong: list[str] = []
+    contexts = []
+
+    def open_page(size: str = "desk", **options: object) -> Any:
+        width, height = SIZES[size]
+        contexts.append(browser.new_context(viewport={"width": width, "height": height}, **options))
+        page = contexts[-1].new_page()
+        page.on("console", lambda said: None if _is_noted(said.text) else wrong.append(f"console: {said.text}"))
+        page.on("pageerror", lambda error: wrong.append(f"error: {error}"))
+        page.on("request", lambda asked: None if _is_own(asked.url, app) else wrong.append(f"asked {asked.url}"))
+        page.goto(app.url)
+        page.wait_for_selector("#legend button")
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert wrong == []
+
+
+def _is_noted(said: str) -> bool:
+    return said.startswith("Failed to load resource:") and ("status of 4" in said or "ERR_FAILED" in said)
+
+
+def _is_own(url: str, app: App) -> bool:
+    return url.startswith((f"{app.url}/", f"blob:{app.url}/"))

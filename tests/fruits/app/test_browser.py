@@ -1,7 +1,7 @@
 """The page of `fruits app` in a real browser: by mouse, keyboard, drop and paste, on a desk and on a phone."""
 
 import base64
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,14 +9,13 @@ import pytest
 
 from fruits.app.known import LakeView
 from tests.bronze.corpus import png_bomb
-from tests.fruits.app.conftest import KINDS, App
+from tests.fruits.app.conftest import KINDS, SIZES, App
 from tests.fruits.conftest import MARKUP
 
-SIZES = {"phone": (390, 844), "desk": (1280, 900)}
 WIDER = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
-GIVE = """([event, name, content]) => {
+GIVE = """([event, name, content, type]) => {
   const transfer = new DataTransfer(), bytes = Uint8Array.from(atob(content), (one) => one.charCodeAt(0));
-  transfer.items.add(new File([bytes], name, { type: "image/jpeg" }));
+  transfer.items.add(new File([bytes], name, { type }));
   const made = event === "paste" ? new ClipboardEvent(event, { clipboardData: transfer, bubbles: true })
                                  : new DragEvent(event, { dataTransfer: transfer, bubbles: true, cancelable: true });
   document.body.dispatchEvent(made);
@@ -26,40 +25,6 @@ INK = """(canvas) => {
   for (let n = 0; n < pixels.length; n += 4) seen.add(pixels.slice(n, n + 4).join());
   return seen.size;
 }"""
-
-
-@pytest.fixture
-def opened(browser: Any, app: App) -> Iterator[Callable[..., Any]]:
-    """Open the page; what goes wrong in it, and whatever is asked of others than the app, fails the test at its end.
-
-    The browser itself notes that an answer was a refusal, or did not come; the page shows that, which tests look at.
-    """
-    wrong: list[str] = []
-    contexts = []
-
-    def open_page(size: str = "desk", **options: object) -> Any:
-        width, height = SIZES[size]
-        contexts.append(browser.new_context(viewport={"width": width, "height": height}, **options))
-        page = contexts[-1].new_page()
-        page.on("console", lambda said: None if _is_noted(said.text) else wrong.append(f"console: {said.text}"))
-        page.on("pageerror", lambda error: wrong.append(f"error: {error}"))
-        page.on("request", lambda asked: None if _is_own(asked.url, app) else wrong.append(f"asked {asked.url}"))
-        page.goto(app.url)
-        page.wait_for_selector("#legend button")
-        return page
-
-    yield open_page
-    for context in contexts:
-        context.close()
-    assert wrong == []
-
-
-def _is_noted(said: str) -> bool:
-    return said.startswith("Failed to load resource:") and ("status of 4" in said or "ERR_FAILED" in said)
-
-
-def _is_own(url: str, app: App) -> bool:
-    return url.startswith((f"{app.url}/", f"blob:{app.url}/"))
 
 
 def file(content: bytes, name: str = "photograph.jpg", kind: str = "image/jpeg") -> dict[str, object]:
@@ -111,7 +76,7 @@ def test_map_shows_where_it_lies(opened: Callable[..., Any], fruit: bytes) -> No
 def test_photograph_is_dropped_or_pasted(opened: Callable[..., Any], fruit: bytes, event: str) -> None:
     """Anywhere on the page."""
     page = opened()
-    page.evaluate(GIVE, [event, "kiwi.jpg", base64.b64encode(fruit).decode()])
+    page.evaluate(GIVE, [event, "kiwi.jpg", base64.b64encode(fruit).decode(), "image/jpeg"])
     assert answered(page) == "Kiwi"
 
 
