@@ -19,6 +19,7 @@ from fruits.console import ERR, OUT, bars
 from fruits.operations.mirror import lacking_in_mirror
 from fruits.settings import Settings
 from lakehouse.errors import LakehouseError, SettingsError
+from lakehouse.models.registry import CHAMPION
 from lakehouse.storage.uri import on_disk
 from lakehouse.tables import delta
 from lakehouse.workspace import Workspace
@@ -124,7 +125,7 @@ def _wait_until_ready(server: "subprocess.Popen[bytes]", address: str) -> None:
 
 
 def _tell(address: str, experiment: str) -> None:
-    """Say where the runs are, and each registered model; nothing where the server has ended."""
+    """Say where the runs are, each registered model and its champion; nothing where the server has ended."""
     try:
         models = _answer(address, "registered-models/search").get("registered_models", [])
     except OSError:
@@ -136,9 +137,10 @@ def _tell(address: str, experiment: str) -> None:
         where = address
     OUT.print(f"MLflow's UI is at {where} until Ctrl-C.", soft_wrap=True)
     for model in models:
-        OUT.print(
-            f"The versions of {model['name']}: {address}/#/models/{quote(model['name'], safe='')}", soft_wrap=True
-        )
+        page = f"{address}/#/models/{quote(model['name'], safe='')}"
+        OUT.print(f"The versions of {model['name']}: {page}", soft_wrap=True)
+        for number in [one["version"] for one in model.get("aliases", []) if one["alias"] == CHAMPION]:
+            OUT.print(f"Its champion, version {number}: {page}/versions/{number}", soft_wrap=True)
 
 
 def _answer(address: str, question: str) -> dict[str, Any]:
