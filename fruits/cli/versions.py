@@ -20,7 +20,7 @@ def models(
     config: Config = None,
     shape: Shape = Format.table,
 ) -> None:
-    """List model versions with components, explained variance, images and champion; or compare two."""
+    """List model versions: components, explained variance, images, champion; as JSON all that is known; or compare."""
     settings = settings_of(config, lake=lake)
     if compared is not None:
         from fruits.query.compare import compare, show_comparison
@@ -29,12 +29,12 @@ def models(
             found = compare(settings, *compared)
         (print_json if shape == Format.json else show_comparison)(found)
         return
-    from fruits.query.models import list_models
+    from fruits.query.models import describe_models, list_models
 
-    rows = list_models(settings)
     if shape == Format.json:
-        print_json(rows)
+        print_json(describe_models(settings))
     else:
+        rows = list_models(settings)
         shown = ("version", "k", "explained", "images", "scaler", "fitted at", "reason", "")
         keys = ("pca_version", "components", "explained_variance", "images", "scaler_version", "fitted_at", "reason")
         marks = [" ".join(mark for mark in ("champion", "pinned") if row[mark]) for row in rows]

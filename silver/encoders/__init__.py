@@ -39,10 +39,15 @@ def prepare_encoder(name: str, weights: str | None, folder: str) -> Encoder:
 
 
 def module_of(feature_version: str) -> EncoderModule:
-    """The module of the encoder that a feature version names; of two names that it begins with, the longer.
+    """The module of the encoder that a feature version names.
 
     Raises:
         SettingsError: this installation has no such encoder.
     """
+    return encoder_module(encoder_of(feature_version))
+
+
+def encoder_of(feature_version: str) -> str:
+    """The name of the encoder that a feature version begins with: of two names, the longer; of none, its first word."""
     names = [name for name in ENCODERS if feature_version.startswith(f"{name}-")]
-    return encoder_module(max(names, key=len, default=feature_version.partition("-")[0]))
+    return max(names, key=len, default=feature_version.partition("-")[0])

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from mlflow import MlflowClient
 
 from fruits.operations.run import LAYERS, run_pipeline
 from fruits.operations.ui import serve_ui
@@ -20,6 +21,7 @@ from fruits.query.compare import compare, show_comparison
 from fruits.settings import Settings, load_settings
 from gold.tables import MODELS, PCA
 from lakehouse.errors import LakehouseError, MirrorError, SettingsError
+from lakehouse.models.registry import Registry
 from lakehouse.tables import delta
 from lakehouse.tables.delta import Lake
 from lakehouse.workspace import Workspace
@@ -109,6 +111,54 @@ def test_command_compares(settings: Settings, capsys: pytest.CaptureFixture[str]
     assert json.loads(capsys.readouterr().out).keys() == {"versions", "common_components", "angles"}
 
 
+# ---- all that is known ----------------------------------------------------------------------------------------------
+
+
+def test_json_has_all_that_the_lake_knows_of_each_version(
+    settings: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What the tables and the registry hold, beside the table's columns; the runs are those that MLflow has."""
+    assert call("models", "--lake", settings.lake, "--format", "json") == 0
+    told = json.loads(capsys.readouterr().out)
+    lake = Lake(settings.lake)
+    registry = Registry(lake)
+    models = sorted(delta.read_rows(lake, MODELS, MODELS.schema.names), key=lambda row: row["pca_version"])
+    assert [one["pca_version"] for one in told] == [row["pca_version"] for row in models] == [1, 2]
+    client = MlflowClient(f"sqlite:///{settings.lake.removeprefix('file://')}/mlflow/mlflow.db")
+    for one, row in zip(told, models, strict=True):
+        assert {name: one[name] for name in MODELS.schema.names if name != "fitted_at"} == {
+            name: value for name, value in row.items() if name != "fitted_at"
+        }
+        pca, scaler = registry.version(PCA, row["pca_version"]), registry.version(SCALER, row["scaler_version"])
+        assert pca is not None
+        assert scaler is not None
+        assert (one["fit"], one["tags"], one["encoder"]) == (pca.fit, pca.tags, "stub")
+        assert (one["scaler"]["number"], one["scaler"]["fit"], one["scaler"]["tags"]) == (
+            scaler.number,
+            scaler.fit,
+            scaler.tags,
+        )
+        assert [part["component"] for part in one["explained"]] == [*range(1, row["components"] + 1)]
+        assert one["explained"][-1]["cumulative"] == pytest.approx(row["explained_variance"])
+        assert sum(part["ratio"] for part in one["explained"]) == pytest.approx(row["explained_variance"])
+        assert registry.arrays(pca)["variance"][: row["components"]] == pytest.approx(
+            [part["variance"] for part in one["explained"]]
+        )
+        assert one["calibration"]["photographs"] == row["images"]
+        assert client.get_run(one["run_id"]).info.status == "FINISHED"
+        assert one["tracking_uri"] == f"{settings.lake}/mlflow"
+    assert [[choice["reason"] for choice in one["choices"]] for one in told] == [[row["reason"]] for row in models]
+    assert [(one["champion"], one["pinned"]) for one in told] == [(False, False), (True, False)]
+
+
+def test_table_of_versions_has_the_columns_to_choose_by(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
+    """And no more, for the eye."""
+    assert call("models", "--lake", settings.lake) == 0
+    shown = capsys.readouterr().out.split()
+    assert {"version", "k", "explained", "images", "scaler", "champion"} <= {*shown}
+    assert not {"tags", "encoder", "calibration", "choices"} & {*shown}
+
+
 # ---- the UI ---------------------------------------------------------------------------------------------------------
 
 
@@ -128,10 +178,12 @@ def address(settings: Settings) -> Iterator[str]:
     try:
         assert ui.stdout is not None
         address = f"http://127.0.0.1:{port}"
-        assert [ui.stdout.readline() for _ in range(3)] == [
+        assert [ui.stdout.readline() for _ in range(5)] == [
             f"MLflow's UI is at {address}/#/experiments/1 until Ctrl-C.\n",
             f"The versions of {PCA}: {address}/#/models/{PCA}\n",
+            f"Its champion, version 2: {address}/#/models/{PCA}/versions/2\n",
             f"The versions of {SCALER}: {address}/#/models/{SCALER}\n",
+            f"Its champion, version 2: {address}/#/models/{SCALER}/versions/2\n",
         ]
         yield address
         started = descendants(ui.pid)
