@@ -36,8 +36,10 @@ def reader_of(name: str) -> Callable[[bytes], Header] | None:
     the header, whatever that holds.
     """
     match name:
-        case "HEIF" | "AVIF":
+        case "HEIF":
             from bronze.heif import read_header
+        case "AVIF":
+            from bronze.avif import read_header
         case "TIFF":
             from bronze.tiff import read_header
         case "JPEG2000":

@@ -1,7 +1,7 @@
 """HEIF (HEIC) and AVIF: what their boxes say (ISO/IEC 23008-12), and HEIF's decoder."""
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from PIL import Image
@@ -10,7 +10,9 @@ from bronze.boxes import Box, boxes, is_cut
 from bronze.header import Header, TooManyPartsError
 
 _DEEPEST = 8  # items made of items made of items
-_MOST_WORK = 4  # times the limit: tiles reach over a picture's edge, and transparency is a picture of its own
+MOST_WORK = 4
+"""Times the limit: tiles reach over a picture's edge, and transparency is a picture of its own."""
+
 _SDR = {
     1,
     2,
@@ -32,8 +34,13 @@ class _Items(NamedTuple):
 def read_header(content: bytes) -> Header:
     """The largest size that any item of the file claims, or a share of what its tiles claim together; see `reader_of`.
 
-    libheif holds what it unpacks against the sizes that are read here; libavif has a limit of its own, 16,384².
+    libheif holds what it unpacks against the sizes that are read here.
     """
+    return header_of(content, {})
+
+
+def header_of(content: bytes, streams: Mapping[int, int]) -> Header:
+    """The same where it is known by item how many pixels its stream has, whatever the file claims."""
     top = list(boxes(content, 0, len(content)))
     cut = is_cut(content)
     meta = next((box for box in top if box.kind == b"meta"), None)
@@ -41,8 +48,8 @@ def read_header(content: bytes) -> Header:
         return Header(0, cut=cut)  # a film: its decoder has limits of its own
     items = _read_items(content, meta)
     sizes = {place: _size(content, box) for place, box in enumerate(items.properties) if box.kind == b"ispe"}
-    work = _work(items.primary, items, sizes, _DEEPEST)
-    pixels = max([*sizes.values(), work // _MOST_WORK])
+    work = _work(items.primary, items, sizes, streams, _DEEPEST)
+    pixels = max([*sizes.values(), work // MOST_WORK])
     transfer = _transfer(content, items)
     unread = None
     if transfer is not None and transfer not in _SDR:
@@ -109,14 +116,14 @@ def _size(content: bytes, ispe: Box) -> int:
     return int(width * height)
 
 
-def _work(item: int, items: _Items, sizes: dict[int, int], depth: int) -> int:
+def _work(item: int, items: _Items, sizes: dict[int, int], streams: Mapping[int, int], depth: int) -> int:
     """Pixels that are unpacked for an item, those of what it is made of among them."""
     if not depth:
         raise TooManyPartsError
     parts = items.made_of.get(item)
     if parts is None:
-        return max((sizes.get(place, 0) for place in items.of.get(item, ())), default=0)
-    each = {part: _work(part, items, sizes, depth - 1) for part in set(parts)}
+        return max([streams.get(item, 0), *(sizes.get(place, 0) for place in items.of.get(item, ()))])
+    each = {part: _work(part, items, sizes, streams, depth - 1) for part in set(parts)}
     return sum(each[part] for part in parts)
 
 
