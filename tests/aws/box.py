@@ -7,7 +7,8 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +90,15 @@ class Box:
         done = self.run(sys.executable, "-c", source, json.dumps(arguments), **variables)
         assert done.returncode == 0, done.stderr[-4000:]
         return json.loads(done.stdout.splitlines()[-1])
+
+    @contextmanager
+    def role(self, name: str) -> Iterator[None]:
+        """Whatever runs meanwhile has the credentials of a role of IAM's, and may do what that may."""
+        self.tell("take_role", name)
+        try:
+            yield
+        finally:
+            self.tell("take_role", "")
 
     def requests(self, bucket: str | None = None) -> list[dict[str, Any]]:
         """What was asked of AWS so far, or of a bucket; see `front.Request`."""

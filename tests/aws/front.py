@@ -1,13 +1,14 @@
-"""What AWS does before a service sees a request, and moto does not: names, regions, signatures, sessions that end.
+"""What AWS does around a service, and moto does not: names, regions, signatures, sessions that end, permissions.
 
 S3's guide: "Virtual hosting of general purpose buckets", "Making requests over the internet" (regions and redirects),
 "Using Requester Pays general purpose buckets", and "Error responses".
 """
 
+import io
 import json
 import re
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -17,10 +18,12 @@ from urllib.parse import unquote
 
 from moto.backends import get_backend
 
-from tests.aws.metadata import Issuer
+from tests.aws.actions import asked_of_kms, asked_of_others, asked_of_s3, may_know
+from tests.aws.metadata import Issued, Issuer
+from tests.aws.policies import Question, Statement, is_allowed
+from tests.aws.roles import ACCOUNT, key_of, statements_of_role
 from tests.aws.signature import Signature, signature_of
 
-ACCOUNT = "123456789012"
 Environ = dict[str, Any]
 Application = Callable[[Environ, Any], Iterable[bytes]]
 _HOSTS = (
@@ -46,6 +49,9 @@ class Request:
         condition: of a conditional write or read.
         status: of the answer.
         code: of the error, where it was refused here.
+        role: of the credentials; empty where they may do anything.
+        asked: what it wants to do: action, resource, context; see `policies.Question`.
+        refused: the first of these that the role may not.
     """
 
     host: str
@@ -59,6 +65,9 @@ class Request:
     condition: str = ""
     status: int = 0
     code: str = ""
+    role: str = ""
+    asked: list[Question] = field(default_factory=list)
+    refused: Question | None = None
 
 
 @dataclass
@@ -103,7 +112,8 @@ class Front:
             if s3 is not None:
                 self._check_s3(environ, request, signature, *s3.group("bucket", "region"))
             else:
-                self._session(signature, "ExpiredTokenException", 403)
+                issued = self._session(signature, "ExpiredTokenException", 403)
+                self._check_role(issued, request, asked_of_others(request.service, environ))
             return self._answered(environ, start_response, request)
         except RefusedError as refused:
             request.status, request.code = refused.status, refused.code
@@ -112,20 +122,26 @@ class Front:
             self._log.write(json.dumps(asdict(request)) + "\n")
 
     def _answered(self, environ: Environ, start_response: Any, request: Request) -> Iterable[bytes]:
-        def noted(status: str, *rest: Any) -> Any:
-            request.status = int(status.split()[0])
-            return start_response(status, *rest)
+        answer: list[Any] = []
+
+        def noted(*answered: Any) -> None:
+            answer[:] = answered
 
         # On AWS the comparison and the writing are one.
         with self._one_at_a_time if request.condition and request.method != "GET" else nullcontext():
-            return list(self._behind(environ, noted))
+            content = list(self._behind(environ, noted))
+        request.status = int(answer[0].split()[0])
+        if request.status == 404 and request.key and request.method in ("GET", "HEAD"):
+            self._check(request, statements_of_role(request.role), [may_know(request.bucket, request.key)])
+        start_response(*answer)
+        return content
 
     def _check_s3(
         self, environ: Environ, request: Request, signature: Signature | None, bucket: str | None, region: str | None
     ) -> None:
         path, _, query = environ["REQUEST_URI"].partition("?")
-        secret = self._session(signature, "ExpiredToken", 400)
-        if secret and signature and not signature.is_of(secret, environ, path, query):
+        issued = self._session(signature, "ExpiredToken", 400)
+        if issued and signature and not signature.is_of(issued.secret, environ, path, query):
             raise RefusedError(403, "SignatureDoesNotMatch", "The request signature we calculated does not match.")
         request.virtual = bucket is not None
         if bucket is not None:
@@ -138,6 +154,10 @@ class Front:
         if found is not None:
             _check_region(request.bucket, found.region_name, region, signature)
             self._check_access(environ, request, signature)
+            body = _body(environ) if "delete" in query.split("&") else b""
+            asked = asked_of_s3(request.method, request.bucket, request.key, query, environ, body)
+            encrypted = key_of(request.bucket)
+            self._check_role(issued, request, asked + (asked_of_kms(asked, query, encrypted) if encrypted else []))
         elif signature is not None and region is not None and signature.region != region:
             raise _malformed(signature.region, region)
 
@@ -149,8 +169,19 @@ class Front:
         if request.bucket in self._buckets.requester_pays and not (reads and pays):
             raise RefusedError(403, "AccessDenied", "Access Denied")
 
-    def _session(self, signature: Signature | None, expired: str, status: int) -> str | None:
-        """The secret of the credentials that a request was signed with; None where it was not signed."""
+    def _check_role(self, issued: Issued | None, request: Request, asked: list[Question]) -> None:
+        request.asked = asked
+        request.role = issued.role if issued else ""
+        if request.role:
+            self._check(request, statements_of_role(request.role), asked)
+
+    def _check(self, request: Request, statements: Sequence[Statement], asked: list[Question]) -> None:
+        request.refused = next((one for one in asked if request.role and not is_allowed(statements, one)), None)
+        if request.refused is not None:
+            raise RefusedError(403, "AccessDenied", _not_authorized(request.role, request.refused))
+
+    def _session(self, signature: Signature | None, expired: str, status: int) -> Issued | None:
+        """The credentials that a request was signed with; None where it was not signed."""
         if signature is None:
             return None
         issued = self._issuer.issued.get(signature.key)
@@ -158,7 +189,27 @@ class Front:
             raise RefusedError(403, "InvalidAccessKeyId", "The AWS Access Key Id you provided does not exist.")
         if issued.expires < datetime.now(UTC):
             raise RefusedError(status, expired, "The provided token has expired.")
-        return issued.secret
+        return issued
+
+
+def _not_authorized(role: str, question: Question) -> str:
+    who = f"arn:aws:sts::{ACCOUNT}:assumed-role/{role}/i-0123456789abcdef0"
+    return (
+        f"User: {who} is not authorized to perform: {question.action} on resource: "
+        f'"{question.resource}" because no identity-based policy allows the {question.action} action'
+    )
+
+
+def _body(environ: Environ) -> bytes:
+    """What was sent, which can be read again."""
+    body: bytes = environ["wsgi.input"].read(_length(environ))
+    environ["wsgi.input"], environ["wsgi.input_terminated"] = io.BytesIO(body), True
+    return body
+
+
+def _length(environ: Environ) -> int:
+    """Of what was sent. Chunks have an end, another stream has none of its own."""
+    return -1 if "wsgi.input_terminated" in environ else int(environ.get("CONTENT_LENGTH") or 0)
 
 
 def _check_region(bucket: str, own: str, asked: str | None, signature: Signature | None) -> None:
@@ -176,8 +227,7 @@ def _malformed(given: str, expected: str) -> RefusedError:
 
 
 def _refuse(environ: Environ, start_response: Any, refused: RefusedError, is_json: bool) -> Iterable[bytes]:
-    # Else what was sent would be taken for the next request. Chunks have an end, another stream has none of its own.
-    environ["wsgi.input"].read(-1 if "wsgi.input_terminated" in environ else int(environ.get("CONTENT_LENGTH") or 0))
+    environ["wsgi.input"].read(_length(environ))  # else it would be taken for the next request
     headers = [("Content-Type", "application/xml")]
     if refused.region:
         headers.append(("x-amz-bucket-region", refused.region))

@@ -77,6 +77,11 @@ class _Inside:
         self._issuer.lifetime = timedelta(seconds=seconds)
         self._issuer.renew()
 
+    def take_role(self, name: str) -> None:
+        """Credentials made from now on are of this role of IAM's; with no name they may do anything."""
+        self._issuer.role = name
+        self._issuer.renew()
+
     def issued(self) -> int:
         """How many credentials were made so far."""
         return len(self._issuer.issued)

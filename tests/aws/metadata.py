@@ -22,12 +22,13 @@ _TIME = "%Y-%m-%dT%H:%M:%SZ"
 
 @dataclass(frozen=True)
 class Issued:
-    """Credentials of the role's."""
+    """Credentials of a role's; of none (an empty name), they may do anything."""
 
     key: str
     secret: str
     token: str
     expires: datetime
+    role: str
 
 
 class Issuer:
@@ -35,11 +36,12 @@ class Issuer:
 
     Attributes:
         lifetime: of those that are made from now on.
+        role: whose they are, from now on.
         issued: by their keys.
     """
 
     def __init__(self) -> None:
-        self.lifetime = timedelta(hours=6)
+        self.lifetime, self.role = timedelta(hours=6), ""
         self.issued: dict[str, Issued] = {}
         self._newest: Issued | None = None
         self._lock = threading.Lock()
@@ -55,7 +57,8 @@ class Issuer:
     def renew(self) -> None:
         """Make new ones now."""
         key = f"ASIA{secrets.token_hex(8).upper()}"
-        made = Issued(key, secrets.token_urlsafe(30), secrets.token_urlsafe(90), datetime.now(UTC) + self.lifetime)
+        token, expires = secrets.token_urlsafe(90), datetime.now(UTC) + self.lifetime
+        made = Issued(key, secrets.token_urlsafe(30), token, expires, self.role)
         self._newest = self.issued[key] = made
 
 
@@ -108,14 +111,15 @@ def _handler(issuer: Issuer, region: str) -> type[BaseHTTPRequestHandler]:
             if self.headers.get("X-aws-ec2-metadata-token") not in tokens:
                 self._say(401, "")
                 return
+            role = issuer.role or ROLE
             document = {"region": region, "availabilityZone": f"{region}a", "instanceType": "m5.xlarge"}
             content = {
-                _CREDENTIALS: ROLE,
+                _CREDENTIALS: role,
                 "/latest/meta-data/placement/region": region,
                 "/latest/meta-data/placement/availability-zone": f"{region}a",
                 "/latest/dynamic/instance-identity/document": json.dumps(document),
             }
-            if self.path == f"{_CREDENTIALS}{ROLE}":
+            if self.path == f"{_CREDENTIALS}{role}":
                 self._say(200, json.dumps(_credentials(issuer.current())))
             else:
                 path = _CREDENTIALS if self.path == _CREDENTIALS.rstrip("/") else self.path
