@@ -3,19 +3,21 @@
 import os
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from bronze.formats import Format
 from bronze.judgement import Limits
 from lakehouse.errors import SettingsError
 from lakehouse.settings import LakeSettings
-from lakehouse.storage.uri import absolute_uri, check_utf8, local_path, on_disk
+from lakehouse.storage.access import Access
+from lakehouse.storage.uri import absolute_uri, bucket_of, check_utf8, local_path, on_disk
 
 
 class BronzeSettings(LakeSettings):
     """See `conf/local.yaml` for the meaning and the default of each key."""
 
     images: str | None
+    images_access: Access
     removed_images: Literal["keep", "delete"]
     formats: Annotated[list[Format], Field(min_length=1)]
     max_bytes: Annotated[int, Field(gt=0)]
@@ -30,6 +32,17 @@ class BronzeSettings(LakeSettings):
     @classmethod
     def _as_uri(cls, value: str | None) -> str | None:
         return None if value is None else check_utf8(absolute_uri(value))
+
+    @field_validator("images_access")
+    @classmethod
+    def _of_other_bucket(cls, value: Access, info: ValidationInfo) -> Access:
+        images, lake = (str(info.data.get(key)) for key in ("images", "lake"))
+        if value is not Access.SIGNED and bucket_of(images) is not None and bucket_of(images) == bucket_of(lake):
+            raise ValueError(
+                f"the lake is in the photographs' bucket {bucket_of(images)}, and is written by our credentials at its "
+                f"owner's cost. Say `{Access.SIGNED}`, or put the lake elsewhere."
+            )
+        return value
 
     @field_validator("skip")
     @classmethod

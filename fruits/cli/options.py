@@ -9,6 +9,8 @@ import typer
 from fruits.console import Format
 from fruits.limits import need_threads
 from fruits.settings import DEFAULT_FILE, Settings, load_settings
+from lakehouse.storage.access import declare
+from lakehouse.storage.uri import bucket_of
 
 Config = Annotated[Path | None, typer.Option("--config", help="Settings file.", show_default=DEFAULT_FILE)]
 LakeUri = Annotated[str | None, typer.Option("--lake", help="Folder of the lakehouse: a path or s3:// URI.")]
@@ -21,7 +23,7 @@ Shape = Annotated[Format, typer.Option("--format", help="Output format.")]
 
 
 def settings_of(config: Path | None, **options: object) -> Settings:
-    """The settings, with options over them; the region is set for this process and those it starts.
+    """The settings, with options over them; region and access to S3 are set for this process and those it starts.
 
     Raises:
         SettingsError: a setting is wrong.
@@ -33,4 +35,6 @@ def settings_of(config: Path | None, **options: object) -> Settings:
         # Where all four that go to S3 look: boto3, delta-rs, MLflow and Hadoop, and what they start. MLflow asks boto3,
         # which knows the second name alone, and else goes to another region first.
         os.environ["AWS_REGION"] = os.environ["AWS_DEFAULT_REGION"] = region
+    if settings.images is not None and (bucket := bucket_of(settings.images)) is not None:
+        declare(bucket, settings.images_access)
     return settings

@@ -7,7 +7,7 @@ from typing import Any, Literal, overload
 from fruits.emr.boto import CloudFormation, ElasticMapReduce, ServerlessEmr
 from fruits.emr.settings import EmrSettings
 from lakehouse.errors import LakehouseError
-from lakehouse.storage import aws
+from lakehouse.storage import aws, aws_errors
 
 _ADVICE = {
     "NoCredentialsError": "Set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or use a role.",
@@ -53,7 +53,7 @@ def telling(what: str) -> Iterator[None]:
     try:
         yield
     except (BotoCoreError, ClientError) as error:
-        code = aws.code_of(error)
+        code = aws_errors.code_of(error)
         denied = "Denied" in code or "Unauthorized" in code
         advice = _ADVICE.get(code, _DENIED if denied else "")
         raise AwsError(f"{what}: {str(error).rstrip('.')}. {advice}".rstrip()) from error

@@ -8,6 +8,7 @@ from fruits.emr.settings import EmrSettings
 from fruits.settings import DEFAULT_FILE, Settings
 from lakehouse.errors import SettingsError
 from lakehouse.settings import shipped, to_yaml
+from lakehouse.storage.access import Access
 from lakehouse.storage.uri import S3
 
 _LOCAL = ("spark.master", "spark.driver.host", "spark.driver.bindAddress", "spark.ui.")
@@ -52,6 +53,8 @@ def check_reach(settings: Settings, emr: EmrSettings) -> None:
     read = [*photographs, f"{own}/code", f"{own}/lake"]
     allowed = {"images": photographs, "labels": read, "weights": read, "lake": [f"{own}/lake"]}
     for key, uri in _places(settings).items():
+        if key == "images" and settings.images_access is Access.PUBLIC:
+            continue  # which needs no role
         if not _is_within(uri, allowed[key]):
             raise SettingsError(
                 f"`{key}` is {uri}, which the roles of the stack {emr.stack} do not reach: put it under "

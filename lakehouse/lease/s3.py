@@ -6,7 +6,7 @@ from functools import cached_property
 from lakehouse.errors import StorageError
 from lakehouse.lease.base import LIMIT, NAME, OnLost
 from lakehouse.lease.object import ObjectLease, Reply
-from lakehouse.storage import aws
+from lakehouse.storage import aws, aws_errors
 from lakehouse.storage.boto import Answer, Client, Operation
 
 
@@ -32,7 +32,7 @@ class S3Lease(ObjectLease):
             answer = self._requested(operation, arguments)
             content = answer["Body"].read(LIMIT) if "Body" in answer else b""
         except ClientError as error:
-            if not aws.is_unmet(error):
+            if not aws_errors.is_unmet(error):
                 raise self._failed(error) from error
             return Reply(_date(error.response))
         except (BotoCoreError, ValueError) as error:  # ValueError: of an endpoint that is no URL
@@ -46,7 +46,7 @@ class S3Lease(ObjectLease):
         try:
             answer: Answer = getattr(self._client, operation)(**where, **arguments)
         except ClientError as error:
-            if not aws.have_ended(error):
+            if not aws_errors.have_ended(error):
                 raise
             del self._client  # another one looks for credentials anew
             answer = getattr(self._client, operation)(**where, **arguments)
@@ -61,7 +61,7 @@ class S3Lease(ObjectLease):
         return aws.client(connect_timeout=seconds, read_timeout=seconds, retries=retries)
 
     def _failed(self, error: Exception) -> StorageError:
-        return aws.failed(error, f"The lease s3://{self._bucket}/{self._key} is out of reach")
+        return aws_errors.failed(error, f"The lease s3://{self._bucket}/{self._key} is out of reach")
 
 
 def _date(answer: Answer) -> str | None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 from obstore.exceptions import BaseError, GenericError
 
 from lakehouse.errors import StorageError
-from lakehouse.storage import aws
+from lakehouse.storage import aws, aws_errors
 from lakehouse.storage.base import FileStatus
 from lakehouse.storage.boto import Answer, Client, Object, Operation, Page
 from lakehouse.storage.folder_rules import FolderRules, Rule
@@ -91,6 +91,11 @@ class S3Storage:
     def read_file(self, uri: str, limit: int) -> bytes:
         """See `storage.read_file`."""
         with suppress(BaseError, FileNotFoundError, ValueError):  # boto3 knows more of what fails, and says it
+            try:
+                return _quickly(uri, limit)
+            except BaseError as error:
+                if not (aws_errors.is_elsewhere(error) and aws.find_region(aws.split(uri)[0])):
+                    raise
             return _quickly(uri, limit)
         found = _whole(uri, limit, _asked)
         assert found is not None
@@ -200,19 +205,19 @@ def _pages(uri: str, *, recursive: bool) -> Iterator[Page]:
     try:
         asked = {"Bucket": bucket, "Prefix": prefix, **({} if recursive else {"Delimiter": "/"})}
         while True:
-            page = aws.asking(partial(_page, asked))
+            page = aws.asking(bucket, partial(_page, asked))
             yield page
             if not page.get("IsTruncated"):
                 return
             asked["ContinuationToken"] = page["NextContinuationToken"]
     except FileNotFoundError as error:
-        raise aws.no_program(error) from error
+        raise aws_errors.no_program(error) from error
     except (BotoCoreError, ClientError, ValueError) as error:
-        raise aws.failed(error, f"The folder {uri} cannot be listed") from error
+        raise aws_errors.failed(error, f"The folder {uri} cannot be listed") from error
 
 
-def _page(asked: Mapping[str, str], client: Client) -> Page:
-    return client.list_objects_v2(**asked)
+def _page(asked: Mapping[str, str], client: Client, told: Mapping[str, str]) -> Page:
+    return client.list_objects_v2(**asked, **told)
 
 
 def _asked(uri: str, operation: Operation, **arguments: object) -> Answer:
@@ -222,11 +227,11 @@ def _asked(uri: str, operation: Operation, **arguments: object) -> Answer:
     try:
         return _send(uri, operation, arguments)
     except (BotoCoreError, ClientError, ValueError) as error:
-        if aws.status_of(error) == 404 and aws.is_unmet(error):
+        if aws_errors.status_of(error) == 404 and aws_errors.is_unmet(error):
             raise FileNotFoundError(2, "there is no such object", uri) from error
-        if aws.is_of_the_object(error):
-            raise PermissionError(13, aws.said_of_object(error), uri) from error
-        raise aws.failed(error, f"{uri} is out of reach") from error
+        if aws_errors.is_of_the_object(error):
+            raise PermissionError(13, aws_errors.said_of_object(error), uri) from error
+        raise aws_errors.failed(error, f"{uri} is out of reach") from error
 
 
 def _asked_for(uri: str, operation: Operation, **arguments: object) -> Answer | None:
@@ -236,17 +241,19 @@ def _asked_for(uri: str, operation: Operation, **arguments: object) -> Answer | 
     try:
         return _send(uri, operation, arguments)
     except (BotoCoreError, ClientError, ValueError) as error:
-        if aws.is_unmet(error):
+        if aws_errors.is_unmet(error):
             return None
-        raise aws.failed(error, f"{uri} is out of reach") from error
+        raise aws_errors.failed(error, f"{uri} is out of reach") from error
 
 
 def _send(uri: str, operation: Operation, arguments: Mapping[str, object]) -> Answer:
     bucket, key = aws.split(uri)
     try:
-        answer: Answer = aws.asking(lambda client: getattr(client, operation)(Bucket=bucket, Key=key, **arguments))
+        answer: Answer = aws.asking(
+            bucket, lambda client, told: getattr(client, operation)(Bucket=bucket, Key=key, **arguments, **told)
+        )
     except FileNotFoundError as error:  # which says nothing of the object
-        raise aws.no_program(error) from error
+        raise aws_errors.no_program(error) from error
     return answer
 
 
@@ -254,7 +261,7 @@ def _change(uri: str, operation: Operation, **arguments: object) -> None:
     try:
         _asked(uri, operation, **arguments)
     except PermissionError as error:
-        raise aws.failed(error.__cause__ or error, f"{uri} cannot be written") from error
+        raise aws_errors.failed(error.__cause__ or error, f"{uri} cannot be written") from error
 
 
 def _quick(uri: str) -> tuple["S3Store", str]:

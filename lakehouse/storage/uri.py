@@ -59,6 +59,11 @@ def on_disk(uri: str) -> bool:
     return not uri.startswith(tuple(OBJECT_STORES.values()))
 
 
+def bucket_of(uri: str) -> str | None:
+    """The bucket of a URI; None where it names no object store."""
+    return None if on_disk(uri) else uri.partition("://")[2].partition("/")[0]
+
+
 def native_name(uri: str) -> str:
     """What other programs call it: a path on a disk, the URI elsewhere."""
     return str(local_path(uri)) if on_disk(uri) else uri

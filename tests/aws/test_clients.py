@@ -99,16 +99,16 @@ BUCKET = "fruits-clients"
 CLIENTS = {"boto3": use_boto3, "storage": use_storage, "tables": use_tables, "lease": use_lease}
 
 
-def use_all() -> dict[str, Any]:
+def use_all(bucket: str) -> dict[str, Any]:
     """All of them, in one process."""
-    make_bucket(BUCKET)
-    return {name: use(BUCKET) for name, use in CLIENTS.items()}
+    make_bucket(bucket)
+    return {name: use(bucket) for name, use in CLIENTS.items()}
 
 
 @pytest.fixture(scope="module")
 def answers(box: Box) -> dict[str, Any]:
     """By client, what it answered."""
-    answers: dict[str, Any] = box.call(use_all)
+    answers: dict[str, Any] = box.call(use_all, BUCKET)
     return answers
 
 

@@ -11,21 +11,20 @@ from tests.aws.buckets import fill, keys, make_bucket
 from tests.aws.inside import LOG, REGION
 from tests.aws.needed import actions_by_statement, check_needed, explained, used_by
 from tests.aws.stack import make_stack
-from tests.conftest import add_photographs
 
 
 class Life:
     """Photographs and a lake on S3, and the command on both; it must not fail."""
 
-    def __init__(self, box: Box, images: str, lake: str) -> None:
+    def __init__(self, box: Box, images: str, lake: str, **variables: str) -> None:
         self.images, self.lake = images, lake
         self.buckets = {uri.split("/")[2] for uri in (images, lake)}
-        self._box = box
+        self._box, self._variables = box, variables
 
     def said(self, *words: str, images: bool = False) -> str:
         """What a command prints."""
         where = ["--lake", self.lake, *(["--images", self.images] if images else [])]
-        done = self._box.fruits(*words, *where)
+        done = self._box.fruits(*words, *where, **self._variables)
         assert done.returncode == 0, done.stderr
         assert done.stderr == ""
         return done.stdout
@@ -51,14 +50,6 @@ def make_buckets(photographs: str, lake: str, folder: str) -> None:
     make_bucket(photographs)
     fill(photographs, folder)
     make_bucket(lake)
-
-
-@pytest.fixture
-def twelve(photographs: Path) -> str:
-    """A folder with six photographs of each of two labels."""
-    add_photographs(photographs, "Apple", range(6))
-    add_photographs(photographs, "Kiwi", range(6, 12))
-    return str(photographs)
 
 
 @pytest.fixture

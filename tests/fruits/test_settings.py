@@ -98,6 +98,11 @@ def test_option_goes_over_environment_goes_over_file(tmp_path: Path, monkeypatch
         ("threshold: 1.5", r"`threshold` in .*mine\.yaml is 1\.5: .*less than or equal to 1"),
         ("readers: 0", r"`readers` in .*mine\.yaml is 0: .*greater than or equal to 1"),
         ("removed_images: forget", r"`removed_images` in .*mine\.yaml is 'forget': .*'keep' or 'delete'"),
+        ("images_access: free", r"`images_access` in .*mine\.yaml is 'free': .*'signed', 'requester_pays' or 'public'"),
+        (
+            "{images: s3://b/photographs, lake: s3://b/lake, images_access: public}",
+            r"`images_access` in .*mine\.yaml is 'public': the lake is in the photographs' bucket b",
+        ),
         ("formats: [JPEG, HEIC]", r"`formats\.1` in .*mine\.yaml is 'HEIC': .*'JPEG', 'PNG'.*'TIFF'"),
         ("formats: []", r"`formats` in .*mine\.yaml is \[\]: .*at least 1"),
         ("splits: train", r"`splits` in .*mine\.yaml is 'train': .*list"),

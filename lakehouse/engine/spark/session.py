@@ -12,7 +12,7 @@ from lakehouse.engine.spark.environment import be_on_our_own, under_spark_submit
 from lakehouse.engine.spark.java import ADVICE, find_java, need_java
 from lakehouse.errors import LakehouseError
 from lakehouse.settings import LakeSettings
-from lakehouse.storage import spark_options
+from lakehouse.storage import access, spark_options
 
 _DELTA = {
     "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
@@ -53,8 +53,7 @@ def spark_session(settings: LakeSettings) -> SparkSession:
 def session_options(settings: LakeSettings) -> Options:
     """What Spark is told, but for the class path: Delta, how to get to S3, and over both what the settings say."""
     options: Options = {**_DELTA}
-    if region := os.environ.get("AWS_REGION"):
-        options["spark.executorEnv.AWS_REGION"] = region
+    options |= {f"spark.executorEnv.{name}": value for name, value in access.variables().items()}
     if not under_spark_submit():
         options |= settings.spark_local
         if settings.packages:

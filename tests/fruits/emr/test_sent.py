@@ -35,6 +35,12 @@ def test_place_that_the_roles_do_not_reach_is_refused_before_launch(aws: dict[st
     assert not serverless_backend().applications
 
 
+def test_open_bucket_needs_no_role() -> None:
+    """Photographs that anybody may read."""
+    emr = completed({})
+    check_reach(load_settings(images="s3://anybodys/pictures", images_access="public", lake="s3://b/lake"), emr)
+
+
 def test_what_the_roles_reach_is_not_refused() -> None:
     """The stack's prefixes and what is below them, and the other bucket of photographs."""
     emr = completed({"PhotographsBucketName": "pictures"})
