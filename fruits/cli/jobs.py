@@ -1,5 +1,6 @@
 """Commands that take photographs through the layers."""
 
+import time
 from pathlib import Path
 from typing import Annotated
 
@@ -9,14 +10,21 @@ from fruits.catalog import Layer
 from fruits.cli.options import Config, EngineOption, Images, LakeUri, Refit, Shape, settings_of
 from fruits.console import ERR, Format, bars, print_json, print_summary
 from fruits.settings import Settings
+from lakehouse.errors import LeaseHeldError
 
 app = typer.Typer()
 
 
-def _run(settings: Settings, shape: Format, *layers: Layer) -> None:
+def _run(settings: Settings, shape: Format, *layers: Layer, busy_status: int | None = None) -> None:
     from fruits.operations.run import run_layers
 
-    summary = run_layers(settings, layers)
+    try:
+        summary = run_layers(settings, layers)
+    except LeaseHeldError as error:
+        if busy_status is None:
+            raise
+        ERR.print(str(error), soft_wrap=True)
+        raise typer.Exit(busy_status) from error
     if shape == Format.json:
         print_json(summary)
     else:
@@ -31,10 +39,39 @@ def run(
     engine: EngineOption = None,
     config: Config = None,
     shape: Shape = Format.table,
+    busy_status: Annotated[
+        int | None,
+        typer.Option(min=3, max=125, help="Exit status where another run holds the lake, for schedulers (else 1)."),
+    ] = None,
 ) -> None:
     """Ingest new photographs, compute their features and project them: bronze, silver and gold in one run."""
     settings = settings_of(config, images=images, lake=lake, refit=refit, engine=engine)
-    _run(settings, shape, *Layer)
+    _run(settings, shape, *Layer, busy_status=busy_status)
+
+
+@app.command()
+def watch(
+    every: Annotated[
+        str, typer.Option("--every", help="How long to wait between a run and the next: 30s, 15m, 1h, 1d.")
+    ] = "15m",
+    images: Images = None,
+    lake: LakeUri = None,
+    engine: EngineOption = None,
+    config: Config = None,
+    shape: Shape = Format.table,
+) -> None:
+    """Do what `fruits run` does again and again, until Ctrl-C or SIGTERM; a run that fails is tried again, sooner."""
+    from fruits.operations.watch import interval_seconds, watch_lake
+
+    interval = interval_seconds(every)
+    settings_of(config, images=images, lake=lake, engine=engine)  # says what is wrong before anything is started
+    given = {"images": images, "lake": lake, "engine": engine, "config": config, "format": str(shape)}
+    options = [word for name, one in given.items() if one is not None for word in (f"--{name}", str(one))]
+    raise typer.Exit(watch_lake(options, interval, _tell))
+
+
+def _tell(line: str) -> None:
+    ERR.print(f"{time.strftime('%H:%M:%S')} {line}", soft_wrap=True)
 
 
 @app.command()
