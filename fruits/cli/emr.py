@@ -1,4 +1,4 @@
-"""`fruits emr plan | run | up | status | down`."""
+"""`fruits emr plan | check | run | up | status | down`."""
 
 from pathlib import Path
 from typing import Annotated
@@ -67,6 +67,51 @@ def plan(
         print_json(found)
     else:
         planning.print_plan(emr, found)
+
+
+@app.command()
+def check(
+    images: Images = None,
+    lake: LakeUri = None,
+    serverless: Serverless = False,
+    region: Region = None,
+    outside_eu: OutsideEu = None,
+    stack: Stack = None,
+    primary: Primary = None,
+    core: Core = None,
+    core_nodes: CoreNodes = None,
+    max_core_nodes: MaxCoreNodes = None,
+    task_nodes: TaskNodes = None,
+    fleets: Fleets = None,
+    glue: Glue = None,
+    config: Config = None,
+    emr_config: EmrConfig = None,
+    shape: Shape = Format.table,
+) -> None:
+    """Look at what a run needs, before it costs: credentials, region, quotas, roles, permissions, places, packages.
+
+    Makes and changes nothing. With --images and --lake also what is there. Exit status 1 if a run would fail.
+    """
+    from fruits.emr.check import Outcome
+    from fruits.emr.check import check as checked
+    from fruits.emr.settings import load_emr_settings
+
+    emr = load_emr_settings(
+        emr_config, region=region, outside_eu=outside_eu, stack=stack, primary=primary, core=core,
+        core_nodes=core_nodes, max_core_nodes=max_core_nodes, task_nodes=task_nodes,
+        fleets=fleets, glue=glue,
+    )  # fmt: skip
+    named = any(one is not None for one in (images, lake, config))
+    settings = load_settings(config, images=images, lake=lake) if named else None
+    findings = checked(emr, settings, serverless=serverless)
+    if shape == Format.json:
+        print_json([vars(one) for one in findings])
+    else:
+        for one in findings:
+            OUT.print(f"{one.outcome:<12} {one.what}: {one.said}", soft_wrap=True)
+            if one.advice:
+                OUT.print(f"{'':<12} → {one.advice}", soft_wrap=True)
+    raise typer.Exit(1 if any(one.outcome == Outcome.FAILURE for one in findings) else 0)
 
 
 @app.command()

@@ -37,22 +37,33 @@ def client(service: Literal["emr-serverless"], region: str) -> ServerlessEmr: ..
 def client(service: Literal["cloudformation"], region: str) -> CloudFormation: ...
 
 
+@overload
+def client(service: Literal["ec2", "iam", "kms", "pricing", "s3", "service-quotas", "sts"], region: str) -> Any: ...
+
+
 def client(service: str, region: str) -> Any:
-    """A boto3 client, which asks again where AWS asks for patience."""
+    """A boto3 client, which asks again where AWS asks for patience; of services that are only read, not so often."""
     from botocore.config import Config
 
-    retries = {"mode": "standard", "total_max_attempts": 8}
+    attempts = 8 if service in ("emr", "emr-serverless", "cloudformation") else 3
+    retries = {"mode": "standard", "total_max_attempts": attempts}
     return aws.session().client(service, region_name=region, config=Config(retries=retries))
+
+
+def errors_of_aws() -> tuple[type[Exception], ...]:
+    """What boto3 raises where AWS refuses, is out of reach, or somebody else answers in its place, as a proxy does."""
+    from botocore.exceptions import BotoCoreError, ClientError
+    from botocore.parsers import ResponseParserError
+
+    return BotoCoreError, ClientError, ResponseParserError
 
 
 @contextmanager
 def telling(what: str) -> Iterator[None]:
     """Turn boto3's errors in the block into one that says what did not work, why, and what to do."""
-    from botocore.exceptions import BotoCoreError, ClientError
-
     try:
         yield
-    except (BotoCoreError, ClientError) as error:
+    except errors_of_aws() as error:
         code = aws_errors.code_of(error)
         denied = "Denied" in code or "Unauthorized" in code
         advice = _ADVICE.get(code, _DENIED if denied else "")

@@ -37,6 +37,12 @@ class Cluster(TypedDict):
     Tags: NotRequired[list[dict[str, str]]]
 
 
+class Release(TypedDict):
+    """A release, as it is described."""
+
+    Applications: NotRequired[list[dict[Literal["Name", "Version"], str]]]
+
+
 class Pages(Protocol[Page_co]):
     """Asks for a list page by page."""
 
@@ -55,6 +61,9 @@ class ElasticMapReduce(Protocol):
 
     def describe_cluster(self, **request: object) -> dict[Literal["Cluster"], Cluster]:
         """A cluster's state, and why it is in that."""
+
+    def describe_release_label(self, **request: object) -> Release:
+        """A release's programs; a ClientError (InvalidRequestException) where the region does not have it."""
 
     def terminate_job_flows(self, **request: object) -> object:
         """Begin to end clusters, whatever they do; of one that has ended, nothing."""
@@ -141,10 +150,18 @@ class Output(TypedDict):
     OutputValue: str
 
 
+class Stack(TypedDict):
+    """A stack, as it is described."""
+
+    StackStatus: str
+    Outputs: NotRequired[list[Output]]
+
+
 class CloudFormation(Protocol):
     """The client `cloudformation`."""
 
-    def describe_stacks(
-        self, **request: object
-    ) -> dict[Literal["Stacks"], list[dict[Literal["Outputs"], list[Output]]]]:
+    def describe_stacks(self, **request: object) -> dict[Literal["Stacks"], list[Stack]]:
         """The stack of a name, with its outputs; a ClientError (ValidationError) where there is none."""
+
+    def get_template(self, **request: object) -> dict[Literal["TemplateBody"], object]:
+        """The template that a stack was made of: text, of JSON also what it says."""

@@ -93,7 +93,15 @@ def environment(code: Mapping[str, bytes], architecture: str) -> bytes:
         for name, content in code.items():
             (folder / name).write_bytes(content)
         (wheel_file,) = folder.glob("*.whl")
-        common = ["--quiet", "--target", str(target), "--no-deps", "--only-binary", ":all:", *_platform(architecture)]
+        common = [
+            "--quiet",
+            "--target",
+            str(target),
+            "--no-deps",
+            "--only-binary",
+            ":all:",
+            *platform_options(architecture),
+        ]
         _install([*common, "--require-hashes", "-r", str(folder / "requirements-emr.lock")])
         _install([*common, str(wheel_file)])
         (target / "settings.yaml").write_bytes(code["settings.yaml"])
@@ -119,7 +127,7 @@ def _digest(content: bytes) -> str:
     return base64.urlsafe_b64encode(hashlib.sha256(content).digest()).rstrip(b"=").decode()
 
 
-def _platform(architecture: str) -> list[str]:
+def platform_options(architecture: str) -> list[str]:
     """What runs on Amazon Linux 2023; with byte code, where this interpreter writes what a 3.11 reads."""
     machine = {"arm64": "aarch64"}.get(architecture, architecture)
     told = ["--python-platform", f"{machine}-manylinux_2_34", "--python-version", "3.11"]

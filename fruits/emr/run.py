@@ -11,6 +11,7 @@ import typer
 from fruits.catalog import Layer
 from fruits.console import ERR
 from fruits.emr.aws import AwsError, completed
+from fruits.emr.check import check_before_launch
 from fruits.emr.cluster import Clusters
 from fruits.emr.code import code_files, environment, upload
 from fruits.emr.price import Estimate, of_cluster, of_serverless
@@ -39,6 +40,7 @@ def run_transient(emr: EmrSettings, settings: Settings, pause: float = 15, patie
         AwsError: AWS refused something.
     """
     emr, sent = _checked(emr, settings, role="instance_profile")
+    check_before_launch(emr, settings, log)
     clusters = Clusters(emr, log, pause, patience)
     code = upload(str(emr.bucket), code_files(sent))
     cluster, interrupted = _uninterruptible(lambda: clusters.start(run_job_flow(emr, code, standing=False)))
@@ -68,6 +70,7 @@ def run_serverless(emr: EmrSettings, settings: Settings, pause: float = 15, pati
         AwsError: AWS refused something.
     """
     emr, _ = _checked(emr, settings, role="job_role")
+    check_before_launch(emr, settings, log, serverless=True)
     settings = _with_weights(emr, settings)
     files = code_files(on_cluster(settings, emr))
     code = upload(str(emr.bucket), files)
@@ -87,6 +90,7 @@ def run_serverless(emr: EmrSettings, settings: Settings, pause: float = 15, pati
 def bring_up(emr: EmrSettings, settings: Settings) -> str:
     """Start a standing cluster; returns its id. It ends by itself when it was idle for `idle_minutes`."""
     emr, sent = _checked(emr, settings, role="instance_profile")
+    check_before_launch(emr, settings, log)
     code = upload(str(emr.bucket), code_files(sent))
     return Clusters(emr, log).start(run_job_flow(emr, code, standing=True))
 

@@ -31,6 +31,9 @@ class Session(Protocol):
     def client(self, service: str, /, **settings: object) -> Any:
         """A client, whose methods are what the service can be asked for."""
 
+    def get_available_regions(self, service: str, /) -> list[str]:
+        """The regions in which this boto3 knows an endpoint of a service's; asks nobody."""
+
     def get_credentials(self) -> Found | None:
         """What was found; None where there are none."""
 

@@ -15,11 +15,13 @@ import botocore.session
 import pytest
 from botocore.validate import ParamValidator
 from moto.backends import get_backend
+from moto.ec2.models.subnets import SubnetBackend, SubnetRouteTableAssociation
 from moto.emr.models import ElasticMapReduceBackend
 from moto.emrserverless.models import EMRServerlessBackend
 
 from fruits.settings import Settings, load_settings
 from tests.bootstrap.conftest import ROOT
+from tests.fruits.emr.answers import USUAL, Answers
 from tests.moto import moto_served
 
 Backend = TypeVar("Backend")
@@ -45,13 +47,31 @@ def no_stack(moto_server: str, monkeypatch: pytest.MonkeyPatch) -> None:
     told = {"AWS_ENDPOINT_URL": moto_server, "AWS_ACCESS_KEY_ID": "mock", "AWS_SECRET_ACCESS_KEY": "mock"}
     for name, value in {**told, "AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull}.items():
         monkeypatch.setenv(name, value)
+    # moto takes the zones of a template for us-east-1's, and gives its subnets neither routes nor public addresses.
+    monkeypatch.setattr("moto.cloudformation.parsing.DEFAULT_REGION", REGION)
+    monkeypatch.setattr(SubnetBackend, "create_subnet_association", _associated)
     for service in ("s3", "emr", "emr-serverless", "cloudformation", "iam", "kms", "logs", "ec2"):
         for backend in get_backend(service)[ACCOUNT].values():
             backend.reset()
 
 
+_create_subnet_association = SubnetBackend.create_subnet_association
+
+
+def _associated(backend: Any, route_table_id: str, subnet_id: str) -> SubnetRouteTableAssociation:
+    backend.get_subnet(subnet_id).map_public_ip_on_launch = True  # as the template says, which moto passes over
+    backend.associate_route_table(route_table_id=route_table_id, subnet_id=subnet_id)
+    return _create_subnet_association(backend, route_table_id, subnet_id)
+
+
 @pytest.fixture
-def aws(no_stack: None) -> dict[str, str]:
+def answers(monkeypatch: pytest.MonkeyPatch) -> Answers:
+    """What a usual account answers and moto does not, and a record of what is asked."""
+    return Answers(monkeypatch, USUAL)
+
+
+@pytest.fixture
+def aws(no_stack: None, answers: Answers) -> dict[str, str]:
     """The infrastructure's stack, made of the template; returns its outputs."""
     client = boto3.client("cloudformation", region_name=REGION)
     template = (ROOT / "bootstrap" / "infrastructure.yaml").read_text()
@@ -62,7 +82,9 @@ def aws(no_stack: None) -> dict[str, str]:
 
 @pytest.fixture
 def settings(aws: dict[str, str]) -> Settings:
-    """A run's settings with everything in the stack's bucket."""
+    """A run's settings with everything in the stack's bucket, where a photograph is and something like weights."""
+    for key in ("photographs/Apple/1.jpg", "code/weights.h5"):
+        boto3.client("s3", region_name=REGION).put_object(Bucket=aws["Bucket"], Key=key, Body=b"content")
     return settings_in(aws["Bucket"])
 
 

@@ -71,7 +71,7 @@ def test_every_command_is_one_of_the_page() -> None:
     """The page's code is shell and nothing else, so that none escapes the test below."""
     assert DOCUMENT.count("```") == 2 * len(COMMANDS) > 10
     named = set(re.findall(r"\bfruits (emr \w+|sql|models)", "\n".join(COMMANDS)))
-    assert named == {"emr plan", "emr run", "emr up", "emr status", "emr down", "sql", "models"}
+    assert named == {"emr plan", "emr check", "emr run", "emr up", "emr status", "emr down", "sql", "models"}
 
 
 @pytest.mark.slow
