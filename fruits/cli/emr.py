@@ -1,4 +1,4 @@
-"""`fruits emr plan | check | run | up | status | down`."""
+"""`fruits emr plan | check | prices | run | up | status | down`."""
 
 from pathlib import Path
 from typing import Annotated
@@ -148,6 +148,45 @@ def run(
         running.run_serverless(emr, load_settings(config, images=images, lake=lake))
     else:
         running.run_transient(emr, load_settings(config, images=images, lake=lake))
+
+
+@app.command()
+def prices(
+    refresh: Annotated[bool, typer.Option("--refresh", help="Ask AWS's price list, and keep its prices.")] = False,
+    region: Region = None,
+    outside_eu: OutsideEu = None,
+    primary: Primary = None,
+    core: Core = None,
+    emr_config: EmrConfig = None,
+    shape: Shape = Format.table,
+) -> None:
+    """Show the prices that estimates are made with, their source and their date.
+
+    With --refresh of AWS's price list (pricing:GetProducts) for the region, the table's types and the settings'.
+    """
+    from fruits.emr.price_list import fetch_prices
+    from fruits.emr.price_table import keep_prices, load_prices
+    from fruits.emr.settings import load_emr_settings
+
+    emr = load_emr_settings(emr_config, region=region, outside_eu=outside_eu, primary=primary, core=core)
+    found = load_prices(emr.region)
+    if refresh:
+        types = {*found.instances, emr.primary, emr.core, emr.task_type, *emr.more_types}
+        found = fetch_prices(emr.region, types)
+        ERR.print(f"Kept in {keep_prices(found)}.", soft_wrap=True)
+    if shape == Format.json:
+        print_json(found.model_dump(mode="json"))
+        return
+    OUT.print(f"{found.currency} in {found.region} on {found.as_of}: {found.source}.", soft_wrap=True)
+    rows = [(name, one.vcpus, one.cores, one.gb, one.ec2, one.emr) for name, one in found.instances.items()]
+    print_table(("type", "vCPUs", "cores", "GiB", "EC2 an hour", "EMR an hour"), rows)
+    workers = [(name, one.vcpu, one.gb) for name, one in found.serverless.items()]
+    print_table(("EMR Serverless", "vCPU an hour", "GB an hour"), workers)
+    OUT.print(
+        f"A public address: {found.ipv4:g} an hour. A GB of a node's disk: {found.disk_gb_month:g} a month. Spot: "
+        f"assumed to cost {found.spot_share:.0%} of EC2's price.",
+        soft_wrap=True,
+    )
 
 
 @app.command()

@@ -66,7 +66,7 @@ def _executors(emr: EmrSettings) -> dict[str, str]:
     EMR's own give Python 1.8 of 16 GB, and the other 9.5 GB to a heap that stays empty: YARN kills such an executor
     when its workers decode large photographs.
     """
-    known = load_prices().instances
+    known = load_prices(emr.region).instances
     types = [emr.core, *emr.more_types, *([emr.task_type] if emr.uses_spot else [])]
     if not all(name in known for name in types):
         return {}

@@ -158,7 +158,7 @@ def _estimated(estimate: Estimate, photographs: int, settings: str | None) -> Es
 
 def _format_found(found: Estimated) -> str:
     if found["hours"] is None or found["price"] is None:
-        return "What it costs is not known: an instance type has no price in conf/prices.yaml."
+        return "What it costs is not known: an instance type has no price in the table (`fruits emr prices --refresh`)."
     return (
         f"For {found['photographs']:,} new photographs about {60 * found['hours']:.0f} minutes at "
         f"{found['hourly_price']:.2f} USD an hour: {found['price']:.2f} USD. An estimate, by the prices of "

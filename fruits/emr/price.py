@@ -1,4 +1,4 @@
-"""What a run costs, by the dated table `conf/prices.yaml`: an estimate, and none of AWS's."""
+"""What a run costs, by a dated table of prices: an estimate, and none of AWS's."""
 
 from dataclasses import dataclass
 
@@ -36,7 +36,7 @@ class Estimate:
 
 def of_cluster(emr: EmrSettings, photographs: int) -> Estimate:
     """The estimate of a run on a cluster with all its nodes from the start."""
-    prices = load_prices()
+    prices = load_prices(emr.region)
     workers = [(emr.core, emr.core_nodes), *([(emr.task_type, emr.task_nodes)] if emr.task_nodes else [])]
     hourly: float | None = None
     hours: float | None = None
@@ -53,7 +53,7 @@ def of_cluster(emr: EmrSettings, photographs: int) -> Estimate:
 
 def of_serverless(emr: EmrSettings, photographs: int) -> Estimate:
     """The estimate of a run on EMR Serverless with all its workers busy, the driver's among them."""
-    prices = load_prices()
+    prices = load_prices(emr.region)
     workers = emr.serverless_vcpus // WORKER_VCPUS
     price = prices.serverless[emr.serverless_architecture]
     each = WORKER_VCPUS * price.vcpu + WORKER_GB * price.gb

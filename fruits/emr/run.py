@@ -154,7 +154,7 @@ def _terminate_on_exit(end: Callable[[], None], name: str, estimate: Estimate) -
         end()
     finally:
         hours = (time.time() - begun) / 3600
-        cost = "what that costs is not known, for a type has no price in conf/prices.yaml"
+        cost = "what that costs is not known, for a type has no price (`fruits emr prices --refresh`)"
         if estimate.hourly is not None:
             cost = f"about {hours * estimate.hourly:.2f} USD by the prices of {estimate.as_of} in {estimate.region}"
         log(f"The {name} ran for {hours * 60:.0f} minutes: {cost}.")

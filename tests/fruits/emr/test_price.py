@@ -37,7 +37,7 @@ def test_estimate_counts_a_start_for_each_step() -> None:
 
 def test_price_has_the_addresses_and_the_disks() -> None:
     """Of three nodes: 64 GB of volumes and the root's each, and a public address, which a private subnet saves."""
-    prices, emr = load_prices(), load_emr_settings(root_gb=30)
+    prices, emr = load_prices("eu-west-3"), load_emr_settings(root_gb=30)
     nodes = 3 * (prices.instances["m5.xlarge"].ec2 + prices.instances["m5.xlarge"].emr)
     disks = 3 * (64 + 30) * prices.disk_gb_month / 730
     assert of_cluster(emr, 0).hourly == pytest.approx(nodes + disks + 3 * 0.005)
