@@ -269,4 +269,26 @@ MLFLOW = [
         )
     ),
 ]  # fmt: skip
-FAULTS = [*FULL, *CLOSED_TO_ME, *LIMITS, *DISKS, *LOST]
+SERVING = [
+    Fault("the demo's disk is full", "demo --folder {f}/out/d", r"out/d/photographs/.*cannot be written: " + NO_SPACE, NOTHING, around=filled("{f}/out")),
+    Fault("a file has the demo's folder's name", f"demo --folder {PHOTOGRAPH}", r"0\.png/photographs.* cannot be written: .*Not a directory\. A file is where a folder is needed", NOTHING),
+    Fault("the settings may not be read", "setup", r"settings\.yaml.*Permission denied", BY_HAND, each(lake_file("settings.yaml"), closed), ORDINARY, 2),
+    Fault("the settings are a folder", "setup", r"settings\.yaml.*Is a directory", BY_HAND, each(lake_file("settings.yaml"), to_folder), status=2),
+    *(
+        fault
+        for command in ("app", "ui")
+        for fault in (
+            Fault(f"no lake is there: `{command}`", command, r"`fruits run` makes", BY_HAND, each(lake_file("lake"), shutil.rmtree)),
+            Fault(f"a file has the lake's name: `{command}`", command, r"cannot be listed: Not a directory\. A file is where a folder is needed", BY_HAND, each(lake_file("lake"), to_file)),
+            Fault(f"the lake is somebody else's: `{command}`", command, CLOSED, BY_HAND, each(lake_file("lake"), foreign_owner), ORDINARY),
+        )
+    ),
+    Fault("stdout of `ui` goes to a full disk", "ui", rf"stdout: {NO_SPACE}", NOTHING, around=Surroundings(stdout="/dev/full")),
+    *(
+        Fault(f"half a commit of {table}: `{command}`", command, rf"_delta_log/\d+\.json ends early: it is half a commit\. {DOCTOR}", REPAIR, each(newest_entry(table), cut))
+        for table, command in (("gold/projections", "app"), ("bronze/images", "ui"))
+    ),
+    Fault("a data file of gold.projections is gone: `app`", "app", rf"projections.*{DOCTOR}", REPAIR, each(data_files("gold/projections"), Path.unlink)),
+    Fault("MLflow's database holds something else: `ui`", "ui", r"mlflow\.db does not work: .*file is not a database", NOTHING, each(lake_file("lake/mlflow/mlflow.db"), noise)),
+]  # fmt: skip
+FAULTS = [*FULL, *CLOSED_TO_ME, *LIMITS, *DISKS, *LOST, *SERVING]

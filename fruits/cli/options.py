@@ -12,7 +12,10 @@ from fruits.settings import DEFAULT_FILE, Settings, load_settings
 from lakehouse.storage.access import declare
 from lakehouse.storage.uri import bucket_of
 
-Config = Annotated[Path | None, typer.Option("--config", help="Settings file.", show_default=DEFAULT_FILE)]
+# Whether it can be read is seen when it is read, and said in a sentence.
+Config = Annotated[
+    Path | None, typer.Option("--config", readable=False, help="Settings file.", show_default=DEFAULT_FILE)
+]
 LakeUri = Annotated[str | None, typer.Option("--lake", help="Folder of the lakehouse: a path or s3:// URI.")]
 Images = Annotated[str | None, typer.Option("--images", help="Folder of photographs: a path or s3:// URI.")]
 Refit = Annotated[str | None, typer.Option("--refit", help="When to fit the models again: auto, always or never.")]

@@ -71,7 +71,7 @@ def rollback(
 def ui(
     lake: LakeUri = None,
     config: Config = None,
-    port: Annotated[int, typer.Option(help="Port on 127.0.0.1.")] = 5000,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port on 127.0.0.1.")] = 5000,
 ) -> None:
     """Open the MLflow UI on this lake's tracking store."""
     from fruits.operations.ui import serve_ui

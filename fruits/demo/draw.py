@@ -14,6 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from lakehouse.failures import refusals
+
 Array: TypeAlias = NDArray[np.float32]
 Colour: TypeAlias = tuple[int, int, int]  # sRGB, 0 to 255
 
@@ -181,14 +183,16 @@ def draw_photographs(
 
     Returns:
         How many files were written.
+
+    Raises:
+        StorageError: one cannot be written.
     """
     written = 0
     for kind in kinds:
         for view in range(views):
             path = folder / ("Test" if view % 4 == 3 else "Training") / kind / f"{view}_100.jpg"
             if not path.exists():
-                path.parent.mkdir(parents=True, exist_ok=True)
-                draw_photograph(kind, view, size, seed).save(path, quality=95)
+                _write(draw_photograph(kind, view, size, seed), path)
                 written += 1
     return written
 
@@ -390,3 +394,11 @@ def _light(fruit: Fruit, rotation: Array, points: Array, colour: Array, slope: A
         shine += (halfway / np.linalg.norm(halfway) @ normal).clip(0, 1) ** sharpness * strength
     light: Array = colour * diffuse * 1.15 + fruit.gloss * shine * sky
     return light
+
+
+def _write(photograph: Image.Image, path: Path) -> None:
+    with refusals(f"The photograph {path} cannot be written"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = path.with_name(f".{path.name}.part")  # what is there when we are interrupted stays for good
+        photograph.save(unfinished, format="JPEG", quality=95)
+        unfinished.replace(path)

@@ -19,6 +19,7 @@ from fruits.console import ERR, OUT, bars
 from fruits.operations.mirror import lacking_in_mirror
 from fruits.settings import Settings
 from lakehouse.errors import LakehouseError, SettingsError
+from lakehouse.failures import why
 from lakehouse.models.registry import CHAMPION
 from lakehouse.storage.uri import on_disk
 from lakehouse.tables import delta
@@ -46,7 +47,7 @@ def serve_ui(settings: Settings, port: int) -> int:
     0 where it was ended by Ctrl-C. The pages and what they need come from this machine.
 
     Raises:
-        SettingsError: the port is taken.
+        SettingsError: the port is taken, or not for this user.
         LakehouseError: the tracking store is a server, or does not work; or the lake has no tables.
     """
     if settings.tracking_uri and settings.tracking_uri.startswith("http"):
@@ -114,7 +115,7 @@ def _check_free(port: int) -> None:
         try:
             probe.bind((HOST, port))
         except OSError as error:
-            raise SettingsError(f"Port {port} is taken: name another one with --port.") from error
+            raise SettingsError(f"Port {port} cannot be used: {why(error)} Name another one with --port.") from error
 
 
 def _wait_until_ready(server: "subprocess.Popen[bytes]", address: str) -> None:

@@ -249,7 +249,7 @@ def test_port_that_is_taken_is_told(settings: Settings) -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        with pytest.raises(SettingsError, match=f"Port {port} is taken: name another one with --port"):
+        with pytest.raises(SettingsError, match=f"Port {port} cannot be used: Address already in use"):
             serve_ui(settings, port)
 
 
