@@ -36,13 +36,18 @@ def to_srgb(image: Image.Image) -> Image.Image:
 
 
 def _of_eight_bits(image: Image.Image) -> Image.Image:
+    info, transparent = image.info, image.info.get("transparency")
     if image.mode not in _GREY_16:
+        if isinstance(transparent, tuple) and max(transparent) > 255:  # a PNG's of 16 bits, whose pixels Pillow halves
+            image = image.copy()
+            image.info["transparency"] = tuple(level >> 8 for level in transparent)
         return image
-    levels = np.asarray(image, dtype=np.uint32) >> 8
+    levels = np.asarray(image, dtype=np.uint32)
     tags = getattr(image, "tag_v2", {})
-    eight = levels.clip(0, 255).astype(np.uint8)
-    info = image.info
+    eight = (levels >> 8).clip(0, 255).astype(np.uint8)
     image = Image.fromarray(255 - eight if tags.get(_TIFF_COLOURS) == _WHITE_IS_ZERO else eight)
+    if isinstance(transparent, int):
+        image.putalpha(Image.fromarray(np.where(levels == transparent, 0, 255).astype(np.uint8)))
     image.info = {name: value for name, value in info.items() if name == "icc_profile"}
     return image
 

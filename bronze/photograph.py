@@ -22,7 +22,15 @@ from bronze.header import DAMAGED, Header, TooManyPartsError, reader_of
 from bronze.judgement import Limits, Photograph, Problem
 from bronze.quiet import without_stderr
 from bronze.reasons import Reason
-from bronze.structure import Content, ends_early, first_picture, format_of, has_too_many_parts, without_metadata
+from bronze.structure import (
+    Content,
+    ends_early,
+    first_picture,
+    format_of,
+    has_too_many_parts,
+    is_sound_png,
+    without_metadata,
+)
 from bronze.tiff import is_sound
 
 Image.MAX_IMAGE_PIXELS = None  # a limit of today's is not asked of a picture that was taken under another
@@ -40,6 +48,7 @@ _TURNS = {  # by EXIF orientation: what stands a picture upright
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+_XMP = ("xmp", "XML:com.adobe.xmp")
 
 
 def inspect(content: bytes, limits: Limits) -> Photograph | Problem:
@@ -150,6 +159,8 @@ def _decoded(content: bytes, name: str) -> tuple[Photograph, Image.Image] | Prob
     whole = first_picture(content, name)
     if name == "PNG":
         _opened(content, name).verify()  # the checksums of the pixels, which load() passes over
+        if not is_sound_png(content):
+            return Problem(Reason.CORRUPT, "The header of the PNG data is damaged.")
     image = _opened(content, name)
     width, height = getattr(image, "_tile_size", image.size)  # a TIFF's size is told as it will be turned
     image.load()
@@ -197,6 +208,8 @@ def _upright(image: Image.Image) -> Image.Image:
     exif = image.info.get("exif")
     if exif and not is_sound(exif):
         return image  # Pillow would hold its values many times
+    for name in _XMP:  # which Pillow would follow, and browsers do not
+        image.info.pop(name, None)
     try:
         orientation = image.getexif().get(ExifTags.Base.Orientation)
     except Exception:  # noqa: BLE001 - a damaged EXIF block is no fault of the pixels

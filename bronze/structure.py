@@ -35,6 +35,7 @@ _SIGNATURES = {
         "PSD": rb"8BPS",
     }.items()
 }
+_WITH_PALETTE = 3  # a PNG's type of colours
 _HEADER = 1 << 16  # bytes in which the chunk stands that makes a PNG an animated one
 _PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
 # A marker that begins a segment: not a stuffed byte, a restart or a filler.
@@ -95,6 +96,25 @@ def has_too_many_parts(content: bytes, name: str) -> bool:
             return True
     parts = {"JPEG": _header, "PNG": _chunks}.get(name)
     return parts is not None and sum(1 for _ in islice(parts(content), MOST_PARTS + 1)) > MOST_PARTS
+
+
+def is_sound_png(content: bytes) -> bool:
+    """Whether a PNG's header and palette are of the standard, which every decoder but Pillow's asks.
+
+    Its ways of compression and filtering are the only ones that there are; it has one palette at most, of 1 to 256
+    colours where its pixels need one.
+    """
+    compression, filtering, interlaced = content[26:29]
+    palettes = []
+    for at in islice(_chunks(content), MOST_PARTS):
+        kind = content[at + 4 : at + 8]
+        if kind == b"IDAT":
+            break
+        if kind == b"PLTE":
+            palettes.append(int.from_bytes(content[at : at + 4], "big"))
+    if (compression, filtering) != (0, 0) or interlaced > 1 or len(palettes) > 1:
+        return False
+    return content[25] != _WITH_PALETTE or any(0 < length <= 768 and length % 3 == 0 for length in palettes)
 
 
 def without_metadata(content: Content) -> bytes:

@@ -2,6 +2,7 @@
 
 import struct
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from bronze.header import DAMAGED, Header, TooManyPartsError
 from bronze.structure import MOST_PARTS
@@ -14,7 +15,7 @@ _TILE_WIDTH, _TILE_HEIGHT, _TILES, _TILE_BYTES, _SUBSAMPLING = 322, 323, 324, 32
 _EXIF, _GPS, _INTEROPERABILITY, _CFA_PATTERN, _DNG = 34665, 34853, 40965, 33422, 50706
 _BELOW = (_EXIF, _GPS, _INTEROPERABILITY)
 _RAW, _JPEG = 1, 7
-_COMPRESSIONS = {_RAW, 2, 3, 4, 5, _JPEG, 8, 32773, 32946, 34925, 50000, 50001}
+_COMPRESSIONS = {_RAW, 2, 3, 4, 5, _JPEG, 8, 32773, 32946, 34925, 50000}
 _GREY, _RGB, _PALETTE, _CMYK, _YCBCR, _LAB = (0, 1), 2, 3, 5, 6, 8
 _KINDS = {  # by colours: channels, and bits that a channel may have
     0: (1, (1, 2, 4, 8, 16)), 1: (1, (1, 2, 4, 8, 16)), _RGB: (3, (8, 16)), _PALETTE: (1, (1, 2, 4, 8)),
@@ -77,44 +78,70 @@ def is_sound(content: bytes) -> bool:
 
 
 def read_directories(content: bytes) -> Iterator[Directory]:
-    """Each directory, those of EXIF data among them.
+    """Each directory, those of EXIF data among them; but the first, those that are damaged are left out.
 
     Raises:
         TooManyPartsError: they have more tags than MOST_PARTS, or values beyond twice the file, which a parser that
             keeps them all would have to hold.
-        struct.error: the file ends in one; or another of DAMAGED.
+        struct.error: the file ends in the first one; or another of DAMAGED.
     """
-    order = "<" if content[:1] == b"I" else ">"
-    big = struct.unpack_from(f"{order}H", content, 2)[0] == 43
-    head, entry, tail, inline = ("Q", "HHQ", "Q", 8) if big else ("H", "HHI", "I", 4)
-    step = struct.calcsize(f"{order}{entry}") + inline
-    (start,) = struct.unpack_from(f"{order}{tail}", content, 8 if big else 4)
-    waiting, seen, parts, size = [start], set[int](), 0, 0
+    form = _Form.of(content)
+    (start,) = struct.unpack_from(f"{form.order}{form.place}", content, 8 if form.inline == 8 else 4)
+    waiting, seen, left = [start], set[int](), [MOST_PARTS, 2 * len(content)]
     while waiting:
         start = waiting.pop(0)
         if not start or start in seen:
             continue
         seen.add(start)
-        (count,) = struct.unpack_from(f"{order}{head}", content, start)
-        at = start + struct.calcsize(head)
-        parts += count + 1
-        if parts > MOST_PARTS:
-            raise TooManyPartsError
-        tags = dict[int, tuple[int, int, int]]()
-        for _ in range(count):
-            tag, kind, number = struct.unpack_from(f"{order}{entry}", content, at)
-            length, place = _SIZES.get(kind, 1) * number, at + step - inline
-            if length > inline:
-                (place,) = struct.unpack_from(f"{order}{tail}", content, place)
-                size += min(length, max(0, len(content) - place))
-                if size > 2 * len(content):
-                    raise TooManyPartsError
-            tags[tag] = kind, number, place
-            at += step
-        found = Directory(content, order, tags)
+        try:
+            found, at = _read_directory(content, start, form, left)
+            following = (
+                struct.unpack_from(f"{form.order}{form.place}", content, at) if len(content) >= at + form.inline else ()
+            )
+            waiting += [*following, *(found.number(tag, 0) for tag in _BELOW)]
+        except DAMAGED:
+            if len(seen) == 1:
+                raise
+            continue
         yield found
-        following = struct.unpack_from(f"{order}{tail}", content, at) if len(content) >= at + inline else ()
-        waiting += [*following, *(found.number(tag, 0) for tag in _BELOW)]
+
+
+class _Form(NamedTuple):
+    """How numbers stand in a file: byte order, codes of a count, an entry and a place, and bytes of a value inline."""
+
+    order: str
+    head: str
+    entry: str
+    place: str
+    inline: int
+
+    @classmethod
+    def of(cls, content: bytes) -> "_Form":
+        order = "<" if content[:1] == b"I" else ">"
+        big = struct.unpack_from(f"{order}H", content, 2)[0] == 43
+        return cls(order, "Q", "HHQ", "Q", 8) if big else cls(order, "H", "HHI", "I", 4)
+
+
+def _read_directory(content: bytes, start: int, form: _Form, left: list[int]) -> tuple[Directory, int]:
+    """A directory and where it ends; `left` are parts and bytes that there may still be, and are counted down."""
+    step = struct.calcsize(f"{form.order}{form.entry}") + form.inline
+    (count,) = struct.unpack_from(f"{form.order}{form.head}", content, start)
+    at = start + struct.calcsize(form.head)
+    left[0] -= count + 1
+    if left[0] < 0:
+        raise TooManyPartsError
+    tags = dict[int, tuple[int, int, int]]()
+    for _ in range(count):
+        tag, kind, number = struct.unpack_from(f"{form.order}{form.entry}", content, at)
+        length, place = _SIZES.get(kind, 1) * number, at + step - form.inline
+        if length > form.inline:
+            (place,) = struct.unpack_from(f"{form.order}{form.place}", content, place)
+            left[1] -= min(length, max(0, len(content) - place))
+            if left[1] < 0:
+                raise TooManyPartsError
+        tags[tag] = kind, number, place
+        at += step
+    return Directory(content, form.order, tags), at
 
 
 def _unread(first: Directory) -> str | None:
