@@ -33,6 +33,10 @@ _PATIENT: dict[str, object] = {
     "read_timeout": 20,
     "retries": {"mode": "standard", "total_max_attempts": 8},
 }
+_OWN = {"ignore_configured_endpoint_urls": True, "use_dualstack_endpoint": False, "use_fips_endpoint": False}
+"""Limits of a client that asks the region's own S3, whatever was configured."""
+_VARIABLES_OF_RUST = {"AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT"}
+"""By which a client in Rust looks for an address by itself, too."""
 _elsewhere: dict[str, str] = {}
 """The regions of buckets that are not in the one that is set."""
 _lock = Lock()
@@ -88,13 +92,13 @@ def session() -> Session:
     return made
 
 
-def client(**limits: object) -> Client:
-    """An S3 client; `limits` are botocore's for connections, timeouts and retries."""
+def client(region: str | None = None, **limits: object) -> Client:
+    """An S3 client, in the region that is set or in this; `limits` are botocore's for connections and retries."""
     from botocore.config import Config
 
     # Not every S3 server knows those checksums that are optional.
     settings: dict[str, object] = {"request_checksum_calculation": "when_required", **limits}
-    made: Client = session().client("s3", config=Config(**settings))
+    made: Client = session().client("s3", region_name=region, config=Config(**settings))
     foreign.refuse_foreign_answers(made)
     return made
 
@@ -184,13 +188,14 @@ def _store(
 ) -> "S3Store":
     from obstore.store import S3Store
 
-    endpoint = _endpoint(process, told)
+    region = region or _unsigned(process, told).meta.region_name
+    endpoint = _address(bucket, region, _endpoint(process, told))
     known: S3Config = {}  # what is not known is left out, for S3Store refuses None
     if endpoint:
         known["endpoint"] = endpoint
-    if region := region or _unsigned(process, told).meta.region_name:
+    if region:
         known["region"] = region
-    if _named_by_host(bucket, endpoint):
+    if _is_named_by_host(bucket, _endpoint(process, told)):
         known["virtual_hosted_style_request"] = True
     if access is Access.REQUESTER_PAYS:
         known["request_payer"] = True
@@ -231,11 +236,22 @@ def _endpoint(process: int, told: frozenset[tuple[str, str]]) -> str | None:
     Names of AWS's count, too: a VPC endpoint's, and those for FIPS and for IPv6.
     """
     address = str(_unsigned(process, told).meta.endpoint_url).rstrip("/")
-    own = client(ignore_configured_endpoint_urls=True, use_dualstack_endpoint=False, use_fips_endpoint=False)
+    own = client(None, **_OWN)
     return None if address in (own.meta.endpoint_url, _GLOBAL_ENDPOINT) else address
 
 
-def _named_by_host(bucket: str, endpoint: str | None) -> bool:
+def _address(bucket: str, region: str | None, endpoint: str | None) -> str | None:
+    """The address that a client in Rust is told for a bucket; None where it makes it of the region.
+
+    Where a variable says what the region says, the client takes that for the bucket's own host, so it is told that.
+    """
+    if endpoint is not None or _VARIABLES_OF_RUST.isdisjoint(os.environ):
+        return endpoint
+    own = str(client(region, **_OWN).meta.endpoint_url)
+    return own.replace("://", f"://{bucket}.") if _is_named_by_host(bucket, endpoint) else own
+
+
+def _is_named_by_host(bucket: str, endpoint: str | None) -> bool:
     """Whether a bucket is to be named by the host, which AWS asks for and other servers rarely know.
 
     A name with a dot fits no certificate of AWS's: these stand in the path.
@@ -254,7 +270,8 @@ def _found() -> tuple[Credentials | None, str | None, str | None]:
 def delta_options(uri: str) -> dict[str, str]:
     """What delta-rs needs to be told to get to a folder."""
     credentials, region, endpoint = _found()
-    options = {"aws_region": region, "aws_endpoint": endpoint}
+    bucket, _ = split(uri)
+    options = {"aws_region": region, "aws_endpoint": _address(bucket, region, endpoint)}
     if credentials is not None:
         options |= {
             "aws_access_key_id": credentials.access_key,
@@ -263,7 +280,7 @@ def delta_options(uri: str) -> dict[str, str]:
         }
     if endpoint and endpoint.startswith("http://"):
         options["aws_allow_http"] = "true"
-    if _named_by_host(split(uri)[0], endpoint):
+    if _is_named_by_host(bucket, endpoint):
         options["aws_virtual_hosted_style_request"] = "true"
     return {key: value for key, value in options.items() if value}
 

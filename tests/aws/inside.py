@@ -62,9 +62,10 @@ class _Inside:
         Resolver("127.0.0.1", "amazonaws.com")
         self._authority = Authority(folder)
         front = Front(DomainDispatcherApplication(create_backend_app), self._issuer, self._buckets, folder / LOG)
-        served = make_server(
-            "127.0.0.1", 443, front, True, request_handler=_Quiet, ssl_context=self._authority.context()
-        )
+        served = make_server("127.0.0.1", 443, front, True, request_handler=_Quiet)
+        served.ssl_context = self._authority.context()
+        # Each thread shakes hands for itself: one client that does not would keep all others waiting.
+        served.socket = served.ssl_context.wrap_socket(served.socket, server_side=True, do_handshake_on_connect=False)
         served.daemon_threads = True  # type: ignore[attr-defined]  # of socketserver's mixin
         threading.Thread(target=served.serve_forever, daemon=True).start()
 

@@ -44,6 +44,16 @@ def test_endpoint_of_a_vpc_is_the_only_one_that_is_asked(box: Box) -> None:
     assert asked == {(ENDPOINT, REGION)}
 
 
+@pytest.mark.parametrize(
+    ("bucket", "host"), [("fruits-named", f"s3.{REGION}.amazonaws.com"), ("fruits.named", "s3.amazonaws.com")]
+)
+def test_awss_own_name_may_be_given_as_the_endpoint(box: Box, bucket: str, host: str) -> None:
+    """As if it were not: delta-rs and obstore read the variable by themselves, too, and must not take it as it is."""
+    check_answers(box.call(use_all, bucket, AWS_ENDPOINT_URL=f"https://{host}"))
+    ours = {one["host"] for one in box.requests(bucket) if one["agent"].startswith(OBSTORE)}
+    assert ours == {f"s3.{REGION}.amazonaws.com" if "." in bucket else f"{bucket}.s3.{REGION}.amazonaws.com"}
+
+
 def read_all(bucket: str, access: str) -> list[str]:
     """What is in a bucket, read file by file; or what is said instead."""
     declare(bucket, Access(access))

@@ -200,7 +200,7 @@ def endpoints() -> dict[str, str | None]:
 
     store = client.object_store("bkt")
     assert store.config["region"] == "eu-west-3"
-    options, hadoop = client.delta_options("s3://bucket/lake"), client.hadoop_options()
+    options, hadoop = client.delta_options("s3://bkt/lake"), client.hadoop_options()
     assert (options["aws_region"], hadoop["spark.hadoop.fs.s3a.endpoint.region"]) == ("eu-west-3", "eu-west-3")
     with pytest.raises(OSError, match="error sending request"):
         DeltaTable("s3://bkt/table", storage_options={**options, "max_retries": "0"})
@@ -213,22 +213,23 @@ def endpoints() -> dict[str, str | None]:
     }
 
 
+def test_name_that_the_region_gives_is_left_to_each_library(aws: str) -> None:
+    """None is bound to one address."""
+    assert set(endpoints().values()) == {None}
+
+
+@pytest.mark.parametrize("variable", ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"])
 @pytest.mark.parametrize(
     "endpoint",
-    [
-        None,
-        "https://s3.eu-west-3.amazonaws.com",
-        "https://s3.eu-west-3.amazonaws.com/",
-        "https://s3.amazonaws.com",
-    ],
+    ["https://s3.eu-west-3.amazonaws.com", "https://s3.eu-west-3.amazonaws.com/", "https://s3.amazonaws.com"],
 )
-def test_name_that_the_region_gives_is_left_to_each_library(
-    aws: str, monkeypatch: pytest.MonkeyPatch, endpoint: str | None
+def test_name_that_the_region_gives_may_be_given_too(
+    aws: str, monkeypatch: pytest.MonkeyPatch, variable: str, endpoint: str
 ) -> None:
-    """Named or not: all can be made, and none is bound to one address."""
-    if endpoint is not None:
-        monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
-    assert set(endpoints().values()) == {None}
+    """Who reads the variable by itself would take it for the bucket's host, and is told that."""
+    monkeypatch.setenv(variable, endpoint)
+    host = "https://bkt.s3.eu-west-3.amazonaws.com"
+    assert endpoints() == {"obstore": host, "delta-rs": host, "Hadoop": None}
 
 
 @pytest.mark.parametrize(
