@@ -11,6 +11,7 @@ import struct
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -23,6 +24,7 @@ from tests.aws.certificates import Authority
 from tests.aws.front import Buckets, Front
 from tests.aws.metadata import Issuer, MetadataService
 from tests.aws.resolver import Resolver
+from tests.fruits.emr.conftest import complete_a_step
 
 REGION = "eu-west-3"
 LOG = "requests.jsonl"
@@ -82,6 +84,16 @@ class _Inside:
         """Credentials made from now on are of this role of IAM's; with no name they may do anything."""
         self._issuer.role = name
         self._issuer.renew()
+
+    def complete_steps(self) -> None:
+        """Clusters complete their steps from now on: moto's run nothing."""
+
+        def work() -> None:
+            while True:
+                complete_a_step()
+                time.sleep(0.05)
+
+        threading.Thread(target=work, daemon=True).start()
 
     def issued(self) -> int:
         """How many credentials were made so far."""
