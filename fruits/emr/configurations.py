@@ -12,7 +12,8 @@ DELTA = {
 }
 GLUE = "com.amazonaws.glue.catalog.metastore.AWSGlueDataCatalogHiveClientFactory"
 # Without it Spark's catalog is in memory, whatever client the metastore has, and ends with the step.
-CATALOG = {"spark.sql.catalogImplementation": "hive"}
+# Nor does Delta put a table's columns into the catalog by itself, where Glue's and Athena's users look for them.
+CATALOG = {"spark.sql.catalogImplementation": "hive", "spark.databricks.delta.catalog.update.enabled": "true"}
 # botocore asks once, and waits a second; where many workers begin at a time, that is not enough.
 METADATA = {"AWS_METADATA_SERVICE_NUM_ATTEMPTS": "5", "AWS_METADATA_SERVICE_TIMEOUT": "5"}
 _CORES = 4
