@@ -1,4 +1,4 @@
-"""`fruits emr plan | check | prices | run | up | status | down`."""
+"""`fruits emr plan | check | prices | run | up | status | down | schedule | unschedule`."""
 
 from pathlib import Path
 from typing import Annotated
@@ -7,8 +7,9 @@ import typer
 
 from fruits.cli.options import Config, Shape
 from fruits.console import ERR, OUT, Format, print_json, print_table
+from fruits.intervals import interval_seconds, known_zone
 from fruits.settings import load_settings
-from lakehouse.errors import LakehouseError
+from lakehouse.errors import LakehouseError, SettingsError
 
 app = typer.Typer(no_args_is_help=True, help="Run the same jobs on Amazon EMR.")
 
@@ -266,6 +267,60 @@ def down(
             raise LakehouseError("Nothing was ended. `--yes` ends them without asking.")
     for name in named:
         end(emr, name)
+
+
+@app.command()
+def schedule(
+    expression: Annotated[
+        str | None, typer.Argument(help='When: "rate(1 day)", or "cron(30 4 * * ? *)" for 04:30 each day.')
+    ] = None,
+    on_arrival: Annotated[bool, typer.Option("--on-arrival", help="When photographs arrive in the bucket.")] = False,
+    gather: Annotated[str, typer.Option(help="With --on-arrival: at most one run in so long, as 15m or 1h.")] = "15m",
+    timezone: Annotated[str, typer.Option(help="Time zone of a cron expression, as Europe/Paris.")] = "UTC",
+    show: Annotated[bool, typer.Option("--show", help="Show the schedules, the next runs and the last one.")] = False,
+    images: Images = None,
+    lake: LakeUri = None,
+    region: Region = None,
+    outside_eu: OutsideEu = None,
+    stack: Stack = None,
+    glue: Glue = None,
+    config: Config = None,
+    emr_config: EmrConfig = None,
+    shape: Shape = Format.table,
+) -> None:
+    """Have runs start by themselves on EMR Serverless; the stack needs the parameter Schedules=true."""
+    from fruits.emr import schedule as scheduling
+    from fruits.emr.settings import load_emr_settings
+    from fruits.emr.shown import print_schedules
+
+    emr = load_emr_settings(emr_config, region=region, outside_eu=outside_eu, stack=stack, glue=glue)
+    if expression is None and not on_arrival:
+        if not show:
+            raise SettingsError('Say when: `fruits emr schedule "rate(1 day)"`, --on-arrival, or --show what there is.')
+        print_schedules(emr, scheduling.look(emr), shape)
+        return
+    if show:
+        raise SettingsError("--show changes nothing: leave the schedule and --on-arrival out.")
+    settings = load_settings(config, images=images, lake=lake)
+    minutes = int(interval_seconds(gather, "--gather") // 60) if on_arrival else None
+    for sentence in scheduling.schedule(emr, settings, expression, minutes, known_zone(timezone)):
+        OUT.print(sentence, soft_wrap=True)
+
+
+@app.command()
+def unschedule(
+    region: Region = None,
+    outside_eu: OutsideEu = None,
+    stack: Stack = None,
+    emr_config: EmrConfig = None,
+) -> None:
+    """Have no run start by itself any more; one that goes on is not ended."""
+    from fruits.emr.schedule import unschedule as remove
+    from fruits.emr.settings import load_emr_settings
+
+    emr = load_emr_settings(emr_config, region=region, outside_eu=outside_eu, stack=stack)
+    removed = remove(emr)
+    OUT.print(f"Removed: {', '.join(removed)}." if removed else f"The stack {emr.stack} has no schedule.")
 
 
 def _confirmed(question: str) -> bool:

@@ -43,10 +43,19 @@ def run(
         int | None,
         typer.Option(min=3, max=125, help="Exit status where another run holds the lake, for schedulers (else 1)."),
     ] = None,
+    metrics: Annotated[
+        str | None, typer.Option(help="CloudWatch log group for the run's figures, in the embedded metric format.")
+    ] = None,
 ) -> None:
     """Ingest new photographs, compute their features and project them: bronze, silver and gold in one run."""
     settings = settings_of(config, images=images, lake=lake, refit=refit, engine=engine)
-    _run(settings, shape, *Layer, busy_status=busy_status)
+    if metrics is None:
+        _run(settings, shape, *Layer, busy_status=busy_status)
+        return
+    from fruits.operations.metrics import figures_sent
+
+    with figures_sent(settings.lake, metrics, _tell):
+        _run(settings, shape, *Layer, busy_status=busy_status)
 
 
 @app.command()
@@ -61,9 +70,10 @@ def watch(
     shape: Shape = Format.table,
 ) -> None:
     """Do what `fruits run` does again and again, until Ctrl-C or SIGTERM; a run that fails is tried again, sooner."""
-    from fruits.operations.watch import interval_seconds, watch_lake
+    from fruits.intervals import interval_seconds
+    from fruits.operations.watch import watch_lake
 
-    interval = interval_seconds(every)
+    interval = interval_seconds(every, "--every")
     settings_of(config, images=images, lake=lake, engine=engine)  # says what is wrong before anything is started
     given = {"images": images, "lake": lake, "engine": engine, "config": config, "format": str(shape)}
     options = [word for name, one in given.items() if one is not None for word in (f"--{name}", str(one))]

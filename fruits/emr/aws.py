@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from typing import Any, Literal, overload
 
 from fruits.emr.boto import CloudFormation, ElasticMapReduce, ServerlessEmr
+from fruits.emr.boto_schedules import Events, Scheduler, Sqs, StepFunctions
 from fruits.emr.settings import EmrSettings
 from lakehouse.errors import LakehouseError
 from lakehouse.storage import aws, aws_errors
@@ -39,6 +40,22 @@ def client(service: Literal["cloudformation"], region: str) -> CloudFormation: .
 
 @overload
 def client(service: Literal["ec2", "iam", "kms", "pricing", "s3", "service-quotas", "sts"], region: str) -> Any: ...
+
+
+@overload
+def client(service: Literal["scheduler"], region: str) -> Scheduler: ...
+
+
+@overload
+def client(service: Literal["stepfunctions"], region: str) -> StepFunctions: ...
+
+
+@overload
+def client(service: Literal["sqs"], region: str) -> Sqs: ...
+
+
+@overload
+def client(service: Literal["events"], region: str) -> Events: ...
 
 
 def client(service: str, region: str) -> Any:
@@ -77,8 +94,15 @@ def completed(emr: EmrSettings) -> EmrSettings:
         AwsError: there is no such stack, or it cannot be read.
         SettingsError: the stack lacks an output.
     """
-    if emr.completed_already:
-        return emr
+    return emr if emr.completed_already else emr.completed(stack_outputs(emr))
+
+
+def stack_outputs(emr: EmrSettings) -> dict[str, str]:
+    """The stack's outputs by their names.
+
+    Raises:
+        AwsError: there is no such stack, or it cannot be read.
+    """
     with telling(f"The stack {emr.stack} in {emr.region} cannot be read (make it of bootstrap/infrastructure.yaml)"):
         (stack,) = client("cloudformation", emr.region).describe_stacks(StackName=emr.stack)["Stacks"]
-    return emr.completed({one["OutputKey"]: one["OutputValue"] for one in stack.get("Outputs", ())})
+    return {one["OutputKey"]: one["OutputValue"] for one in stack.get("Outputs", ())}

@@ -69,6 +69,26 @@ def run_serverless(emr: EmrSettings, settings: Settings, pause: float = 15, pati
         StepFailedError: a job failed; its last lines are in the message.
         AwsError: AWS refused something.
     """
+    emr, code, packed = prepare_serverless(emr, settings)
+    application = Application(emr, log, pause, patience)
+    _, interrupted = _uninterruptible(application.create)
+    with _terminate_on_exit(application.remove, f"application {application.id}", of_serverless(emr, 0)):
+        if interrupted is not None:
+            raise interrupted
+        for layer in Layer:
+            application.run(code, packed, layer)
+
+
+def prepare_serverless(emr: EmrSettings, settings: Settings) -> tuple[EmrSettings, str, str]:
+    """Put what a job of EMR Serverless needs into the bucket: weights, code and environment.
+
+    Returns:
+        The settings completed, the s3:// prefix of the code, and the s3:// URI of the environment's archive.
+
+    Raises:
+        SettingsError: the job could not reach what the settings name.
+        AwsError: AWS refused something.
+    """
     emr, _ = _checked(emr, settings, role="job_role")
     check_before_launch(emr, settings, log, serverless=True)
     settings = _with_weights(emr, settings)
@@ -78,13 +98,7 @@ def run_serverless(emr: EmrSettings, settings: Settings, pause: float = 15, pati
     if not exists(packed):
         log("Packing the environment for EMR Serverless (once for each code and settings) …")
         write_file(packed, environment(files, emr.serverless_architecture))
-    application = Application(emr, log, pause, patience)
-    _, interrupted = _uninterruptible(application.create)
-    with _terminate_on_exit(application.remove, f"application {application.id}", of_serverless(emr, 0)):
-        if interrupted is not None:
-            raise interrupted
-        for layer in Layer:
-            application.run(code, packed, layer)
+    return emr, code, packed
 
 
 def bring_up(emr: EmrSettings, settings: Settings) -> str:

@@ -1,8 +1,8 @@
 """Requests to EMR Serverless, as pure functions of the settings."""
 
+from collections.abc import Sequence
 from typing import Any
 
-from fruits.catalog import Layer
 from fruits.emr.configurations import CATALOG, DELTA, GLUE, spark_value
 from fruits.emr.request import NAME, STACK_TAG
 from fruits.emr.settings import EmrSettings
@@ -28,8 +28,10 @@ def create_application(emr: EmrSettings) -> dict[str, Any]:
     }
 
 
-def start_job_run(emr: EmrSettings, application: str, code: str, environment: str, layer: Layer) -> dict[str, Any]:
-    """The request that runs a layer in an application.
+def start_job_run(
+    emr: EmrSettings, application: str, code: str, environment: str, command: str, options: Sequence[str] = ()
+) -> dict[str, Any]:
+    """The request that runs a command in an application.
 
     Args:
         emr: completed settings.
@@ -37,18 +39,22 @@ def start_job_run(emr: EmrSettings, application: str, code: str, environment: st
         code: the s3:// prefix of the code.
         environment: the s3:// URI of an archive of installed packages and the settings, unpacked beside the driver and
             each worker. It is no virtual environment, for these do not move between machines.
-        layer: bronze, silver or gold.
+        command: bronze, silver or gold; or run, which is all three.
+        options: more of the command's words.
     """
     conf = _conf(emr, environment)
     return {
         "applicationId": application,
         "executionRoleArn": emr.job_role,
-        "name": f"fruits {layer}",
+        "name": f"fruits {command}",
         "executionTimeoutMinutes": emr.serverless_timeout_minutes,
         "jobDriver": {
             "sparkSubmit": {
                 "entryPoint": f"{code}/job.py",
-                "entryPointArguments": [layer, "--config", f"{_ENVIRONMENT}/settings.yaml", "--format", "json"],
+                "entryPointArguments": [
+                    *(command, "--config", f"{_ENVIRONMENT}/settings.yaml", "--format", "json"),
+                    *options,
+                ],
                 "sparkSubmitParameters": " ".join(f"--conf {_word(f'{key}={value}')}" for key, value in conf.items()),
             }
         },

@@ -4,7 +4,6 @@ Each run is a process of its own: whatever it reserves, leaks or dies of is gone
 settings anew. This process holds nothing but the time of the next run.
 """
 
-import re
 import signal
 import subprocess
 import sys
@@ -14,26 +13,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import FrameType
 
-from lakehouse.errors import SettingsError
-
 BUSY = 75
 """The exit status that a run is asked for where another one holds the lake; `sysexits.h` calls it EX_TEMPFAIL."""
 FIRST_PAUSE = 30.0
 """Seconds until a run that has failed is tried again; twice as long after each one more, up to the interval."""
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _ENDINGS = tuple(signal.Signals[name] for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
-
-
-def interval_seconds(text: str) -> float:
-    """Seconds of an interval such as 30s, 15m, 1h or 1d.
-
-    Raises:
-        SettingsError: it is none of these, or less than a second.
-    """
-    found = re.fullmatch(r"([1-9][0-9]{0,6})([smhd])", text.strip())
-    if found is None:
-        raise SettingsError(f"--every is {text!r}: give a number and a unit, as 30s, 15m, 1h or 1d.")
-    return float(int(found[1]) * _UNITS[found[2]])
 
 
 def pause_after(failures: int, interval: float) -> float:

@@ -180,11 +180,15 @@ def test_nothing_stays_that_nobody_needs(template: dict[str, Any]) -> None:
     assert (logs["Prefix"], logs["ExpirationInDays"]) == ("logs/", {"Ref": "LogDays"})
 
 
-def test_service_may_pass_the_instances_role_alone(template: dict[str, Any]) -> None:
-    """EMR hands the instances' role to EC2 and no other role to nobody else."""
+def test_roles_are_passed_to_whom_they_are_for_alone(template: dict[str, Any]) -> None:
+    """EMR hands the instances' role to EC2, a scheduled run the jobs' role to EMR Serverless, and nobody another."""
     passed = [statement for statement in statements(template["Resources"]) if statement["Action"] == "iam:PassRole"]
     assert [(statement["Resource"], statement["Condition"]) for statement in passed] == [
-        ({"Fn::GetAtt": ["InstanceRole", "Arn"]}, {"StringLike": {"iam:PassedToService": "ec2.amazonaws.com*"}})
+        ({"Fn::GetAtt": ["InstanceRole", "Arn"]}, {"StringLike": {"iam:PassedToService": "ec2.amazonaws.com*"}}),
+        (
+            {"Fn::GetAtt": ["ServerlessRole", "Arn"]},
+            {"StringEquals": {"iam:PassedToService": "emr-serverless.amazonaws.com"}},
+        ),
     ]
 
 

@@ -53,6 +53,9 @@ def no_stack(moto_server: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for service in ("s3", "emr", "emr-serverless", "cloudformation", "iam", "kms", "logs", "ec2"):
         for backend in get_backend(service)[ACCOUNT].values():
             backend.reset()
+    for of_schedules in ("events", "scheduler", "sns", "sqs", "stepfunctions"):
+        for other in get_backend(of_schedules)[ACCOUNT].values():
+            other.reset()
 
 
 _create_subnet_association = SubnetBackend.create_subnet_association

@@ -17,9 +17,12 @@ from fruits.settings import load_settings
 from lakehouse.workspace import Workspace
 from silver.encoders.base import Encoder
 from silver.encoders.mobilenet.weights import keras_weights
+from tests import more_moto
 from tests.bootstrap.conftest import ROOT
 from tests.conftest import add_photographs
 from tests.fruits.emr.conftest import REGION, complete_a_step, emr_backend, serverless_backend
+
+assert more_moto.ScheduleGroup  # imported for the resources that it adds to moto's CloudFormation
 
 DOCUMENT = (ROOT / "docs" / "emr.md").read_text()
 COMMANDS = re.findall(r"^```sh\n(.*?)^```$", DOCUMENT, re.DOTALL | re.MULTILINE)
@@ -71,7 +74,8 @@ def test_every_command_is_one_of_the_page() -> None:
     """The page's code is shell and nothing else, so that none escapes the test below."""
     assert DOCUMENT.count("```") == 2 * len(COMMANDS) > 10
     named = set(re.findall(r"\bfruits (emr \w+|sql|models)", "\n".join(COMMANDS)))
-    assert named == {"emr plan", "emr check", "emr run", "emr up", "emr status", "emr down", "sql", "models"}
+    of_emr = ("plan", "check", "run", "up", "status", "down", "schedule", "unschedule")
+    assert named == {*(f"emr {name}" for name in of_emr), "sql", "models"}
 
 
 @pytest.mark.slow
@@ -94,6 +98,8 @@ def test_page_leads_from_an_empty_account_to_an_answer_and_back(
     assert re.search(r"For 22,700 new photographs about \d+ minutes at 0\.87 USD an hour: 0\.\d\d USD", done.stdout)
     assert re.search(r"Apple\W+8\b.*\n.*Kiwi\W+4\b", done.stdout)
     assert done.stderr.count("fruits gold: completed") == 2
+    assert "A run starts by cron(30 4 * * ? *), with the code " in done.stdout
+    assert "Removed: arrival, clock." in done.stdout
     assert "fruits gold: success" in done.stderr
     assert {cluster.state for cluster in emr_backend().clusters.values()} == {"TERMINATED"}
     assert {one.state for one in serverless_backend().applications.values()} == {"TERMINATED"}

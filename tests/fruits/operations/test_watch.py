@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from bronze.tables import IMAGES
-from fruits.operations.watch import BUSY, Watch, interval_seconds, pause_after
+from fruits.operations.watch import BUSY, Watch, pause_after
 from gold.tables import PROJECTIONS
-from lakehouse.errors import LeaseHeldError, SettingsError
+from lakehouse.errors import LeaseHeldError
 from lakehouse.lease import open_lease
 from lakehouse.lease.base import Lease
 from lakehouse.tables import delta
@@ -153,19 +153,6 @@ def test_signals_are_as_they_were_when_it_is_over() -> None:
     before = signal.getsignal(signal.SIGINT)
     assert watched(f"import os, signal; os.kill({os.getpid()}, signal.SIGINT)") == (130, [])
     assert signal.getsignal(signal.SIGINT) is before
-
-
-@pytest.mark.parametrize(("text", "seconds"), [("30s", 30), ("15m", 900), ("1h", 3600), ("1d", 86400), (" 2h ", 7200)])
-def test_interval_is_a_number_and_a_unit(text: str, seconds: float) -> None:
-    """As systemd's and EventBridge's are."""
-    assert interval_seconds(text) == seconds
-
-
-@pytest.mark.parametrize("text", ["", "15", "m", "0s", "1.5h", "-1m", "1w", "1h30m", "99999999s"])
-def test_what_is_no_interval_is_refused(text: str) -> None:
-    """In a sentence that says what is one."""
-    with pytest.raises(SettingsError, match="give a number and a unit"):
-        interval_seconds(text)
 
 
 def test_pause_doubles_with_each_failure_and_never_exceeds_the_interval() -> None:
