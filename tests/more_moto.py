@@ -119,6 +119,11 @@ class ScheduleGroup(CloudFormationModel):
         scheduler_backends[account_id][region_name].delete_schedule_group(resource_name)
 
 
+def know_releases(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let EMR Serverless take releases whose names begin with emr-spark, as moto does not."""
+    monkeypatch.setattr("moto.emrserverless.models.re", SimpleNamespace(match=lambda _, label: "emr-spark-8" in label))
+
+
 def sync_jobs(monkeypatch: pytest.MonkeyPatch, waited: list[int]) -> None:
     """Let `emr-serverless:startJobRun.sync` wait for the job's end, and nothing else wait at all.
 
@@ -126,8 +131,7 @@ def sync_jobs(monkeypatch: pytest.MonkeyPatch, waited: list[int]) -> None:
         monkeypatch: takes it back after the test.
         waited: gets the seconds of each state that would have waited.
     """
-    # moto knows no release whose name begins with emr-spark.
-    monkeypatch.setattr("moto.emrserverless.models.re", SimpleNamespace(match=lambda _, label: "emr-spark-8" in label))
+    know_releases(monkeypatch)
     for backend in stepfunctions_parser_backends[ACCOUNT].values():
         backend.reset()
     # CloudFormation puts state machines where none is executed.

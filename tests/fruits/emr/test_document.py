@@ -6,7 +6,6 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 
 import boto3
 import pytest
@@ -21,8 +20,6 @@ from tests import more_moto
 from tests.bootstrap.conftest import ROOT
 from tests.conftest import add_photographs
 from tests.fruits.emr.conftest import REGION, complete_a_step, emr_backend, serverless_backend
-
-assert more_moto.ScheduleGroup  # imported for the resources that it adds to moto's CloudFormation
 
 DOCUMENT = (ROOT / "docs" / "emr.md").read_text()
 COMMANDS = re.findall(r"^```sh\n(.*?)^```$", DOCUMENT, re.DOTALL | re.MULTILINE)
@@ -49,8 +46,7 @@ def accounts_work(
     no_stack: None, getting_on: Callable[[Callable[[], None]], None], lake: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Clusters complete their steps, and the first of them leaves the lake; jobs of EMR Serverless succeed."""
-    # moto knows no release whose name begins with emr-spark.
-    monkeypatch.setattr("moto.emrserverless.models.re", SimpleNamespace(match=lambda _, label: "emr-spark-8" in label))
+    more_moto.know_releases(monkeypatch)
     # moto makes route tables of a template, does not remove them with it, and then refuses to remove the VPC.
     monkeypatch.setattr(
         RouteTable, "delete", lambda table, *_: table.ec2_backend.route_tables.pop(table.id), raising=False
