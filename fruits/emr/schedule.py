@@ -18,7 +18,7 @@ from fruits.emr.serverless_request import start_job_run
 from fruits.emr.settings import EmrSettings
 from fruits.settings import Settings
 from lakehouse.errors import SettingsError
-from lakehouse.storage import aws
+from lakehouse.storage import aws_errors
 
 BUSY = 75
 """The status that a job ends with where another run holds the lake; the state machine looks for it."""
@@ -213,7 +213,7 @@ def _put(emr: EmrSettings, there: Standing, trigger: Trigger, when: str, zone: s
         try:
             scheduler.create_schedule(**request)
         except ClientError as error:
-            if aws.code_of(error) != "ConflictException":
+            if aws_errors.code_of(error) != "ConflictException":
                 raise
             scheduler.update_schedule(**request)
 

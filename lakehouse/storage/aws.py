@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import cache
 from threading import Lock
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from lakehouse.errors import StorageError
 from lakehouse.storage import foreign
@@ -27,7 +27,7 @@ _RUST_REMEMBERS = 0.2  # seconds: credentials that have ended by their own word,
 _GLOBAL_ENDPOINT = "https://s3.amazonaws.com"
 """AWS's old name for all regions. boto3 follows its redirects to the bucket's region; the other libraries do not."""
 # S3 answers within a second or so; eight times a minute, as by default, would be a long time to look at a bar.
-_PATIENT: dict[str, object] = {
+_PATIENT: dict[str, Any] = {
     "max_pool_connections": 256,
     "connect_timeout": 10,
     "read_timeout": 20,
