@@ -201,6 +201,7 @@ def up(
     core_nodes: CoreNodes = None,
     fleets: Fleets = None,
     glue: Glue = None,
+    notebooks: Annotated[bool | None, typer.Option("--notebooks", help="Ready for EMR Studio's notebooks.")] = None,
     config: Config = None,
     emr_config: EmrConfig = None,
 ) -> None:
@@ -210,7 +211,7 @@ def up(
 
     emr = load_emr_settings(
         emr_config, region=region, outside_eu=outside_eu, stack=stack, idle_minutes=idle_minutes,
-        core_nodes=core_nodes, fleets=fleets, glue=glue,
+        core_nodes=core_nodes, fleets=fleets, glue=glue, notebooks=notebooks,
     )  # fmt: skip
     OUT.print(bring_up(emr, load_settings(config, images=images, lake=lake)))
 

@@ -9,6 +9,8 @@ from fruits.emr.instances import instances, limits
 from fruits.emr.settings import EmrSettings
 
 NAME = "fruits"
+_NOTEBOOKS = ("Livy", "JupyterEnterpriseGateway")
+"""What EMR Studio's notebooks come to a cluster by."""
 STACK_TAG = "stack"
 """The tag of clusters and applications that tells one stack's from another's."""
 Request = dict[str, Any]
@@ -53,7 +55,7 @@ def run_job_flow(emr: EmrSettings, code: str, *, standing: bool) -> Request:
     request: Request = {
         "Name": NAME,
         "ReleaseLabel": emr.release,
-        "Applications": [{"Name": "Spark"}],
+        "Applications": [{"Name": name} for name in ("Spark", *(_NOTEBOOKS if emr.notebooks else ()))],
         "Configurations": configurations(emr),
         "Instances": instances(emr, standing=standing),
         "EbsRootVolumeSize": emr.root_gb,

@@ -69,6 +69,7 @@ class EmrSettings(BaseModel):
     root_gb: Annotated[int, Field(ge=15, le=100)]
     idle_minutes: Annotated[int, Field(ge=1, le=7 * 24 * 60)]
     glue: bool
+    notebooks: bool
     spark: dict[str, str | bool | int | float]
     serverless_vcpus: Annotated[int, Field(ge=8)]
     serverless_architecture: Literal["x86_64", "arm64"]

@@ -120,7 +120,47 @@ def test_resources_are_named_too(template: dict[str, Any]) -> None:
         for action, resource, _ in allowed(part)
         if name != "Key" and (resource == "*" or resource.endswith(":*"))
     }
-    assert {action for action, _ in everything} == {"logs:DescribeLogGroups"}
+    channels = {"CreateControlChannel", "CreateDataChannel", "OpenControlChannel", "OpenDataChannel"}
+    seen = ("Instances", "NetworkInterfaces", "SecurityGroups", "Subnets", "Tags", "Vpcs")
+    # Those that IAM knows no narrower resource of.
+    assert {action for action, _ in everything} == {
+        "logs:DescribeLogGroups",
+        *(f"ssmmessages:{one}" for one in channels),
+        *(f"ec2:Describe{one}" for one in seen),
+    }
+
+
+def test_people_come_to_nodes_where_that_is_asked_for_alone(aws: None, template: dict[str, Any]) -> None:
+    """By default there is neither a studio nor what a session needs; with them no rule lets anybody in from outside."""
+    of_people = {"ShellPolicy", "EngineGroup", "WorkspaceGroup", "WorkspaceToEngine", "StudioRole", "Studio"}
+    conditions = {name: template["Resources"][name]["Condition"] for name in of_people}
+    assert conditions == {**dict.fromkeys(of_people, "HasNotebooks"), "ShellPolicy": "HasShell"}
+    assert {template["Parameters"][name]["Default"] for name in ("ShellAccess", "Notebooks")} == {"false"}
+    outputs = create(ShellAccess="true")
+    policies = boto3.client("iam").list_policies(Scope="Local")["Policies"]
+    (policy,) = [policy for policy in policies if "ShellPolicy" in policy["PolicyName"]]
+    assert {action for action, *_ in allowed(documents(policy))} == {
+        "ssm:UpdateInstanceInformation",
+        *(f"ssmmessages:{one}" for one in ("CreateControlChannel", "CreateDataChannel")),
+        *(f"ssmmessages:{one}" for one in ("OpenControlChannel", "OpenDataChannel")),
+    }
+    (group,) = boto3.client("ec2").describe_security_groups(GroupIds=[outputs["SecurityGroup"]])["SecurityGroups"]
+    assert group["IpPermissions"] == []
+    (rule,) = template["Resources"]["EngineGroup"]["Properties"]["SecurityGroupIngress"]
+    assert (rule["FromPort"], rule["ToPort"], rule["SourceSecurityGroupId"]) == (
+        18888,
+        18888,
+        {"Ref": "WorkspaceGroup"},
+    )
+
+
+def test_notebooks_are_kept_under_their_own_prefix(template: dict[str, Any]) -> None:
+    """The studio reads and writes there, and neither lake, photographs nor code."""
+    objects = [
+        one for one in allowed(template["Resources"]["StudioRole"]) if one[0].startswith("s3:") and "/" in one[1]
+    ]
+    assert {resource for _, resource, _ in objects} == {"${Bucket.Arn}/notebooks/*"}
+    assert template["Resources"]["Studio"]["Properties"]["DefaultS3Location"] == {"Fn::Sub": "s3://${Bucket}/notebooks"}
 
 
 def test_jobs_write_the_lake_and_the_logs_alone(template: dict[str, Any]) -> None:

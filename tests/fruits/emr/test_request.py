@@ -169,3 +169,12 @@ def test_emr_serverless_on_graviton() -> None:
     assert valid("emr-serverless", "CreateApplication", {**request, "clientToken": "x"})
     assert request["architecture"] == "ARM64"
     assert create_application(completed())["architecture"] == "X86_64"
+
+
+def test_notebooks_come_by_livy_and_jupyters_gateway() -> None:
+    """Where they are asked for: else a cluster has Spark alone."""
+    for notebooks, names in ((None, ["Spark"]), (True, ["Spark", "Livy", "JupyterEnterpriseGateway"])):
+        emr = load_emr_settings(notebooks=notebooks).placeholders()
+        request = run_job_flow(emr, "s3://b/code/1", standing=True)
+        assert [one["Name"] for one in request["Applications"]] == names
+        assert valid("emr", "RunJobFlow", request)
