@@ -26,7 +26,7 @@ setup(
         "fruits.report": ["page.css", "page.js", "templates/*.html"],
         "lakehouse.conf": ["*.yaml", "*.properties"],
         # What a cluster needs; job.py is a module, so it comes anyway. The laptop's own locks and checks stay out.
-        "lakehouse.bootstrap": ["emr.sh", "requirements-emr*.lock", "infrastructure.yaml"],
+        "lakehouse.bootstrap": ["emr.sh", "requirements-emr*.lock", "infrastructure.json"],
     },
     entry_points={"console_scripts": ["fruits = fruits.__main__:main"]},
     install_requires=[

@@ -103,6 +103,6 @@ def stack_outputs(emr: EmrSettings) -> dict[str, str]:
     Raises:
         AwsError: there is no such stack, or it cannot be read.
     """
-    with telling(f"The stack {emr.stack} in {emr.region} cannot be read (make it of bootstrap/infrastructure.yaml)"):
+    with telling(f"The stack {emr.stack} in {emr.region} cannot be read (make it of bootstrap/infrastructure.json)"):
         (stack,) = client("cloudformation", emr.region).describe_stacks(StackName=emr.stack)["Stacks"]
     return {one["OutputKey"]: one["OutputValue"] for one in stack.get("Outputs", ())}

@@ -120,7 +120,7 @@ def _contents() -> dict[str, bytes]:
 
 def _belongs(package: str, path: Path) -> bool:
     """A file of a package; of the bootstrap, which shares its folder with the laptop's locks, what a cluster needs."""
-    return package != "lakehouse.bootstrap" or path.name in (*_BOOTSTRAP, "__init__.py", "infrastructure.yaml")
+    return package != "lakehouse.bootstrap" or path.name in (*_BOOTSTRAP, "__init__.py", "infrastructure.json")
 
 
 def _digest(content: bytes) -> str:

@@ -102,7 +102,7 @@ def standing(emr: EmrSettings) -> Standing:
     if missing := [name for name in names.values() if name not in outputs]:
         raise SettingsError(
             f"The stack {emr.stack} has no {', '.join(missing)}, which schedules need: update it from this version's "
-            "bootstrap/infrastructure.yaml with the parameter Schedules=true (docs/emr.md has the command)."
+            "bootstrap/infrastructure.json with the parameter Schedules=true (docs/emr.md has the command)."
         )
     found = {field: outputs[name] for field, name in names.items()}
     return Standing(**{**found, "architecture": found["architecture"].lower()})

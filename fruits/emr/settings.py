@@ -137,7 +137,7 @@ class EmrSettings(BaseModel):
         if missing:
             raise SettingsError(
                 f"The stack {self.stack} has no output {', '.join(missing)}: was it made of this version's "
-                "bootstrap/infrastructure.yaml? Update it, or set the keys in the settings of `fruits emr`."
+                "bootstrap/infrastructure.json? Update it, or set the keys in the settings of `fruits emr`."
             )
         known = {key: outputs[out] for key, out in (OUTPUTS | OPTIONAL).items() if out in outputs}
         found: dict[str, object] = {key: value for key, value in known.items() if getattr(self, key) is None}

@@ -61,7 +61,7 @@ def test_wheel_holds_what_a_cluster_needs(wheel: Path) -> None:
         "job.py",
         "requirements-emr.lock",
         "requirements-emr-model.lock",
-        "infrastructure.yaml",
+        "infrastructure.json",
     }
 
 

@@ -56,7 +56,7 @@ def roles(subject: Subject) -> Iterator[Finding]:
         return
     for what, (arn, needs) in found.items():
         advice = (
-            "Update the stack from this version's bootstrap/infrastructure.yaml, or look for a boundary on the role."
+            "Update the stack from this version's bootstrap/infrastructure.json, or look for a boundary on the role."
         )
         yield _simulated(iam, what, arn, needs, advice)
 

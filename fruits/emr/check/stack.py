@@ -1,5 +1,6 @@
 """Checks of the CloudFormation stack: that it is there, whole, and made of this version's template."""
 
+import json
 from collections.abc import Iterator
 from importlib.resources import files
 
@@ -9,7 +10,7 @@ from lakehouse.errors import LakehouseError
 
 _WHOLE = ("CREATE_COMPLETE", "UPDATE_COMPLETE", "IMPORT_COMPLETE")
 _UPDATE = (
-    "Update it: aws cloudformation update-stack --stack-name {} --template-body file://bootstrap/infrastructure.yaml "
+    "Update it: aws cloudformation update-stack --stack-name {} --template-body file://bootstrap/infrastructure.json "
     "--capabilities CAPABILITY_IAM (with the parameters that it has)."
 )
 
@@ -22,7 +23,7 @@ def completed_by(subject: Subject) -> tuple[list[Finding], Subject]:
     except LakehouseError as error:
         advice = (
             f"aws cloudformation create-stack --stack-name {emr.stack} --template-body "
-            "file://bootstrap/infrastructure.yaml --capabilities CAPABILITY_IAM; what is checked of it is left out now."
+            "file://bootstrap/infrastructure.json --capabilities CAPABILITY_IAM; what is checked of it is left out now."
         )
         return [Finding("stack", Outcome.FAILURE, str(error), advice)], subject
 
@@ -37,11 +38,11 @@ def current(subject: Subject) -> Iterator[Finding]:
         advice = "Wait until it is at rest, and look at its events in AWS's console where something failed."
         yield Finding("stack", Outcome.WARNING, f"{emr.stack} in {emr.region} is {status}.", advice)
     body = cloudformation.get_template(StackName=emr.stack, TemplateStage="Original")["TemplateBody"]
-    shipped = files("lakehouse.bootstrap").joinpath("infrastructure.yaml").read_text()
-    if isinstance(body, str) and body.strip() == shipped.strip():
+    shipped = json.loads(files("lakehouse.bootstrap").joinpath("infrastructure.json").read_text(encoding="utf-8"))
+    if body == shipped:  # botocore has parsed what is JSON
         yield Finding("stack", Outcome.OK, f"{emr.stack} in {emr.region}, {status}, of this version's template.")
     else:
-        said = f"{emr.stack} in {emr.region} was made of another version of bootstrap/infrastructure.yaml."
+        said = f"{emr.stack} in {emr.region} was made of another version of bootstrap/infrastructure.json."
         yield Finding("stack", Outcome.WARNING, said, _UPDATE.format(emr.stack))
 
 

@@ -77,7 +77,7 @@ def answers(monkeypatch: pytest.MonkeyPatch) -> Answers:
 def aws(no_stack: None, answers: Answers) -> dict[str, str]:
     """The infrastructure's stack, made of the template; returns its outputs."""
     client = boto3.client("cloudformation", region_name=REGION)
-    template = (ROOT / "bootstrap" / "infrastructure.yaml").read_text()
+    template = (ROOT / "bootstrap" / "infrastructure.json").read_text()
     client.create_stack(StackName=STACK, TemplateBody=template, Capabilities=["CAPABILITY_IAM"])
     (stack,) = client.describe_stacks(StackName=STACK)["Stacks"]
     return {one["OutputKey"]: one["OutputValue"] for one in stack["Outputs"]}

@@ -35,7 +35,7 @@ def test_wheel_is_the_same_each_time_and_holds_what_is_needed() -> None:
     assert wheel() == wheel()
     names = set(zipfile.ZipFile(BytesIO(wheel()[1])).namelist())
     assert {"lakehouse/conf/local.yaml", "lakehouse/conf/emr.yaml", "lakehouse/conf/prices.yaml"} <= names
-    assert {"lakehouse/bootstrap/emr.sh", "lakehouse/bootstrap/infrastructure.yaml", "fruits/emr/run.py"} <= names
+    assert {"lakehouse/bootstrap/emr.sh", "lakehouse/bootstrap/infrastructure.json", "fruits/emr/run.py"} <= names
     assert not [name for name in names if "__pycache__" in name or "requirements-test" in name]
 
 

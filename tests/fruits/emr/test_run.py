@@ -256,7 +256,7 @@ def test_serverless_job_that_fails_removes_the_application_too(
 
 def test_missing_stack_is_named_with_what_makes_it(no_stack: None) -> None:
     """Before anything is uploaded or made."""
-    with pytest.raises(AwsError, match=r"stack fruits in eu-west-3 cannot be read .*bootstrap/infrastructure.yaml"):
+    with pytest.raises(AwsError, match=r"stack fruits in eu-west-3 cannot be read .*bootstrap/infrastructure.json"):
         run_transient(load_emr_settings(), settings_in("fruits"))
     assert clusters() == []
 

@@ -50,7 +50,7 @@ def stack(waited: list[int], no_stack: None) -> dict[str, str]:
     client = boto3.client("cloudformation", region_name=REGION)
     client.create_stack(
         StackName=STACK,
-        TemplateBody=(ROOT / "bootstrap" / "infrastructure.yaml").read_text(),
+        TemplateBody=(ROOT / "bootstrap" / "infrastructure.json").read_text(),
         Parameters=[{"ParameterKey": "Schedules", "ParameterValue": "true"}],
         Capabilities=["CAPABILITY_IAM"],
     )
