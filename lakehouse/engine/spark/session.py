@@ -8,6 +8,7 @@ from pyspark.errors import PySparkRuntimeError
 from pyspark.sql import SparkSession
 
 from lakehouse.engine.spark import jars
+from lakehouse.engine.spark.daemon import MODULE
 from lakehouse.engine.spark.environment import be_on_our_own, under_spark_submit
 from lakehouse.engine.spark.java import ADVICE, find_java, need_java
 from lakehouse.errors import LakehouseError
@@ -55,6 +56,7 @@ def session_options(settings: LakeSettings) -> Options:
     options: Options = {**_DELTA}
     options |= {f"spark.executorEnv.{name}": value for name, value in access.variables().items()}
     if not under_spark_submit():
+        options["spark.python.daemon.module"] = MODULE
         options |= settings.spark_local
         if settings.packages:
             options |= spark_options(settings.lake)
