@@ -102,15 +102,18 @@ def _no_settings_from_outside() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def spark() -> "Iterator[SparkSession]":
     """The one Spark session of the run; tests that need it skip where there is no Java."""
+    from lakehouse.engine.spark import session as sessions
     from lakehouse.engine.spark.java import find_java
-    from lakehouse.engine.spark.session import spark_session
 
     if not find_java().works:
         pytest.skip(NO_JAVA)
-    shipped = load_settings()
-    session = spark_session(shipped.model_copy(update={"spark_local": {**shipped.spark_local, **SMALL_SESSION}}))
-    yield session
-    session.stop()
+    shipped_options = sessions.session_options
+    # Whoever asks for the session sets its options anew, by settings that are not small.
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sessions, "session_options", lambda settings: shipped_options(settings) | SMALL_SESSION)
+        session = sessions.spark_session(load_settings())
+        yield session
+        session.stop()
 
 
 @pytest.fixture(params=["local", "spark"])
