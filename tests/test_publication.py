@@ -10,8 +10,10 @@ from fruits.operations.run import run_layers
 from fruits.settings import Settings, load_settings
 from lakehouse import failpoint
 from lakehouse.failpoint import VARIABLE
+from tests import stub
 from tests.conftest import add_photographs, photograph
 from tests.points import crash_points
+from tests.world import World
 
 REFITS = 3
 OF_OTHERS = ("forget.", "relabel.", *(f"silver.features-{done}" for done in ("copied", "repeated", "relabelled")))
@@ -23,16 +25,27 @@ class StruckError(BaseException):
     """What a run dies of in this process: no `except Exception` may hold it up."""
 
 
-@pytest.fixture
-def lake(tmp_path: Path, stub_encoder: str, blank_pictures: None) -> Settings:
-    """A lake of three labels that is fitted anew by each run that finds photographs of another size."""
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory, stub_encoder: str, blank_pictures: None) -> World:
+    """A lake of three labels, fitted once."""
+    world = World(tmp_path_factory.mktemp("publication"))
     for number, label in enumerate(("Apple", "Kiwi", "Lemon")):
-        add_photographs(tmp_path / "photographs", label, range(8 * number, 8 * number + 8))
-    settings = load_settings(
-        images=str(tmp_path / "photographs"), lake=str(tmp_path / "lake"), encoder=stub_encoder, refit="always"
-    )
-    run_layers(settings)
-    return settings
+        add_photographs(world.photographs, label, range(8 * number, 8 * number + 8))
+    run_layers(settings_of(world))
+    world.keep("fitted")
+    return world
+
+
+@pytest.fixture
+def lake(world: World) -> Settings:
+    """That lake, which is fitted anew by each run that finds photographs of another size."""
+    world.go_back("fitted")
+    return settings_of(world)
+
+
+def settings_of(world: World) -> Settings:
+    """Under which each run fits."""
+    return load_settings(images=str(world.photographs), lake=str(world.lake), encoder=stub.NAME, refit="always")
 
 
 def change(settings: Settings, number: int) -> None:
