@@ -11,6 +11,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import mlflow.sklearn
 import pytest
 
 from lakehouse.errors import LeaseLostError, MirrorError
@@ -20,16 +21,26 @@ from lakehouse.models.shown import ABSENT, fingerprint
 from tests.lakehouse.models.mirrored import MODEL, World, describe
 
 
-@pytest.fixture
-def world(tmp_path: Path, tracking_store: Path) -> World:
-    """A lake whose two versions are shown in its own store."""
-    world = World(tmp_path / "a lake")
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory, tracking_store: Path) -> Path:
+    """A lake whose two versions are shown in its own store, made once; MLflow keeps its place."""
+    world = World(tmp_path_factory.mktemp("mirror") / "a lake")
     world.folder.mkdir(parents=True)
     shutil.copy(tracking_store, world.folder)
     world.fit(3)
     world.fit(4)
     assert world.show() == 2
-    return world
+    folder = world.folder.parent
+    shutil.copytree(folder, folder.with_name("kept"))
+    return folder
+
+
+@pytest.fixture
+def world(kept: Path) -> World:
+    """The lake as it was made, whatever other tests have done to it."""
+    shutil.rmtree(kept, ignore_errors=True)
+    shutil.copytree(kept.with_name("kept"), kept)
+    return World(kept)
 
 
 def refuse_mlflow(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -317,7 +328,7 @@ def test_artifacts_are_found_where_the_lake_is_now(
 ) -> None:
     """After the first look of a writer: files, model and new figures are the new place's, and the old is left alone."""
     before = {path: path.read_bytes() for path in world.folder.rglob("*") if path.is_file()}
-    move(tmp_path / "a lake", tmp_path / "an other")
+    move(world.folder.parent, tmp_path / "an other")
     moved = World(tmp_path / "an other")
     assert moved.show() == 0
     assert moved.mirror().lacks(moved.model()) == []
@@ -326,12 +337,9 @@ def test_artifacts_are_found_where_the_lake_is_now(
     for number in ("1", "3"):
         run_id = str(moved.client.get_model_version(MODEL, number).run_id)
         assert [one.path for one in moved.client.list_artifacts(run_id, "figures")] == ["figures/plot.txt"]
-    load = """
-import sys, mlflow
-mlflow.set_tracking_uri(sys.argv[1])
-print(mlflow.sklearn.load_model("models:/fruits-scaler/1").mean_.tolist())
-"""
-    assert in_new_process(load, moved.uri) == "[0.5, 1.0]"
+    source = moved.client.get_model_version_download_uri(MODEL, "1")
+    assert str(tmp_path / "an other") in source
+    assert mlflow.sklearn.load_model(source).mean_.tolist() == [0.5, 1.0]
     left = {path: path.read_bytes() for path in world.folder.rglob("*") if path.is_file()}
     assert left == (before if move is shutil.copytree else {})
 
