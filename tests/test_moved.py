@@ -14,8 +14,10 @@ from fruits.query.models import list_models
 from fruits.settings import Settings, load_settings
 from gold.tables import PCA
 from lakehouse.workspace import Workspace
+from tests import stub
 from tests.comparing import contents_of
 from tests.conftest import add_photographs
+from tests.world import World
 
 Move = Callable[[Path, Path], object]
 
@@ -25,29 +27,34 @@ def link(old: Path, new: Path) -> None:
     new.symlink_to(old)
 
 
-@pytest.fixture
-def lake(tmp_path: Path, stub_encoder: str, blank_pictures: None) -> Settings:
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory, stub_encoder: str, blank_pictures: None) -> World:
     """A lake with two versions of the PCA."""
-    settings = load_settings(
-        images=str(tmp_path / "photographs"), lake=str(tmp_path / "a" / "lake"), encoder=stub_encoder
-    )
+    world = World(tmp_path_factory.mktemp("moved"))
     for number, label in enumerate(("Apple", "Kiwi")):
-        add_photographs(tmp_path / "photographs", label, range(8 * number, 8 * number + 8))
-        run_layers(settings.model_copy(update={"refit": "always"}))
-    return settings
+        add_photographs(world.photographs, label, range(8 * number, 8 * number + 8))
+        run_layers(settings_of(world.photographs, world.lake, refit="always"))
+    world.keep("two versions")
+    return world
+
+
+def settings_of(photographs: Path, lake: Path, **options: str) -> Settings:
+    """Of a lake, wherever it is."""
+    return load_settings(images=str(photographs), lake=str(lake), encoder=stub.NAME, **options)
 
 
 @pytest.mark.parametrize("move", [shutil.move, shutil.copytree, link], ids=["moved", "copied", "linked"])
-def test_everything_works_where_the_lake_is_now(lake: Settings, tmp_path: Path, move: Move) -> None:
+def test_everything_works_where_the_lake_is_now(world: World, tmp_path: Path, move: Move) -> None:
     """New photographs, a refit, a rollback and doctor; plots are found; of a copy the original keeps every byte."""
-    old, new = tmp_path / "a" / "lake", tmp_path / "b" / "lake"
+    world.go_back("two versions")
+    old, new = world.lake, tmp_path / "b" / "lake"
     new.parent.mkdir()
     before = contents_of(old)
     move(old, new)
-    there = lake.model_copy(update={"lake": f"file://{new}"})
-    add_photographs(tmp_path / "photographs", "Lemon", range(16, 20))
+    there = settings_of(world.photographs, new)
+    add_photographs(world.photographs, "Lemon", range(16, 20))
     assert run_layers(there)["bronze"]["ingested"] == 4
-    add_photographs(tmp_path / "photographs", "Mango", range(20, 30))
+    add_photographs(world.photographs, "Mango", range(20, 30))
     assert run_layers(there.model_copy(update={"refit": "always"}))["gold"]["refit"] is not None
     assert roll_back(there, 1)["projected"] == 30
     assert [finding.name for finding in (*examine_lake(there), *examine_files(there)) if not finding.ok] == []
