@@ -17,6 +17,8 @@ from typing import Any
 import pytest
 
 from lakehouse.tables.delta import Lake
+from silver.encoders.base import UNTRAINED
+from silver.encoders.mobilenet import converted_model
 from tests.comparing import assert_same, rows_of_layers
 from tests.conftest import NO_JAVA, add_photographs
 
@@ -185,6 +187,7 @@ def fruits(place: Place, surrounding: Surrounding, *options: str) -> "subprocess
 def undisturbed(tmp_path_factory: pytest.TempPathFactory, photographs: Path) -> tuple[Path, dict[str, Any]]:
     """The folder of the converted model after a plain run, and the rows that it made."""
     place = Place(tmp_path_factory.mktemp("undisturbed"), photographs)
+    converted_model(UNTRAINED, f"file://{place.lake}/models")  # from this user's cache: the place has a home of its own
     done = fruits(place, Surrounding())
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
