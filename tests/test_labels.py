@@ -14,6 +14,8 @@ from silver.tables import FEATURES
 from tests.conftest import SMALL_SESSION, add_photographs, photograph
 from tests.stub import CountingEncoder
 
+pytestmark = pytest.mark.usefixtures("blank_pictures")
+
 Labels = dict[str, tuple[str | None, str | None]]
 Run = Callable[..., Summary]
 

@@ -20,6 +20,8 @@ from lakehouse.tables.layout import is_declared
 from lakehouse.workspace import Workspace
 from tests.releases import put_photographs_back, settle, unpack
 
+pytestmark = pytest.mark.usefixtures("blank_pictures")
+
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory: pytest.TempPathFactory) -> Settings:

@@ -15,6 +15,8 @@ from lakehouse.workspace import Workspace
 from silver.encoders.base import Encoder
 from tests.conftest import add_photographs
 
+pytestmark = pytest.mark.usefixtures("blank_pictures")
+
 RULES = {
     bronze.job: "difference_of_files",
     silver.features: "difference",

@@ -20,6 +20,8 @@ from silver.tables import FEATURES, SCALED, SCALER
 from tests.conftest import add_photographs, photograph
 from tests.fitted import fitted_pca
 
+pytestmark = pytest.mark.usefixtures("blank_pictures")
+
 LENIENT = {"scaler_mean_limit": 1e6, "scaler_variance_range": (1e-6, 1e6), "threshold_slack": 0.7}
 
 

@@ -23,6 +23,8 @@ from lakehouse.tables import delta
 from lakehouse.workspace import Workspace
 from silver.encoders.base import WeightsNotFoundError
 
+pytestmark = pytest.mark.usefixtures("blank_pictures")
+
 KINDS = ("Apple Red", "Banana", "Kiwi")
 
 

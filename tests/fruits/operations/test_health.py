@@ -19,6 +19,8 @@ from silver.encoders.base import Encoder
 from silver.tables import SCALED
 from tests.conftest import add_photographs
 
+pytestmark = pytest.mark.usefixtures("blank_pictures")
+
 
 @pytest.fixture
 def whole(workspace: Workspace, photographs: Path, encoder: Encoder) -> Workspace:

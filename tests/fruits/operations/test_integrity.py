@@ -31,6 +31,8 @@ from tests.conftest import add_photographs
 from tests.fruits.cli.test_cli import call
 from tests.stub import STUB
 
+pytestmark = pytest.mark.usefixtures("blank_pictures")
+
 ROWS = 5
 
 

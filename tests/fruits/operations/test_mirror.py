@@ -24,6 +24,8 @@ from silver.encoders.base import Encoder
 from silver.tables import SCALED, SCALER
 from tests.conftest import add_photographs
 
+pytestmark = pytest.mark.usefixtures("blank_pictures")
+
 Run = Callable[..., Summary]
 
 

@@ -37,6 +37,8 @@ from tests.conftest import add_photographs
 from tests.fruits.cli.test_cli import call, fails
 from tests.warm_command import run_command
 
+pytestmark = pytest.mark.usefixtures("blank_pictures")
+
 Run = Callable[..., None]
 MB = 1 << 20
 

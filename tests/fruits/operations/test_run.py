@@ -28,6 +28,8 @@ from tests.conftest import add_photographs
 from tests.fruits.cli.test_cli import fails
 from tests.processes import local_workers
 
+pytestmark = pytest.mark.usefixtures("blank_pictures")
+
 PER_PHOTOGRAPH = (IMAGES, FEATURES, SCALED, PROJECTIONS)
 
 HOLD = """
