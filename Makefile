@@ -7,9 +7,9 @@ BIN := $(VENV)/bin
 # Byte code is written at set-up: without it TensorFlow, MLflow and scikit-learn take three times as long to import.
 UV = env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m uv
 
-# Three processes for two cores, for tests wait for leases, servers and other processes. One of them has the tests of
+# Four processes for two cores, for tests wait for leases, servers and other processes. One of them has the tests of
 # Spark, and its one session (tests/conftest.py).
-PARALLEL = -n 3 --dist loadscope --no-loadscope-reorder
+PARALLEL = -n 4 --dist loadscope --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-slow soak bench bench-latency fmt lint setup setup-test lock check-lock clean

@@ -69,6 +69,7 @@ def run_serverless(emr: EmrSettings, settings: Settings, pause: float = 15, pati
         StepFailedError: a job failed; its last lines are in the message.
         AwsError: AWS refused something.
     """
+    check_before_launch(_checked(emr, settings, role="job_role")[0], settings, log, serverless=True)
     emr, code, packed = prepare_serverless(emr, settings)
     application = Application(emr, log, pause, patience)
     _, interrupted = _uninterruptible(application.create)
@@ -90,7 +91,6 @@ def prepare_serverless(emr: EmrSettings, settings: Settings) -> tuple[EmrSetting
         AwsError: AWS refused something.
     """
     emr, _ = _checked(emr, settings, role="job_role")
-    check_before_launch(emr, settings, log, serverless=True)
     settings = _with_weights(emr, settings)
     files = code_files(on_cluster(settings, emr))
     code = upload(str(emr.bucket), files)

@@ -44,6 +44,7 @@ def test_endpoint_of_a_vpc_is_the_only_one_that_is_asked(box: Box) -> None:
     assert asked == {(ENDPOINT, REGION)}
 
 
+@pytest.mark.slow  # what the clients are told for it is in tests/lakehouse/storage/test_s3.py
 @pytest.mark.parametrize(
     ("bucket", "host"), [("fruits-named", f"s3.{REGION}.amazonaws.com"), ("fruits.named", "s3.amazonaws.com")]
 )

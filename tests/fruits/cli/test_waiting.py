@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -42,13 +43,15 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (["sql", "SELECT count(*) FROM gold.projections"], "query"),
         (["run", "--images", "{folder}/photographs"], "run"),
         (["forget", "{folder}/none.png"], "forget"),
-        (["ui", "--port", "0"], "ui"),
+        (["ui", "--port", "{port}"], "ui"),
     ],
     ids=lambda one: one[0] if isinstance(one, list) else "",
 )
 def test_whoever_waits_is_shown_what_goes_on(lake: Path, arguments: Sequence[str], shown: str) -> None:
     """How long it has taken, on the terminal."""
-    words = [one.format(folder=lake.parent) for one in arguments]
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    words = [one.format(folder=lake.parent, port=port) for one in arguments]
     with Terminal(command(*words, "--lake", lake), {**os.environ, "FRUITS_WEIGHTS": "untrained"}) as terminal:
         terminal.expect(f"{shown:<18} ")
         terminal.expect("0:00:0")
