@@ -16,12 +16,11 @@ from fruits.emr.expressions import check_expression, next_times
 from fruits.emr.run import prepare_serverless
 from fruits.emr.serverless_request import start_job_run
 from fruits.emr.settings import EmrSettings
+from fruits.operations.watch import BUSY
 from fruits.settings import Settings
 from lakehouse.errors import SettingsError
 from lakehouse.storage import aws_errors
 
-BUSY = 75
-"""The status that a job ends with where another run holds the lake; the state machine looks for it."""
 LEAST_GATHER = 5
 """Minutes: the state machine takes one of them itself, so that none of what arrives is missed."""
 _SEEN = 20
