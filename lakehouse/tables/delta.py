@@ -19,7 +19,7 @@ from deltalake.transaction import AddAction, RemoveAction
 from lakehouse.arrow import pc, pq
 from lakehouse.errors import DamagedTableError, ForeignTableError, LakehouseError, StorageError
 from lakehouse.failures import refusal, refusals
-from lakehouse.storage import check_reachable, open_file
+from lakehouse.storage import check_reachable, list_files, open_file
 from lakehouse.storage.uri import on_disk
 from lakehouse.tables.damage import DOCTOR, explained, first_line, reading
 from lakehouse.tables.declare import bring_up, declare
@@ -85,8 +85,8 @@ def rewrite(lake: Lake, table: Table, found: DeltaTable, batches: Iterable[pa.Re
 
 @cache
 def _reach(uri: str) -> None:
-    """Look once whether a lake can be listed: two requests, which a run would make for each table that it lacks."""
-    check_reachable(uri)
+    """Look once whether a lake can be listed: a request, which a run would make for each table that it lacks."""
+    next(iter(list_files(uri, recursive=True)), None)
 
 
 def open_table(lake: Lake, table: Table, version: int | None = None) -> DeltaTable | None:

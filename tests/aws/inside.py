@@ -17,6 +17,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from moto.cloudformation import parsing
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import make_server
 
@@ -63,6 +64,7 @@ class _Inside:
         self._metadata = MetadataService(self._issuer, REGION)
         Resolver("127.0.0.1", "amazonaws.com")
         self._authority = Authority(folder)
+        parsing.DEFAULT_REGION = REGION  # of which moto takes a template's zones
         front = Front(DomainDispatcherApplication(create_backend_app), self._issuer, self._buckets, folder / LOG)
         served = make_server("127.0.0.1", 443, front, True, request_handler=_Quiet)
         served.ssl_context = self._authority.context()

@@ -27,9 +27,9 @@ def _with_policies(made: dict[str, str]) -> dict[str, str]:
     """Attach to the stack's roles what the template does, and moto leaves out; returns the roles' names."""
     client = boto3.client("iam", region_name=REGION)
     resources = load(str(TEMPLATE))["Resources"]
-    roles = {name: one for name, one in resources.items() if one["Type"] == "AWS::IAM::Role"}
+    roles = {name: one for name, one in resources.items() if one["Type"] == "AWS::IAM::Role" and name in made}
     for name, role in roles.items():
-        for policy in role["Properties"]["ManagedPolicyArns"]:
+        for policy in role["Properties"].get("ManagedPolicyArns", ()):
             if "Ref" in policy:
                 client.attach_role_policy(RoleName=made[name], PolicyArn=made[policy["Ref"]])
     return {name: made[name] for name in roles}

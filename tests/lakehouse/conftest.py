@@ -1,6 +1,7 @@
 """A real S3 server for the run, and an empty bucket for a test."""
 
 import itertools
+import sys
 from collections.abc import Iterator
 from functools import cache
 from typing import Any
@@ -43,6 +44,8 @@ def s3(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> Any:
     import boto3
 
     monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)  # MLflow's, which keeps the credentials that it found first
+    if (of_mlflow := sys.modules.get("mlflow.store.artifact.s3_artifact_repo")) is not None:
+        of_mlflow._cached_get_s3_client.cache_clear()  # it keeps clients by all but AWS_ENDPOINT_URL: of another server
     return _client(s3_server.port)
 
 

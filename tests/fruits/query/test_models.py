@@ -32,8 +32,6 @@ from tests.fruits.cli.test_cli import call
 from tests.processes import descendants
 from tests.stub import STUB
 
-pytestmark = pytest.mark.usefixtures("blank_pictures")
-
 PATIENCE = 60_000  # milliseconds
 
 
