@@ -6,6 +6,7 @@ import json
 import math
 import os
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
@@ -147,6 +148,11 @@ def drop_stdout() -> None:
             nowhere = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, sys.stdout.fileno())
             os.close(nowhere)
+
+
+def log(line: str) -> None:
+    """Tell what happens, on stderr, with the time."""
+    ERR.print(f"{time.strftime('%H:%M:%S')} {line}", soft_wrap=True)
 
 
 def print_json(value: object) -> None:

@@ -1,6 +1,5 @@
 """Commands that take photographs through the layers."""
 
-import time
 from pathlib import Path
 from typing import Annotated
 
@@ -8,7 +7,7 @@ import typer
 
 from fruits.catalog import Layer
 from fruits.cli.options import Config, EngineOption, Images, LakeUri, Refit, Shape, settings_of
-from fruits.console import ERR, Format, bars, print_json, print_summary
+from fruits.console import ERR, Format, bars, log, print_json, print_summary
 from fruits.settings import Settings
 from lakehouse.errors import LeaseHeldError
 
@@ -54,7 +53,7 @@ def run(
         return
     from fruits.operations.metrics import figures_sent
 
-    with figures_sent(settings.lake, metrics, _tell):
+    with figures_sent(settings.lake, metrics, log):
         _run(settings, shape, *Layer, busy_status=busy_status)
 
 
@@ -77,11 +76,7 @@ def watch(
     settings_of(config, images=images, lake=lake, engine=engine)  # says what is wrong before anything is started
     given = {"images": images, "lake": lake, "engine": engine, "config": config, "format": str(shape)}
     options = [word for name, one in given.items() if one is not None for word in (f"--{name}", str(one))]
-    raise typer.Exit(watch_lake(options, interval, _tell))
-
-
-def _tell(line: str) -> None:
-    ERR.print(f"{time.strftime('%H:%M:%S')} {line}", soft_wrap=True)
+    raise typer.Exit(watch_lake(options, interval, log))
 
 
 @app.command()

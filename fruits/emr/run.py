@@ -9,7 +9,7 @@ from typing import TypeVar
 import typer
 
 from fruits.catalog import Layer
-from fruits.console import ERR
+from fruits.console import log
 from fruits.emr.aws import AwsError, completed
 from fruits.emr.check import check_before_launch
 from fruits.emr.cluster import Clusters
@@ -25,11 +25,6 @@ from lakehouse.storage import exists, write_file
 from silver.encoders import encoder_module
 
 T = TypeVar("T")
-
-
-def log(line: str) -> None:
-    """Tell what happens, on stderr, with the time."""
-    ERR.print(f"{time.strftime('%H:%M:%S')} {line}", soft_wrap=True)
 
 
 def run_transient(emr: EmrSettings, settings: Settings, pause: float = 15, patience: float = 300) -> None:

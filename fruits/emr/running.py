@@ -1,8 +1,8 @@
 """What of a stack runs now, on clusters and on EMR Serverless: seen, priced and ended."""
 
+from fruits.console import log
 from fruits.emr.cluster import Clusters, Running
 from fruits.emr.price import of_cluster
-from fruits.emr.run import log
 from fruits.emr.serverless import Application, running_applications
 from fruits.emr.settings import EmrSettings
 

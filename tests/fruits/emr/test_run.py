@@ -11,9 +11,10 @@ from typing import Any
 import boto3
 import pytest
 
+from fruits.console import log
 from fruits.emr.aws import AwsError
 from fruits.emr.cluster import Clusters, StepFailedError
-from fruits.emr.run import bring_up, log, run_serverless, run_standing, run_transient
+from fruits.emr.run import bring_up, run_serverless, run_standing, run_transient
 from fruits.emr.settings import load_emr_settings
 from fruits.operations.run import LAYERS
 from fruits.settings import Settings, load_settings

@@ -6,8 +6,9 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from fruits.cli.emr import app
+from fruits.console import log
 from fruits.emr.aws import completed
-from fruits.emr.run import bring_up, log
+from fruits.emr.run import bring_up
 from fruits.emr.serverless import Application
 from fruits.emr.settings import EmrSettings, load_emr_settings
 from fruits.settings import Settings

@@ -10,9 +10,10 @@ from moto.emrserverless.exceptions import ValidationException
 from moto.emrserverless.models import EMRServerlessBackend
 
 from fruits.catalog import Layer
+from fruits.console import log
 from fruits.emr.aws import AwsError, completed
 from fruits.emr.cluster import StepFailedError
-from fruits.emr.run import log, run_serverless
+from fruits.emr.run import run_serverless
 from fruits.emr.serverless import Application
 from fruits.emr.settings import load_emr_settings
 from fruits.settings import Settings
