@@ -154,7 +154,7 @@ def _append(lake: Lake, rows: Sequence[Row]) -> None:
         before = delta.read_columns(lake, RUNS, RUNS.schema.names)
         delta.write_small(pa.concat_tables([*before, made]), lake, RUNS, mode="overwrite")
     if version % LOG == 0:
-        delta.existing(lake, RUNS).create_checkpoint()
+        lake.asking(lambda: delta.existing(lake, RUNS).create_checkpoint())
 
 
 def _close(lake: Lake, holdings: Sequence[str]) -> None:

@@ -132,6 +132,11 @@ def delta_options(uri: str) -> dict[str, str]:
     return _storage(uri).delta_options(uri)
 
 
+def have_ended(uri: str, error: BaseException) -> bool:
+    """Whether delta-rs was refused a request because the credentials that it was told had ended: nothing was done."""
+    return _storage(uri).have_ended(error)
+
+
 def spark_options(uri: str) -> dict[str, str]:
     """What Spark needs to be told to get there, on a platform that does not know by itself (Amazon EMR does)."""
     return _storage(uri).spark_options()

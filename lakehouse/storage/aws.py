@@ -145,11 +145,16 @@ def asking_quickly(ask: Callable[[], T]) -> T:
     try:
         return ask()
     except BaseError as error:
-        if not _ENDED_IN_RUST.search(str(error)):
+        if not have_ended_in_rust(error):
             raise
     look_again()
     time.sleep(_RUST_REMEMBERS)
     return ask()
+
+
+def have_ended_in_rust(error: BaseException) -> bool:
+    """Whether S3 refused a request of a client in Rust because its credentials had ended: nothing was done."""
+    return _ENDED_IN_RUST.search(str(error)) is not None
 
 
 def look_again() -> None:

@@ -43,6 +43,7 @@ class Storage(Protocol):
     def remove_file(self, uri: str) -> None: ...  # noqa: D102
     def check_reachable(self, uri: str) -> None: ...  # noqa: D102
     def delta_options(self, uri: str) -> dict[str, str]: ...  # noqa: D102
+    def have_ended(self, error: BaseException) -> bool: ...  # noqa: D102
     def spark_options(self) -> dict[str, str]: ...  # noqa: D102
 
 

@@ -4,7 +4,16 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any, Literal, Protocol, Required, Self, TypedDict
 
-Operation = Literal["get_object", "head_object", "put_object", "delete_object"]
+Operation = Literal[
+    "get_object",
+    "head_object",
+    "put_object",
+    "delete_object",
+    "create_multipart_upload",
+    "upload_part",
+    "complete_multipart_upload",
+    "abort_multipart_upload",
+]
 """What is asked of one object."""
 
 
@@ -57,6 +66,7 @@ class Answer(TypedDict, total=False):
     ContentLength: int
     ETag: str
     LastModified: datetime
+    UploadId: str
 
 
 class Object(TypedDict):

@@ -156,6 +156,10 @@ class LocalStorage:
         """See `storage.delta_options`."""
         return {}
 
+    def have_ended(self, error: BaseException) -> bool:  # noqa: ARG002
+        """See `storage.have_ended`; a disk asks for none."""
+        return False
+
     def spark_options(self) -> dict[str, str]:
         """See `storage.spark_options`."""
         return {}

@@ -1,4 +1,4 @@
-"""An object of a store of obstore's as a Python file: read in any order, or written from its start to its end."""
+"""An object of a store of obstore's as a Python file, read in any order."""
 
 import io
 import os
@@ -14,9 +14,8 @@ from obstore.exceptions import BaseError
 from lakehouse.storage import aws
 
 if TYPE_CHECKING:
-    from obstore import Bytes, WritableFile
+    from obstore import Bytes
     from obstore.store import ObjectStore
-    from typing_extensions import Buffer
 
 
 class ObjectReader(io.RawIOBase):
@@ -61,41 +60,6 @@ class ObjectReader(io.RawIOBase):
             )
         self._at += length
         return content
-
-
-class ObjectWriter(io.RawIOBase):
-    """A new object, there when it is closed: one request for a small one, parts of 10 MB side by side for a larger.
-
-    Raises:
-        OSError: it cannot be written.
-    """
-
-    def __init__(self, store: "ObjectStore", key: str) -> None:
-        self._key, self._written = key, 0
-        self._file: WritableFile = obstore.open_writer(store, key)
-
-    def writable(self) -> bool:
-        """Yes."""
-        return True
-
-    def tell(self) -> int:
-        """Bytes written so far."""
-        return self._written
-
-    def write(self, content: "Buffer") -> int:
-        """Write some bytes; returns how many."""
-        with _as_os_error(self._key):
-            self._file.write(content)
-        length = memoryview(content).nbytes
-        self._written += length
-        return length
-
-    def close(self) -> None:
-        """Make the object; a second time does nothing."""
-        if not self.closed:
-            super().close()
-            with _as_os_error(self._key):
-                self._file.close()
 
 
 @contextmanager

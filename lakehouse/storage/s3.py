@@ -14,7 +14,8 @@ from lakehouse.storage import aws, aws_errors
 from lakehouse.storage.base import FileStatus
 from lakehouse.storage.boto import Answer, Client, Object, Operation, Page
 from lakehouse.storage.folder_rules import FolderRules, Rule
-from lakehouse.storage.object_file import ObjectReader, ObjectWriter
+from lakehouse.storage.object_file import ObjectReader
+from lakehouse.storage.object_writer import ObjectWriter
 from lakehouse.storage.uri import S3
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ class S3Storage:
 
     def create_file(self, uri: str) -> BinaryIO:
         """See `storage.create_file`; the object is there when it is closed."""
-        return cast(BinaryIO, ObjectWriter(*_quick(uri)))
+        return cast(BinaryIO, ObjectWriter(partial(_change, uri)))
 
     def read_file(self, uri: str, limit: int) -> bytes:
         """See `storage.read_file`."""
@@ -117,6 +118,10 @@ class S3Storage:
     def delta_options(self, uri: str) -> dict[str, str]:
         """See `storage.delta_options`."""
         return aws.delta_options(uri)
+
+    def have_ended(self, error: BaseException) -> bool:
+        """See `storage.have_ended`."""
+        return aws.have_ended_in_rust(error)
 
     def spark_options(self) -> dict[str, str]:
         """See `storage.spark_options`."""
@@ -257,9 +262,9 @@ def _send(uri: str, operation: Operation, arguments: Mapping[str, object]) -> An
     return answer
 
 
-def _change(uri: str, operation: Operation, **arguments: object) -> None:
+def _change(uri: str, operation: Operation, **arguments: object) -> Answer:
     try:
-        _asked(uri, operation, **arguments)
+        return _asked(uri, operation, **arguments)
     except PermissionError as error:
         raise aws_errors.failed(error.__cause__ or error, f"{uri} cannot be written") from error
 

@@ -5,22 +5,22 @@ All through delta-rs, which answers in milliseconds and needs no Java, whatever 
 
 import dataclasses
 import json
-import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, partial
 from urllib.parse import unquote
 
 import pyarrow as pa
-from deltalake import CommitProperties, DeltaTable, Schema, Transaction
+from deltalake import DeltaTable, Schema
 from deltalake.exceptions import DeltaError, TableNotFoundError
-from deltalake.transaction import AddAction, RemoveAction
+from deltalake.transaction import AddAction
 
 from lakehouse.arrow import pc, pq
 from lakehouse.errors import DamagedTableError, ForeignTableError, LakehouseError, StorageError
 from lakehouse.failures import refusal, refusals
 from lakehouse.storage import check_reachable, list_files, open_file
 from lakehouse.storage.uri import on_disk
+from lakehouse.tables.commits import Commit, commit_once
 from lakehouse.tables.damage import DOCTOR, explained, first_line, reading
 from lakehouse.tables.declare import bring_up, declare
 from lakehouse.tables.lake import Lake as Lake
@@ -47,17 +47,21 @@ def create(lake: Lake, tables: Sequence[Table]) -> None:
     for table in (table for table, handle in found if handle is None):
         lake.guard()
         with refusals(f"The table {table.name} cannot be made"):
-            DeltaTable.create(
-                lake.path(table),
-                Schema.from_arrow(table.schema),
-                mode="ignore",
-                name=table.name,
-                description=table.description or None,
-                # delta-rs refuses properties that it does not know unless told that they are meant.
-                configuration=table.properties,
-                raise_if_key_not_exists=False,
-                storage_options=lake.options,
-            )
+            lake.asking(partial(_create, lake, table))
+
+
+def _create(lake: Lake, table: Table) -> None:
+    DeltaTable.create(
+        lake.path(table),
+        Schema.from_arrow(table.schema),
+        mode="ignore",
+        name=table.name,
+        description=table.description or None,
+        # delta-rs refuses properties that it does not know unless told that they are meant.
+        configuration=table.properties,
+        raise_if_key_not_exists=False,
+        storage_options=lake.options,
+    )
 
 
 def create_filled(lake: Lake, table: Table, batches: Iterable[pa.RecordBatch]) -> None:
@@ -117,9 +121,7 @@ def find_table(lake: Lake, table: Table, version: int | None = None) -> DeltaTab
     Others may hold the same handle: it must not be changed.
     """
     try:
-        if version is None:
-            return lake.newest.open(lake.path(table), lake.log(table), lake.options)
-        return DeltaTable(lake.path(table), version=version, storage_options=lake.options)
+        return lake.asking(partial(_open, lake, table, version))
     except TableNotFoundError:
         if on_disk(lake.uri):
             check_reachable(lake.log(table))  # delta-rs does not tell a folder that is closed from none
@@ -140,6 +142,12 @@ def find_table(lake: Lake, table: Table, version: int | None = None) -> DeltaTab
         if "not supported" in str(error) or "Unsupported" in str(error):
             raise ForeignTableError(unknown_protocol(table, first_line(error))) from error
         raise DamagedTableError(explained(table.name, lake.log(table), error)) from error
+
+
+def _open(lake: Lake, table: Table, version: int | None) -> DeltaTable:
+    if version is None:
+        return lake.newest.open(lake.path(table), lake.log(table), lake.options)
+    return DeltaTable(lake.path(table), version=version, storage_options=lake.options)
 
 
 def snapshot(lake: Lake, table: Table, version: int | None = None) -> list[DataFile]:
@@ -191,19 +199,14 @@ def commit(
         marks: words for the commit's entry in the table's history.
         transaction: an application and its number, as `transaction_version` reads it.
     """
-    now = int(time.time() * 1000)
-    handle = existing(
-        dataclasses.replace(lake, newest=NewestVersions()), table
-    )  # one of its own, for the commit changes it
-    gone = [RemoveAction(file.name.rpartition("/")[2], True, now, file.size, {}) for file in removed]
-    properties = CommitProperties(
-        custom_metadata=dict(marks) if marks else None,
-        app_transactions=[Transaction(*transaction)] if transaction else None,
-    )
-    lake.guard()
-    mode = "overwrite" if replace else "append"
     with _committing(lake, table):
-        handle.create_write_transaction([*gone, *added], mode, handle.schema(), commit_properties=properties)
+        written = Commit(added, removed, replace, marks or {}, transaction)
+        commit_once(lake, table, written, partial(_existing_for_change, lake, table))
+
+
+def _existing_for_change(lake: Lake, table: Table) -> DeltaTable:
+    """A handle of nobody else's: a commit changes it."""
+    return existing(dataclasses.replace(lake, newest=NewestVersions()), table)
 
 
 @contextmanager
@@ -236,7 +239,7 @@ def staging(lake: Lake, table: Table) -> Iterator[StagedFiles]:
 
 def transaction_version(lake: Lake, table: Table, application: str) -> int:
     """The last version that `mark_transaction` wrote for this application id; 0 if there is none."""
-    return existing(lake, table).transaction_version(application) or 0
+    return lake.asking(lambda: existing(lake, table).transaction_version(application)) or 0
 
 
 def mark_transaction(lake: Lake, table: Table, application: str, number: int) -> None:
@@ -246,7 +249,7 @@ def mark_transaction(lake: Lake, table: Table, application: str, number: int) ->
 
 def metadata(lake: Lake, table: Table) -> Mapping[str, object]:
     """The metadata of the newest commit, with the marks that the commit was given."""
-    commit = existing(lake, table).history(1)[0]
+    commit = lake.asking(lambda: existing(lake, table).history(1))[0]
     try:
         marks = json.loads(commit.get(USER_METADATA) or "{}")
     except ValueError:  # somebody else's words
@@ -272,7 +275,11 @@ def versions(lake: Lake, table: Table, column: str) -> set[int]:
 
 def dataset(lake: Lake, table: Table, version: int | None = None) -> "pa.dataset.Dataset":
     """A version, by default the latest, as an Arrow dataset: columns and rows that are not needed are not read."""
-    found = existing(lake, table, version).to_pyarrow_dataset()
+    from lakehouse.tables.files import files_in  # which imports Arrow's file systems
+
+    handle = existing(lake, table, version)
+    files = None if on_disk(lake.uri) else files_in(lake.path(table), handle, lake.options)
+    found = handle.to_pyarrow_dataset(filesystem=files)
     return found.replace_schema(without_comments(table.schema)) if table.added else found
 
 

@@ -73,7 +73,7 @@ def version_as_of(lake: Lake, table: Table, as_of: AsOf) -> int:
                 "table counts its own versions; to ask several as they were at one time, name the moment: --as-of "
                 "2026-03-01T12:00."
             ) from error
-    commits = delta.existing(lake, table).history()
+    commits = lake.asking(lambda: delta.existing(lake, table).history())
     known = [commit for commit in commits if _moment(commit["timestamp"]) <= as_of]
     if not known:
         first = _moment(min(commit["timestamp"] for commit in commits))

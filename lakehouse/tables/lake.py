@@ -2,12 +2,17 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TypeVar
+
+from deltalake.exceptions import DeltaError
 
 from lakehouse.guard import no_check
-from lakehouse.storage import delta_options
+from lakehouse.storage import delta_options, have_ended
 from lakehouse.storage.uri import native_name
 from lakehouse.tables.newest import NewestVersions
 from lakehouse.tables.table import Table
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -44,3 +49,16 @@ class Lake:
     def options(self) -> dict[str, str]:
         """Storage options for delta-rs."""
         return delta_options(self.uri)
+
+    def asking(self, ask: Callable[[], T]) -> T:
+        """What delta-rs answers; asked again once where the credentials that it was told had ended.
+
+        Args:
+            ask: opens the table it needs, and thereby looks for credentials; must do no harm where it is repeated.
+        """
+        try:
+            return ask()
+        except (DeltaError, OSError) as error:
+            if not have_ended(self.uri, error):
+                raise
+        return ask()

@@ -105,9 +105,9 @@ class _OpenFile:
         return AddAction(name, size, {}, now, True, self._statistics.as_json())
 
     def abandon(self) -> None:
-        with suppress(OSError, pa.ArrowException):  # the disk may be full, which is why
+        with suppress(OSError, StorageError, pa.ArrowException):  # the disk may be full, which is why
             self._writer.close()
-        with suppress(OSError):
+        with suppress(OSError, StorageError):
             self._file.close()
 
     def _flush(self) -> None:

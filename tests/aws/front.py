@@ -97,6 +97,8 @@ class Front:
     def __init__(self, behind: Application, issuer: Issuer, buckets: Buckets, log: Path) -> None:
         self._behind, self._issuer, self._buckets = behind, issuer, buckets
         self._log = log.open("a", buffering=1)
+        self.ending: list[tuple[str, str]] = []
+        """By method of HTTP and pattern of a path and query: the next request like this finds its credentials ended."""
         self._one_at_a_time = threading.Lock()
 
     def __call__(self, environ: Environ, start_response: Any) -> Iterable[bytes]:
@@ -107,6 +109,8 @@ class Front:
         if signature is not None:
             request.service, request.region = signature.service, signature.region
         request.condition = " ".join(name[5:] for name in _CONDITIONS if name in environ)
+        if signature is not None:
+            self._end(signature.key, environ)
         try:
             s3 = next((found for pattern in _HOSTS if (found := pattern.fullmatch(host))), None)
             if s3 is not None:
@@ -120,6 +124,14 @@ class Front:
             return _refuse(environ, start_response, refused, is_json="HTTP_X_AMZ_TARGET" in environ)
         finally:
             self._log.write(json.dumps(asdict(request)) + "\n")
+
+    def _end(self, key: str, environ: Environ) -> None:
+        with self._one_at_a_time:
+            for method, pattern in self.ending:
+                if method == environ["REQUEST_METHOD"] and re.search(pattern, environ["REQUEST_URI"]):
+                    self.ending.remove((method, pattern))
+                    self._issuer.end(key)
+                    return
 
     def _answered(self, environ: Environ, start_response: Any, request: Request) -> Iterable[bytes]:
         answer: list[Any] = []

@@ -65,8 +65,9 @@ class _Inside:
         Resolver("127.0.0.1", "amazonaws.com")
         self._authority = Authority(folder)
         parsing.DEFAULT_REGION = REGION  # of which moto takes a template's zones
-        front = Front(DomainDispatcherApplication(create_backend_app), self._issuer, self._buckets, folder / LOG)
-        served = make_server("127.0.0.1", 443, front, True, request_handler=_Quiet)
+        application = DomainDispatcherApplication(create_backend_app)
+        self._front = Front(application, self._issuer, self._buckets, folder / LOG)
+        served = make_server("127.0.0.1", 443, self._front, True, request_handler=_Quiet)
         served.ssl_context = self._authority.context()
         # Each thread shakes hands for itself: one client that does not would keep all others waiting.
         served.socket = served.ssl_context.wrap_socket(served.socket, server_side=True, do_handshake_on_connect=False)
@@ -81,6 +82,14 @@ class _Inside:
         """Credentials made from now on live so long; those of before are taken back."""
         self._issuer.lifetime = timedelta(seconds=seconds)
         self._issuer.renew()
+
+    def end_at(self, *requests: tuple[str, str]) -> None:
+        """The credentials of the next request with this method and URI (a pattern) end with it, for each given."""
+        self._front.ending = [(method, pattern) for method, pattern in requests]
+
+    def not_ended(self) -> int:
+        """How many of the requests that `end_at` was told have not come."""
+        return len(self._front.ending)
 
     def take_role(self, name: str) -> None:
         """Credentials made from now on are of this role of IAM's; with no name they may do anything."""

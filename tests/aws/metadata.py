@@ -9,7 +9,7 @@ import json
 import secrets
 import socket
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -60,6 +60,11 @@ class Issuer:
         token, expires = secrets.token_urlsafe(90), datetime.now(UTC) + self.lifetime
         made = Issued(key, secrets.token_urlsafe(30), token, expires, self.role)
         self._newest = self.issued[key] = made
+
+    def end(self, key: str) -> None:
+        """Credentials end now; whoever asks is given others."""
+        self.issued[key] = replace(self.issued[key], expires=datetime.now(UTC))
+        self.renew()
 
 
 class MetadataService:

@@ -2,14 +2,22 @@
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from lakehouse import storage
+from lakehouse.storage.object_writer import PART_BYTES
+from lakehouse.tables import delta
+from lakehouse.tables.delta import Lake
+from lakehouse.tables.table import Table
 from tests.aws.box import Box
+from tests.aws.buckets import make_bucket
 from tests.aws.test_life import make_buckets
 from tests.conftest import add_photographs
+from tests.lakehouse.engine.fruit import FRUIT, fruit
 
 LIFETIME = 8.0
 """Seconds; a run takes longer."""
@@ -30,6 +38,74 @@ def silence(box: Box) -> Iterator[None]:
     box.tell("be_silent")
     yield
     box.tell("speak")
+
+
+class _Checkpointed(Table):
+    """A table whose every commit is followed by a checkpoint."""
+
+    @property
+    def properties(self) -> dict[str, str]:
+        return {**super().properties, "delta.checkpointInterval": "1"}
+
+
+SUMMED_UP = _Checkpointed(FRUIT.name, FRUIT.schema, FRUIT.key, FRUIT.statistics)
+_LONG = PART_BYTES + 1
+
+
+def use_tables(bucket: str) -> dict[str, Any]:
+    """Create, append, mark and read in one process."""
+    make_bucket(bucket)
+    lake = Lake(f"s3://{bucket}/tables")
+    delta.create(lake, [SUMMED_UP])
+    for number in range(2):
+        delta.write_small(fruit((f"{number}.png", "aa", number)), lake, SUMMED_UP, mode="append")
+    delta.mark_transaction(lake, SUMMED_UP, "test", 7)
+    return {
+        "version": delta.existing(lake, SUMMED_UP).version(),
+        "paths": sorted(delta.dataset(lake, SUMMED_UP).to_table(["path"]).column("path").to_pylist()),
+        "transaction": delta.transaction_version(lake, SUMMED_UP, "test"),
+    }
+
+
+def use_long_file(bucket: str) -> int:
+    """Write an object of two parts; returns its length."""
+    make_bucket(bucket)
+    with storage.create_file(f"s3://{bucket}/long") as file:
+        file.write(bytes(_LONG))
+    return len(storage.read_file(f"s3://{bucket}/long"))
+
+
+_ENTRY = "_delta_log/0+"
+AT_TABLES = (
+    ("GET", "_last_checkpoint"),
+    ("PUT", f"{_ENTRY}0.json"),
+    ("PUT", "part-"),
+    ("PUT", f"{_ENTRY}1.json"),
+    ("PUT", f"{_ENTRY}2.checkpoint"),  # the commit is made, and must not be made again
+    ("PUT", f"{_ENTRY}3.json"),
+    ("GET", "part-"),
+)
+AT_UPLOAD = (("POST", "uploads"), ("PUT", "partNumber=2"), ("POST", "uploadId"))
+
+
+@pytest.mark.parametrize(
+    ("bucket", "requests", "use", "expected"),
+    [
+        ("ended-tables", AT_TABLES, use_tables, {"version": 3, "paths": ["0.png", "1.png"], "transaction": 7}),
+        ("ended-upload", AT_UPLOAD, use_long_file, _LONG),
+    ],
+    ids=["tables", "upload"],
+)
+def test_credentials_may_end_at_any_request(
+    box: Box, bucket: str, requests: Sequence[tuple[str, str]], use: Callable[[str], Any], expected: Any
+) -> None:
+    """It is made again with new ones; a commit is made once, whatever was refused of it."""
+    box.tell("end_at", *requests)
+    assert box.call(use, bucket) == expected
+    assert box.tell("not_ended") == 0
+    refused = [one["code"] for one in box.requests() if one["host"].startswith(bucket) and one["code"]]
+    assert {*refused} == {"ExpiredToken"}
+    assert len(refused) >= len(requests)  # each client notices for itself
 
 
 @pytest.mark.slow

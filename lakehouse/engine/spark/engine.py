@@ -236,10 +236,10 @@ class SparkEngine:
         self._lake.guard()
         with self._used(rows), self._marked(marks):
             write()
-        handle = delta.existing(self._lake, table)
-        if handle.version() == before:
+        if delta.existing(self._lake, table).version() == before:
             return {}
-        metrics = handle.history(1)[0].get("operationMetrics", {})
+        commit = self._lake.asking(lambda: delta.existing(self._lake, table).history(1))[0]
+        metrics = commit.get("operationMetrics", {})
         return {name: int(value) for name, value in metrics.items() if str(value).isdecimal()}
 
     @contextmanager
