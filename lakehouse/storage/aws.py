@@ -87,8 +87,13 @@ def _region_of(bucket: str) -> str | None:
 def session() -> Session:
     """A boto3 session; `AWS_REGION`, which boto3 alone of AWS's libraries passes over, counts."""
     from boto3 import session
+    from botocore.session import get_session
 
-    made: Session = session.Session(region_name=os.environ.get("AWS_REGION"))
+    from lakehouse.storage.service_models import shared_models
+
+    core = get_session()
+    core.register_component("data_loader", shared_models(core.get_config_variable("data_path")))
+    made: Session = session.Session(botocore_session=core, region_name=os.environ.get("AWS_REGION"))
     return made
 
 

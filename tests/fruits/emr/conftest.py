@@ -20,6 +20,7 @@ from moto.emr.models import ElasticMapReduceBackend
 from moto.emrserverless.models import EMRServerlessBackend
 
 from fruits.settings import Settings, load_settings
+from lakehouse.storage.aws import session
 from tests.bootstrap.conftest import ROOT
 from tests.fruits.emr.answers import USUAL, Answers
 from tests.moto import moto_served
@@ -40,13 +41,15 @@ def moto_server() -> Iterator[str]:
 @pytest.fixture
 def no_stack(moto_server: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """An account with nothing in it, and credentials for no other."""
-    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)  # which keeps the credentials that it found first
+    # It keeps the credentials that it found first, so it is a new one, which need not read botocore's models anew.
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", session())
     for name in [*os.environ]:
         if name.startswith("AWS_"):
             monkeypatch.delenv(name)
     told = {"AWS_ENDPOINT_URL": moto_server, "AWS_ACCESS_KEY_ID": "mock", "AWS_SECRET_ACCESS_KEY": "mock"}
     for name, value in {**told, "AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull}.items():
         monkeypatch.setenv(name, value)
+    monkeypatch.setenv("MOTO_EC2_LOAD_DEFAULT_AMIS", "false")  # whose making takes as long as the stack's: none is used
     # moto takes the zones of a template for us-east-1's, and gives its subnets neither routes nor public addresses.
     monkeypatch.setattr("moto.cloudformation.parsing.DEFAULT_REGION", REGION)
     monkeypatch.setattr(SubnetBackend, "create_subnet_association", _associated)
