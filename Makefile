@@ -12,7 +12,7 @@ UV = env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m uv
 PARALLEL = -n 4 --dist loadscope --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow soak bench bench-latency fmt lint setup setup-test lock check-lock clean
+.PHONY: help demo test test-slow soak bench bench-latency bench-increments fmt lint setup setup-test lock check-lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -34,6 +34,9 @@ bench: setup-test ## hold runs against the budgets, beside the bare loop and tod
 
 bench-latency: setup-test ## measure how reading from S3 hides 30 ms a request (needs FRUITS_IMAGES and Go)
 	$(BIN)/python -m bench.latency
+
+bench-increments: setup-test ## run 1,000 increments of 5 photographs with a reader beside them (two hours; needs FRUITS_IMAGES)
+	$(BIN)/python -m bench.increments
 
 lint: setup-test ## check style, types and the direction of imports
 	$(BIN)/ruff check .

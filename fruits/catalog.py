@@ -33,5 +33,8 @@ ALL_TABLES = (*TABLES, RUNS)
 MIGRATIONS = gold.migrations.MIGRATIONS
 """What brings tables of older releases to this one, in order; a layer lists its own in `migrations.py`."""
 
+WITHOUT_HISTORY = frozenset(table.name for table in TABLES if not table.history)
+"""Names of those that are written whole at each change, and keep no history."""
+
 OF_PHOTOGRAPHS = tuple(table for table in TABLES if "path" in table.schema.names)
 """Those whose rows name photographs, which can be erased."""

@@ -251,6 +251,15 @@ def _all_of(figures: Mapping[str, object]) -> str:
     return ", ".join(parts)
 
 
+def format_bytes(count: float) -> str:
+    """Bytes for people."""
+    for unit in ("B", "kB", "MB"):
+        if count < 1000:
+            return f"{count:,.0f} {unit}" if unit == "B" or count >= 10 else f"{count:,.1f} {unit}"
+        count /= 1000
+    return f"{count:,.1f} GB"
+
+
 def in_words(key: str) -> str:
     """A name of ours in words; anything else, such as a pattern, as it is."""
     return key.replace("_", " ") if key.isidentifier() else key

@@ -76,6 +76,7 @@ def open_for_writing(
             if bring_up(workspace.lake, table, handle):
                 done.append(f"Brought columns and comments of {table.name} to this release.")
             workspace.created.add(table.name)
+            workspace.opened[table.name] = handle.version()
     return done
 
 

@@ -48,6 +48,10 @@ class LakeSettings(BaseModel):
 
     engine: EngineName
     processes: Annotated[int, Field(ge=1, le=1024)] | None
+    upkeep: Literal["auto", "never"]
+    history_days: Annotated[float, Field(gt=0, le=36500)]
+    reader_hours: Annotated[float, Field(gt=0, le=8760)]
+
     register_tables: bool
     packages: list[str]
     s3_packages: list[str]

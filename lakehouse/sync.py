@@ -144,9 +144,9 @@ def _with_labels(engine: Engine, rows: Rows, labels: Rows, key: str) -> Rows:
 
 
 def snapshot_id(lake: Lake, *tables: Table) -> str:
-    """Names the present content of tables: the id and version of each. Equal names, equal rows."""
-    handles = [delta.existing(lake, table) for table in tables]
-    return " ".join(f"{handle.metadata().id}@{handle.version()}" for handle in handles)
+    """Names the content of tables: the id of each, and the version that made its rows. Equal names, equal rows."""
+    ids = [delta.existing(lake, table).metadata().id for table in tables]
+    return " ".join(f"{one}@{delta.rows_version(lake, table)}" for one, table in zip(ids, tables, strict=True))
 
 
 def is_in_sync_with(lake: Lake, table: Table, upstream: str) -> bool:

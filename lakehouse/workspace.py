@@ -35,6 +35,8 @@ class Workspace:
         self.lake = Lake(settings.lake, guard)
         self.created: set[str] = set()
         """The tables that are known to be there as this release has them."""
+        self.opened: dict[str, int] = {}
+        """The version of each table, by its name, when the lake was opened for writing."""
         self.summary: dict[str, Mapping[str, object]] = {}
         self.seconds: dict[str, float] = {}
 

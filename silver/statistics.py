@@ -71,7 +71,7 @@ def update_moments(workspace: Workspace, feature_version: str, dimension: int) -
     """Bring the moments to all features of a version, from the change feed, or in one pass where that is lost."""
     lake = workspace.lake
     features = delta.existing(lake, FEATURES)
-    version, rows = features.version(), delta.count(lake, FEATURES)
+    version, rows = delta.rows_version(lake, FEATURES), delta.count(lake, FEATURES)
     before = read_moments(lake)
     if before and before.feature_version == feature_version and before.features_version == version:
         return before

@@ -45,6 +45,7 @@ MOMENTS = Table(
     ),
     key=(),
     statistics=("feature_version", "features_version", "count"),
+    history=False,  # 13 MB a version, and what it holds follows from the features
 )
 
 SCALED = Table(

@@ -16,7 +16,12 @@ from tests.points import crash_points
 from tests.world import World
 
 REFITS = 3
-OF_OTHERS = ("forget.", "relabel.", *(f"silver.features-{done}" for done in ("copied", "repeated", "relabelled")))
+OF_OTHERS = (
+    "forget.",
+    "relabel.",
+    "upkeep.",
+    *(f"silver.features-{done}" for done in ("copied", "repeated", "relabelled")),
+)
 OF_A_RUN = [point for point in crash_points() if not point.startswith(OF_OTHERS)]
 OF_A_REFIT = [point for point in OF_A_RUN if point.startswith(("silver.scale", "gold", "registry", "mirror"))]
 

@@ -12,6 +12,7 @@ from bronze.reasons import Reason
 from tests.bronze.test_bad_input import CORPUS
 from tests.faults import FAULTS, MLFLOW
 from tests.fruits.app.test_bombs import BOMBS
+from tests.fruits.operations.test_maintain import POINTS
 from tests.fruits.operations.test_rollback import MANY_READS, READS
 from tests.lakehouse.lease.test_lease import MANY_RACES, RACES
 from tests.names import NAMES
@@ -255,6 +256,16 @@ PROMISES: list[Promise] = [
             "lakehouse/runs/test_record.py",
         ),
         "also killed while the row is written, and on S3",
+    ),
+    (
+        "**Upkeep** changes no row and ends no sync: the run after finds nothing new, older versions are read within "
+        "their time, moments keep few dead copies, and erasure holds; killed at any of its points nothing is lost.",
+        (
+            "fruits/operations/test_maintain.py",
+            "lakehouse/engine/test_compact.py",
+            "lakehouse/tables/test_compaction.py",
+        ),
+        f"{len(POINTS)} points, on both engines (slow: Spark's); what one engine merged the other reads",
     ),
     (
         "**The app in the open.** A client that is slow, wrong or hostile costs bounded memory and time, is answered "

@@ -27,6 +27,7 @@ import gold.tables
 import silver.tables
 from bronze.manifest import Labelling
 from fruits.operations.forget import forget
+from fruits.operations.maintain import maintain_lake
 from fruits.operations.relabel import relabel, undo
 from fruits.operations.rollback import roll_back, unpin
 from fruits.operations.run import LAYERS, run_pipeline
@@ -227,6 +228,19 @@ class Lakehouse(RuleBasedStateMachine):
         """Let the next run decide again."""
         assert unpin(self._workspace().section(Settings)) == self.pinned
         self.pinned = None
+
+    @precondition(lambda self: self.versions)
+    @rule(aged=st.booleans())
+    def maintain(self, aged: bool) -> None:
+        """Merge files and remove old ones; where `aged`, hours after all that was done, and with little history."""
+        if aged:
+            for file in self.lake.rglob("*.*"):
+                if "mlflow" not in file.parts and file.is_file():
+                    then = file.stat().st_mtime - 7200
+                    os.utime(file, (then, then))
+        settings = self._workspace().section(Settings)
+        maintain_lake(settings.model_copy(update={"history_days": 1 / 24, "reader_hours": 1.0}))
+        self._assert_one_version()
 
     @rule(copy=st.sampled_from([None, shutil.copy2, shutil.copy]), left=st.booleans())
     def move_lake(self, copy: Copy | None, left: bool) -> None:

@@ -85,6 +85,36 @@ def _uri_of(file: str) -> str:
 
 
 @app.command()
+def maintain(
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show each table's files and what would be done; change nothing.")
+    ] = False,
+    lake: LakeUri = None,
+    engine: EngineOption = None,
+    config: Config = None,
+    shape: Shape = Format.table,
+) -> None:
+    """Merge small files, remove files that no version within `history_days` needs, and sum up the tables' logs."""
+    from fruits.operations.maintain import format_upkept, maintain_lake, print_states
+    from fruits.operations.upkeep import examine_upkeep
+
+    settings = settings_of(config, lake=lake, engine=engine)
+    if not dry_run:
+        done = maintain_lake(settings)
+        if shape == Format.json:
+            print_json(vars(done))
+        else:
+            OUT.print(format_upkept(done), soft_wrap=True)
+        return
+    with bars("maintain"):
+        states = examine_upkeep(settings)
+    if shape == Format.json:
+        print_json([vars(state) for state in states])
+    else:
+        print_states(states)
+
+
+@app.command()
 def doctor(
     images: Images = None,
     lake: LakeUri = None,
@@ -99,6 +129,7 @@ def doctor(
     """Check the installation and the lake, and say how to fix what is wrong."""
     from fruits.operations import health
     from fruits.operations.doctor import examine
+    from fruits.operations.maintain import print_states
     from fruits.operations.passed_over import print_passed_over
 
     settings = settings_of(config, images=images, lake=lake, engine=engine)
@@ -107,10 +138,12 @@ def doctor(
             ERR.print(sentence)
         findings = examine(settings, thorough=thorough)
     if shape == Format.json:
-        print_json([vars(finding) for finding in findings])
+        print_json([{**vars(one), "tables": [vars(table) for table in one.tables]} for one in findings])
     else:
         rows = [(one.name, "ok" if one.ok else "FAIL", f"{one.found} {one.advice}") for one in findings]
         print_table(["", "", "found"], rows)
         for finding in findings:
             print_passed_over(finding.passed_over)
+            if finding.tables:
+                print_states(finding.tables)
     raise typer.Exit(0 if all(finding.ok for finding in findings) else 1)

@@ -1,5 +1,6 @@
 """Health checks of a lake (writer, tables, models), and repairs that need no photographs."""
 
+import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,11 +10,14 @@ from bronze.alike import in_quotes, labels_alike
 from bronze.reasons import Reason
 from bronze.tables import IMAGES, QUARANTINE
 from fruits.catalog import ALL_TABLES, MIGRATIONS
-from fruits.console import bars
+from fruits.console import bars, format_bytes
 from fruits.operations.integrity import describe, examine_tables, repair_tables, summary
 from fruits.operations.mirror import lacking_in_mirror, show_models
 from fruits.operations.run import pinned_scaler
+from fruits.operations.upkeep import SMALL_FILES, TableState, examine_upkeep
 from fruits.operations.writing import exclusive_workspace, leased_workspace
+from fruits.query.costs import warnings
+from fruits.query.history import list_runs
 from fruits.settings import Settings
 from gold.tables import PCA, PROJECTIONS
 from lakehouse.errors import LakehouseError
@@ -31,13 +35,23 @@ _REPAIR_ADVICE = "`fruits doctor --repair` brings them together."
 
 @dataclass(frozen=True)
 class CheckResult:
-    """One thing that was looked at: well, or with what to do; and by rule, the files that are passed over."""
+    """One thing that was looked at: well, or with what to do.
+
+    Attributes:
+        name: what was looked at.
+        ok: whether it is well.
+        found: what was found.
+        advice: what to do about it.
+        passed_over: by rule, files of the photographs' folder that are passed over.
+        tables: the state of each table's files.
+    """
 
     name: str
     ok: bool
     found: str
     advice: str = ""
     passed_over: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    tables: Sequence[TableState] = ()
 
 
 def run_checks(settings: Settings, *checks: Callable[[Settings], CheckResult]) -> list[CheckResult]:
@@ -47,7 +61,7 @@ def run_checks(settings: Settings, *checks: Callable[[Settings], CheckResult]) -
 
 def examine_lake(settings: Settings) -> list[CheckResult]:
     """Look at the lake, its writer and its models; changes nothing."""
-    return run_checks(settings, _lake, _writer, _models, _mlflow, _rows, _labels, _reasons)
+    return run_checks(settings, _lake, _writer, _models, _mlflow, _rows, _labels, _reasons, _upkeep, _costs)
 
 
 def repair(settings: Settings, *, thorough: bool = False) -> list[str]:
@@ -140,6 +154,50 @@ def _reasons(settings: Settings) -> CheckResult:
         return CheckResult("quarantine", True, found)
     found += ", of them with reasons of another release: " + ", ".join(f"{n:,} {one}" for one, n in unknown.items())
     return CheckResult("quarantine", False, found, "`fruits run` judges them by the rules of this release.")
+
+
+def _upkeep(settings: Settings) -> CheckResult:
+    states = examine_upkeep(settings)
+    alive, dead = sum(one.bytes for one in states), sum(one.dead_bytes for one in states)
+    found = f"{format_bytes(alive)} in {sum(one.files for one in states):,} files, {format_bytes(dead)} of older ones"
+    return CheckResult("upkeep", True, found, " ".join(upkeep_advice(states, settings)), tables=states)
+
+
+MANY_SMALL = 4 * SMALL_FILES
+"""Small files of a table that upkeep, were it on, would have merged by now."""
+DEAD_PER_LIVE = 5
+DEAD_BYTES = 1_000_000_000
+"""Less than that costs some cents a month."""
+
+
+def upkeep_advice(states: Sequence[TableState], settings: Settings) -> list[str]:
+    """What helps where a lake has more files or dead bytes than it should, a sentence each."""
+    said = []
+    crowded = [one.table for one in states if one.merges >= MANY_SMALL]
+    if crowded:
+        said.append(f"Many small files slow {', '.join(crowded)} down: `fruits maintain` merges them.")
+        if settings.upkeep == "never":
+            said.append("`upkeep: auto` keeps it so.")
+    alive, dead = sum(one.bytes for one in states), sum(one.dead_bytes for one in states)
+    if dead > max(DEAD_PER_LIVE * alive, DEAD_BYTES):
+        going = sum(one.removes_bytes for one in states)
+        said.append(
+            f"Of {format_bytes(dead)} of old files `fruits maintain` removes {format_bytes(going)}; the others stay "
+            f"for `history_days: {settings.history_days:g}`, which may be fewer."
+        )
+    return said
+
+
+def _costs(settings: Settings) -> CheckResult:
+    runs = list_runs(Lake(settings.lake))[:LATEST]
+    said = [one for run in runs if run["summary"] for one in warnings(run, json.loads(run["summary"]))]
+    if not said:
+        return CheckResult("costs", True, f"the latest {len(runs)} runs cost what they should by what they did")
+    return CheckResult("costs", True, f"{len(said)} times a run cost more than it should by what it did", said[0])
+
+
+LATEST = 10
+"""Runs whose costs are looked at."""
 
 
 def _writer(settings: Settings) -> CheckResult:

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 from bronze.tables import IMAGES
 from fruits.catalog import TABLES, Layer
+from fruits.query.costs import WRITTEN, Written, measure_written
 from lakehouse.engine import chosen_engine
 from lakehouse.errors import LeaseLostError
 from lakehouse.memory import peak_memory
@@ -42,7 +43,9 @@ def recorded(workspace: Workspace, command: str, holding: str) -> Iterator[None]
     def end(status: Status, error: BaseException | None = None) -> None:
         if not isinstance(error, LeaseLostError):  # else nothing more is to be written, as the user is told
             with _told(workspace, "This run"):
-                end_run(lake, started, status, {**_figures(workspace, time.perf_counter() - begun), **_error(error)})
+                before = json.loads(started.versions_before)
+                figures = _figures(workspace, time.perf_counter() - begun, before)
+                end_run(lake, started, status, {**figures, **_error(error)})
 
     try:
         yield
@@ -65,8 +68,9 @@ def _told(workspace: Workspace, what: str) -> Iterator[None]:
         )
 
 
-def _figures(workspace: Workspace, seconds: float) -> dict[str, object]:
+def _figures(workspace: Workspace, seconds: float, before: dict[str, int]) -> dict[str, object]:
     summary, versions = workspace.summary, newest_versions(workspace.lake, TABLES)
+    written = _written(workspace.lake, before, versions)
     return {
         "seconds": seconds,
         **{f"{name}_seconds": workspace.seconds.get(name) for name in SECONDS},
@@ -75,8 +79,16 @@ def _figures(workspace: Workspace, seconds: float) -> dict[str, object]:
         "driver_peak_bytes": peak_memory(),
         "worker_peak_bytes": workspace.worker_peak,
         "versions_after": json.dumps(versions),
-        "summary": json.dumps(summary),
+        "summary": json.dumps({**summary, **({WRITTEN: written} if written else {})}),
     }
+
+
+def _written(lake: Lake, before: dict[str, int], after: dict[str, int]) -> dict[str, Written]:
+    """What the run wrote; nothing where a log cannot be read, as that may be what it failed of."""
+    try:
+        return measure_written(lake, TABLES, before, after)
+    except (*FAILURES, ValueError):
+        return {}
 
 
 def _held(lake: Lake) -> int | None:

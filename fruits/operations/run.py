@@ -10,6 +10,7 @@ import gold.job
 import silver.job
 from fruits.catalog import BY_LAYER, Layer
 from fruits.operations.mirror import MirrorUpdate, prepare_mirror
+from fruits.operations.upkeep import keep_up
 from fruits.operations.writing import exclusive_workspace
 from fruits.settings import Settings
 from gold.tables import PCA
@@ -24,11 +25,12 @@ _MODELLED = {Layer.SILVER, Layer.GOLD}
 
 
 class Summary(TypedDict, total=False):
-    """What each layer says that has run, and the seconds that each took."""
+    """What each layer says that has run, what upkeep did if any was due, and the seconds that each took."""
 
     bronze: bronze.job.Summary
     silver: silver.job.Summary
     gold: gold.job.Summary
+    upkeep: dict[str, int]
     seconds: dict[str, float]
 
 
@@ -57,7 +59,12 @@ def run_layers(settings: Settings, layers: Sequence[Layer] = LAYERS) -> Summary:
             _prepare_fit(workspace)
             return prepared.get()
 
-        return run_pipeline(workspace, layers, encoder)
+        summary = run_pipeline(workspace, layers, encoder)
+        begun = time.perf_counter()
+        if done := keep_up(workspace):
+            workspace.summary["upkeep"] = summary["upkeep"] = vars(done)
+            summary["seconds"]["upkeep"] = round(time.perf_counter() - begun, 2)
+        return summary
 
 
 def _prepare_fit(workspace: Workspace) -> None:

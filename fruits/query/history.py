@@ -4,6 +4,7 @@ import json
 from datetime import UTC, datetime
 
 from fruits.console import ERR, OUT, Format, print_json, print_table
+from fruits.query.costs import warnings
 from fruits.query.sql import answer
 from lakehouse.lease import open_lease
 from lakehouse.runs.record import open_runs
@@ -57,6 +58,9 @@ def show_history(lake: Lake, shape: Format, *, everything: bool) -> None:
     else:
         shown = runs if everything else runs[:SHOWN]
         _print(shown)
+        for row in shown:
+            for said in warnings(row, None if row["summary"] is None else json.loads(row["summary"])):
+                ERR.print(f"{row['started_at']:%Y-%m-%d %H:%M:%S}: {said}", soft_wrap=True)
         if len(runs) > len(shown):
             ERR.print(f"These are the newest; `--all` shows {len(runs) - len(shown):,} more.", soft_wrap=True)
 
@@ -91,4 +95,5 @@ def _told(row: Row) -> str | None:
 
 
 def _with_objects(row: Row) -> Row:
-    return {**row, **{name: None if row[name] is None else json.loads(row[name]) for name in _OBJECTS}}
+    objects = {name: None if row[name] is None else json.loads(row[name]) for name in _OBJECTS}
+    return {**row, **objects, "warnings": warnings(row, objects["summary"])}

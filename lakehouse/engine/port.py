@@ -15,6 +15,7 @@ from typing import Protocol
 import pyarrow as pa
 
 from lakehouse.errors import LakehouseError
+from lakehouse.tables.compaction import Compacted
 from lakehouse.tables.table import Table
 
 Batches = Iterator[pa.RecordBatch]
@@ -212,6 +213,19 @@ class Engine(Protocol):
 
     def delete(self, keys: Rows, table: Table, marks: Marks | None = None) -> int:
         """Delete the rows with these keys in one commit; returns how many. No such row, no commit."""
+
+    def compact(self, table: Table, at_most: int | None = None) -> Compacted:
+        """Merge small files (`lakehouse/tables/compaction.py`) in one commit. Nothing to merge, no commit.
+
+        Rows stay as they are, and so does all that follows from them: `changes` tells none of it, the commit's marks
+        are those of the commit before, and a table that follows this one is still in sync with it. The log keeps
+        statistics of the new files as of any other. The old files stay until they are vacuumed.
+
+        Args:
+            table: the table.
+            at_most: bytes to rewrite, about; the smallest files then, as far as it pays. None: all small files. An
+                engine that cannot choose among files (Spark) merges all of them, or none where they have more.
+        """
 
     # ---- the engine itself ------------------------------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ from deltalake.transaction import AddAction, RemoveAction
 
 from lakehouse.storage import have_ended, read_file
 from lakehouse.tables.lake import Lake
+from lakehouse.tables.marks import marks_of_same_rows
 from lakehouse.tables.table import DataFile, Table
 
 
@@ -23,13 +24,18 @@ class Commit:
     replace: bool
     marks: Mapping[str, str]
     transaction: tuple[str, int] | None
+    same_rows: bool = False
 
     def write(self, handle: DeltaTable) -> None:
         """Commit to a table, whose handle becomes that of the new version."""
-        now = int(time.time() * 1000)
-        gone = [RemoveAction(_name(file), True, now, file.size, {}) for file in self.removed]
+        now, marks = int(time.time() * 1000), self.marks
+        gone = [RemoveAction(_name(file), not self.same_rows, now, file.size, {}) for file in self.removed]
+        if self.same_rows:
+            marks = marks_of_same_rows(handle)
+            for action in self.added:
+                action.data_change = False
         properties = CommitProperties(
-            custom_metadata=dict(self.marks) or None,
+            custom_metadata=dict(marks) or None,
             app_transactions=[Transaction(*self.transaction)] if self.transaction else None,
         )
         mode = "overwrite" if self.replace else "append"

@@ -25,12 +25,10 @@ from lakehouse.tables.damage import DOCTOR, explained, first_line, reading
 from lakehouse.tables.declare import bring_up, declare
 from lakehouse.tables.lake import Lake as Lake
 from lakehouse.tables.layout import check_layout, unknown_protocol
+from lakehouse.tables.marks import metadata_of, version_of_rows
 from lakehouse.tables.newest import NewestVersions
-from lakehouse.tables.staged import StagedFiles, conformed, widened
+from lakehouse.tables.staged import FILE_BYTES, StagedFiles, conformed, widened
 from lakehouse.tables.table import DataFile, Row, Table, without_comments
-
-USER_METADATA = "userMetadata"
-"""The key under which Spark's Delta stores user metadata of a commit; `metadata` reads it too."""
 
 
 def create(lake: Lake, tables: Sequence[Table]) -> None:
@@ -165,6 +163,7 @@ def files_of(lake: Lake, table: Table, handle: DeltaTable) -> list[DataFile]:
             action.get("num_records"),
             {name: action[f"min.{name}"] for name in table.statistics if action.get(f"min.{name}") is not None},
             {name: action[f"max.{name}"] for name in table.statistics if action.get(f"max.{name}") is not None},
+            action["modification_time"],
         )
         for action in actions(handle).to_pylist()
     ]
@@ -187,6 +186,7 @@ def commit(
     replace: bool = False,
     marks: Mapping[str, str] | None = None,
     transaction: tuple[str, int] | None = None,
+    same_rows: bool = False,
 ) -> None:
     """Add files to a table and remove others from it in one commit, after the lake's guard has allowed it.
 
@@ -198,9 +198,11 @@ def commit(
         replace: remove all files of the newest version instead.
         marks: words for the commit's entry in the table's history.
         transaction: an application and its number, as `transaction_version` reads it.
+        same_rows: the added files hold the rows of the removed ones, as after compaction: the commit is no change of
+            the table (Delta's `dataChange: false`), and its marks are those of the commit before.
     """
     with _committing(lake, table):
-        written = Commit(added, removed, replace, marks or {}, transaction)
+        written = Commit(added, removed, replace, marks or {}, transaction, same_rows)
         commit_once(lake, table, written, partial(_existing_for_change, lake, table))
 
 
@@ -227,9 +229,9 @@ def write_small(rows: pa.Table, lake: Lake, table: Table, *, mode: str) -> None:
 
 
 @contextmanager
-def staging(lake: Lake, table: Table) -> Iterator[StagedFiles]:
+def staging(lake: Lake, table: Table, file_bytes: int | None = FILE_BYTES) -> Iterator[StagedFiles]:
     """Stage files to be committed within the block; after an error they are deleted."""
-    staged = StagedFiles(lake.path(table), table)
+    staged = StagedFiles(lake.path(table), table, file_bytes)
     try:
         yield staged
     except BaseException:
@@ -249,12 +251,12 @@ def mark_transaction(lake: Lake, table: Table, application: str, number: int) ->
 
 def metadata(lake: Lake, table: Table) -> Mapping[str, object]:
     """The metadata of the newest commit, with the marks that the commit was given."""
-    commit = lake.asking(lambda: existing(lake, table).history(1))[0]
-    try:
-        marks = json.loads(commit.get(USER_METADATA) or "{}")
-    except ValueError:  # somebody else's words
-        return commit
-    return {**commit, **marks} if isinstance(marks, dict) else commit
+    return lake.asking(lambda: metadata_of(existing(lake, table)))
+
+
+def rows_version(lake: Lake, table: Table) -> int:
+    """The version that made the rows as they are: the newest, or the one before commits that changed none (upkeep)."""
+    return lake.asking(lambda: version_of_rows(existing(lake, table)))
 
 
 def write_metadata(lake: Lake, table: Table, metadata: Mapping[str, str]) -> None:

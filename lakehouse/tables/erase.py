@@ -10,11 +10,12 @@ from contextlib import suppress
 import pyarrow as pa
 
 from lakehouse.arrow import pc, pq
-from lakehouse.storage import list_files, open_file, remove_file
+from lakehouse.storage import list_files, open_file
 from lakehouse.storage.uri import absolute_uri
 from lakehouse.tables import delta
 from lakehouse.tables.delta import Lake
 from lakehouse.tables.table import Table
+from lakehouse.tables.vacuum import remove_data_file
 
 _KEYS = ("path", "sha256")
 
@@ -44,7 +45,7 @@ def erase_files(lake: Lake, table: Table, paths: Collection[str], contents: Coll
         if _holds(file, paths, contents):
             if file in current:
                 raise ValueError(f"{file} is current and still holds what is to be erased.")
-            _remove(file)
+            remove_data_file(file)
             erased += 1
     return erased
 
@@ -54,7 +55,7 @@ def erase_history(lake: Lake, table: Table) -> int:
     current = _current(lake, table)
     old = [file for file in data_files(lake, table) if file not in current]
     for file in old:
-        _remove(file)
+        remove_data_file(file)
     return len(old)
 
 
@@ -91,9 +92,3 @@ def _matches(batch: pa.RecordBatch, paths: Collection[str], contents: Collection
 def _keys_of(file: str) -> Iterator[pa.RecordBatch]:
     with open_file(file) as source, pq.ParquetFile(source) as data:
         yield from data.iter_batches(columns=[name for name in _KEYS if name in data.schema_arrow.names])
-
-
-def _remove(file: str) -> None:
-    folder, _, name = file.rpartition("/")
-    for one in (file, f"{folder}/.{name}.crc"):  # which Hadoop writes beside each on a disk
-        remove_file(one)

@@ -28,9 +28,15 @@ _FEW = 16
 class StagedFiles:
     """Files in a table's folder that are no part of it yet; what is not committed is removed by `discard`."""
 
-    def __init__(self, folder: str, table: Table) -> None:
-        """Stage files in a table's folder; none is made before there are rows."""
-        self._folder, self._table = absolute_uri(folder), table
+    def __init__(self, folder: str, table: Table, file_bytes: int | None = FILE_BYTES) -> None:
+        """Stage files in a table's folder; none is made before there are rows.
+
+        Args:
+            folder: the table's.
+            table: what it is.
+            file_bytes: bytes of rows in a file, at the most; None: a file ends where `close` is called.
+        """
+        self._folder, self._table, self._file_bytes = absolute_uri(folder), table, file_bytes
         self._names: list[str] = []
         self._open: _OpenFile | None = None
         self.added: list[AddAction] = []
@@ -58,7 +64,7 @@ class StagedFiles:
                 remove_file(f"{self._folder}/{name}")
 
     def _add(self, batch: pa.RecordBatch) -> None:
-        if self._open is not None and self._open.bytes + batch.nbytes > FILE_BYTES:
+        if self._open is not None and self._is_full(batch):
             self.close()
         if self._open is None:
             name = f"part-{uuid.uuid4()}.parquet"
@@ -68,6 +74,10 @@ class StagedFiles:
         with refusals(f"{self._open.uri} cannot be written"):
             self._open.add(batch)
         self.rows += batch.num_rows
+
+    def _is_full(self, batch: pa.RecordBatch) -> bool:
+        assert self._open is not None
+        return self._file_bytes is not None and self._open.bytes + batch.nbytes > self._file_bytes
 
 
 class _OpenFile:

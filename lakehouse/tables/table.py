@@ -14,6 +14,9 @@ VECTOR = pa.list_(pa.field("element", pa.float32()))
 """A column of vectors; Delta and Parquet call what a list holds `element`."""
 LAYOUT = "fruits.layout"
 """The table property that tells the layout's number."""
+RETENTION = ("delta.logRetentionDuration", "delta.deletedFileRetentionDuration")
+"""The table properties that tell other writers how long to keep the log, and files that have left the table."""
+HISTORY_DAYS = 30
 _COMMENT = b"comment"  # where Delta, and with it Spark and Athena, keep what a column is
 
 
@@ -57,6 +60,7 @@ class Table:
             (`lakehouse/migration.py`) then brings it here.
         added: columns that tables of this layout which an older release made may lack: null in their rows, and added
             when the lake is next opened for writing.
+        history: whether anybody asks for older versions; without, their files are removed within minutes.
     """
 
     name: str
@@ -66,6 +70,7 @@ class Table:
     description: str = ""
     layout: int = 1
     added: tuple[str, ...] = ()
+    history: bool = True
 
     @property
     def properties(self) -> dict[str, str]:
@@ -73,6 +78,7 @@ class Table:
         return {
             "delta.enableChangeDataFeed": "true",
             "delta.dataSkippingStatsColumns": ",".join(self.statistics),
+            **dict.fromkeys(RETENTION, f"interval {HISTORY_DAYS} days"),
             LAYOUT: str(self.layout),
         }
 
@@ -87,6 +93,7 @@ class DataFile:
         rows: how many it has; None where the log does not say.
         minimum: by column, the least value that the log tells; columns without are left out.
         maximum: the same for the greatest.
+        written: when it was written, milliseconds since 1970-01-01 UTC.
     """
 
     name: str
@@ -94,3 +101,4 @@ class DataFile:
     rows: int | None
     minimum: Mapping[str, Ordered] = field(default_factory=dict)
     maximum: Mapping[str, Ordered] = field(default_factory=dict)
+    written: int = 0

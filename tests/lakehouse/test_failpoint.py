@@ -22,6 +22,7 @@ def test_each_point_stands_at_one_place() -> None:
         "runs",
         "relabel",
         "forget",
+        "upkeep",
     }
     assert [point for point, times in counted.items() if times > 1] == []
     assert sum(len(crash_points(package)) for package in PACKAGES) == len(counted)

@@ -13,7 +13,11 @@ from lakehouse.arrow import pc
 from lakehouse.engine.local.rows import HeldRows, LocalRows
 from lakehouse.engine.local.scan import Index, Part, Scan, Wanted, group_sizes
 from lakehouse.engine.port import Batches, Counts, Marks
+from lakehouse.errors import DamagedTableError
+from lakehouse.failpoint import crash_point
 from lakehouse.tables import delta
+from lakehouse.tables.compaction import Compacted, groups
+from lakehouse.tables.damage import DOCTOR
 from lakehouse.tables.delta import Lake
 from lakehouse.tables.staged import StagedFiles, conform, is_bulk
 from lakehouse.tables.table import DataFile, Table
@@ -54,9 +58,9 @@ def update(rows: LocalRows, lake: Lake, table: Table, marks: Marks | None) -> in
     new = rows.table().combine_chunks()
     wanted, removed, updated = Wanted(new.select(list(table.key))), [], 0
     with delta.staging(lake, table) as staged:
-        for file, groups in _holding(delta.snapshot(lake, table), wanted):
+        for file, parts in _holding(delta.snapshot(lake, table), wanted):
             removed.append(file)
-            for group, rows_there, found in groups:
+            for group, rows_there, found in parts:
                 updated += len(found)
                 part = Part(file.name, group, np.arange(rows_there), table.schema)
                 staged.write(part.batches() if not len(found) else _with_columns(part.batches(), new, table))
@@ -77,6 +81,25 @@ def delete(keys: LocalRows, lake: Lake, table: Table, marks: Marks | None) -> in
         return deleted
 
 
+def compact(lake: Lake, table: Table, at_most: int | None) -> Compacted:
+    """Merge small files in one commit that changes no row; a row group is held at a time."""
+    chosen = groups(delta.snapshot(lake, table), at_most=at_most)
+    if not chosen:
+        return Compacted()
+    merged = [file for group in chosen for file in group]
+    with delta.staging(lake, table, file_bytes=None) as staged:
+        for group in chosen:
+            staged.write(Scan(group, table.schema, None).batches())
+            staged.close()
+        if staged.rows != sum(file.rows or 0 for file in merged):
+            raise DamagedTableError(
+                f"Files of {table.name} have {staged.rows} rows where the log says otherwise; they stay. {DOCTOR}"
+            )
+        crash_point("upkeep.files-merged")
+        delta.commit(lake, table, staged.added, merged, same_rows=True)
+    return Compacted(len(merged), sum(file.size for file in merged), len(chosen))
+
+
 def _rewrite(
     files: Sequence[DataFile], table: Table, keys: pa.Table, staged: StagedFiles
 ) -> tuple[list[DataFile], int]:
@@ -86,9 +109,9 @@ def _rewrite(
         The files that this is instead of, and how many rows were left out.
     """
     removed, left_out = [], 0
-    for file, groups in _holding(files, Wanted(keys)):
+    for file, parts in _holding(files, Wanted(keys)):
         removed.append(file)
-        for group, rows, dropped in groups:
+        for group, rows, dropped in parts:
             left_out += len(dropped)
             rest = np.delete(np.arange(rows), dropped)
             if len(rest):
@@ -101,9 +124,9 @@ def _holding(files: Sequence[DataFile], wanted: Wanted) -> Iterator[tuple[DataFi
     for file in files:
         if not wanted.may_be_in(file):
             continue
-        groups = [(group, rows, wanted.rows_of(file, group)) for group, rows in enumerate(group_sizes(file.name))]
-        if any(len(found) for _, _, found in groups):
-            yield file, groups
+        parts = [(group, rows, wanted.rows_of(file, group)) for group, rows in enumerate(group_sizes(file.name))]
+        if any(len(found) for _, _, found in parts):
+            yield file, parts
 
 
 def _with_columns(batches: Batches, new: pa.Table, table: Table) -> Batches:

@@ -31,6 +31,7 @@ from lakehouse.engine.port import (
 from lakehouse.errors import LakehouseError, SettingsError
 from lakehouse.progress import Progress
 from lakehouse.tables import delta
+from lakehouse.tables.compaction import Compacted
 from lakehouse.tables.delta import Lake
 from lakehouse.tables.staged import conformed
 from lakehouse.tables.table import Table
@@ -129,6 +130,11 @@ class LocalEngine:
         """See `Engine.delete`."""
         self._check()
         return commits.delete(_own(keys), self._lake, table, marks)
+
+    def compact(self, table: Table, at_most: int | None = None) -> Compacted:
+        """See `Engine.compact`."""
+        self._check()
+        return commits.compact(self._lake, table, at_most)
 
     # ---- the engine itself ------------------------------------------------------------------------------------------
 

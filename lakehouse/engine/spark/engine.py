@@ -34,14 +34,19 @@ from lakehouse.engine.spark.failure import SPARK_ERRORS, explained
 from lakehouse.engine.spark.rows import Counting, SparkRows, Stage, followed
 from lakehouse.engine.spark.session import spark_session
 from lakehouse.errors import ForeignTableError
+from lakehouse.failpoint import crash_point
 from lakehouse.progress import Progress
 from lakehouse.settings import LakeSettings
 from lakehouse.storage.uri import absolute_uri
 from lakehouse.tables import delta
+from lakehouse.tables.compaction import TARGET_BYTES, Compacted, groups
 from lakehouse.tables.delta import Lake
+from lakehouse.tables.marks import marks_of_same_rows
 from lakehouse.tables.table import Table, without_comments
 
 _USER_METADATA = "spark.databricks.delta.commitInfo.userMetadata"
+_SMALL = "spark.databricks.delta.optimize.minFileSize"
+_TARGET = "spark.databricks.delta.optimize.maxFileSize"
 _PARTIALS = 32  # that the driver gathers: of moments 32 × 13 MB
 _numbers = itertools.count(1)  # of views, in the one session that a process has
 _TASKS_A_CORE = 4  # so that the last task of a stage is a small part of it
@@ -182,6 +187,20 @@ class SparkEngine:
         merging = self._merging(_own(keys).frame.select(*table.key), table).whenMatchedDelete()
         return self._committed(merging.execute, _own(keys), table, marks).get("numTargetRowsDeleted", 0)
 
+    def compact(self, table: Table, at_most: int | None = None) -> Compacted:
+        """See `Engine.compact`; by Delta's OPTIMIZE."""
+        found = delta.existing(self._lake, table)
+        merged = [file for group in groups(delta.files_of(self._lake, table, found)) for file in group]
+        size = sum(file.size for file in merged)
+        if not merged or (at_most is not None and size > at_most):
+            return Compacted()
+        target = SparkDeltaTable.forPath(self.session, self._lake.path(table))
+        with self._configured({_SMALL: str(TARGET_BYTES // 2), _TARGET: str(TARGET_BYTES)}):
+            crash_point("upkeep.merging-by-spark")
+            marks = marks_of_same_rows(found)
+            done = self._committed(target.optimize().executeCompaction, SparkRows(target.toDF()), table, marks)
+        return Compacted(done.get("numRemovedFiles", 0), size, done.get("numAddedFiles", 0))
+
     # ---- the engine itself ------------------------------------------------------------------------------------------
 
     def prepare(self, rows: int) -> None:
@@ -244,14 +263,19 @@ class SparkEngine:
 
     @contextmanager
     def _marked(self, marks: Marks | None) -> Iterator[None]:
-        if not marks:
+        with self._configured({_USER_METADATA: json.dumps(dict(marks))} if marks else {}):
             yield
-            return
-        self.session.conf.set(_USER_METADATA, json.dumps(dict(marks)))
+
+    @contextmanager
+    def _configured(self, options: Mapping[str, str]) -> Iterator[None]:
+        """Options of the session's while the block runs."""
+        for name, value in options.items():
+            self.session.conf.set(name, value)
         try:
             yield
         finally:
-            self.session.conf.unset(_USER_METADATA)
+            for name in options:
+                self.session.conf.unset(name)
 
     @contextmanager
     def _used(self, rows: SparkRows) -> Iterator[None]:

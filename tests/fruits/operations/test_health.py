@@ -2,13 +2,15 @@
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
 from deltalake import DeltaTable
 
-from fruits.operations.health import CheckResult, examine_lake, repair
+from fruits.operations.health import DEAD_BYTES, MANY_SMALL, CheckResult, examine_lake, repair, upkeep_advice
 from fruits.operations.run import LAYERS, run_pipeline
+from fruits.operations.upkeep import TableState
 from fruits.settings import Settings
 from gold.tables import PCA, PROJECTIONS
 from lakehouse.errors import LeaseHeldError
@@ -85,3 +87,35 @@ def test_lost_table_is_named(whole: Workspace) -> None:
     shutil.rmtree(folder)
     DeltaTable.create(str(folder), pa.schema([("surprise", pa.int64())]))
     assert "has another layout" in wrong(whole)["lake"].advice
+
+
+def state(**figures: int) -> TableState:
+    """The state of a table that is well, but for some figures."""
+    known: dict[str, Any] = {"table": "silver.features", **dict.fromkeys(STATE, 0), "files": 3, "bytes": 1 << 20}
+    return TableState(**{**known, "sums_up": False, **figures})
+
+
+STATE = ("median_bytes", "dead_files", "dead_bytes", "commits", "merges", "merges_into", "removes", "removes_bytes")
+
+
+def test_state_of_the_files_is_told_of_each_table(whole: Workspace) -> None:
+    """Files, median size, dead bytes; where they are few there is nothing to do about them."""
+    (found,) = [one for one in examine_lake(whole.section(Settings)) if one.name == "upkeep"]
+    assert (found.ok, found.advice) == (True, "")
+    by_table = {one.table: one for one in found.tables}
+    assert by_table["bronze.images"].files == 1
+    assert by_table["bronze.images"].median_bytes == by_table["bronze.images"].bytes > 0
+    assert by_table["bronze.images"].advice == "nothing"
+
+
+def test_crowd_of_small_files_and_heap_of_dead_ones_are_told(settings: Settings) -> None:
+    """With what helps: `maintain`, the setting that is off, or less history."""
+    assert upkeep_advice([state(merges=MANY_SMALL - 1, dead_bytes=DEAD_BYTES)], settings) == []
+    crowded = state(merges=MANY_SMALL, merges_into=1)
+    assert upkeep_advice([crowded], settings) == [
+        "Many small files slow silver.features down: `fruits maintain` merges them."
+    ]
+    off = settings.model_copy(update={"upkeep": "never"})
+    assert upkeep_advice([crowded], off)[-1] == "`upkeep: auto` keeps it so."
+    (said,) = upkeep_advice([state(dead_bytes=7 * DEAD_BYTES, removes_bytes=2 * DEAD_BYTES)], settings)
+    assert said.startswith("Of 7.0 GB of old files `fruits maintain` removes 2.0 GB; the others stay for `history_days")
