@@ -4,7 +4,6 @@ All through delta-rs, which answers in milliseconds and needs no Java, whatever 
 """
 
 import dataclasses
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache, partial
