@@ -12,7 +12,8 @@ UV = env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m uv
 PARALLEL = -n 4 --dist loadscope --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow soak bench bench-latency bench-increments fmt lint setup setup-test lock check-lock clean
+.PHONY: help demo test test-slow soak bench bench-growth bench-latency bench-increments fmt lint setup setup-test lock \
+	check-lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -31,6 +32,9 @@ soak: setup-test ## run the tests that take long: every crash from an empty lake
 
 bench: setup-test ## hold runs against the budgets, beside the bare loop and today's pipeline (half an hour; needs FRUITS_IMAGES)
 	$(BIN)/python -m bench.run --large
+
+bench-growth: setup-test ## measure how each operation's cost grows up to 100,000 photographs (ten minutes, 4 GB of disk)
+	$(BIN)/python -m bench.growth --work build/growth --sizes 1000 10000 100000
 
 bench-latency: setup-test ## measure how reading from S3 hides 30 ms a request (needs FRUITS_IMAGES and Go)
 	$(BIN)/python -m bench.latency

@@ -53,7 +53,7 @@ def format_table(rows: Sequence[Row], verdicts: Sequence[Verdict]) -> str:
     """The table, aligned, and below it the seconds by stage."""
     lines = [_HEADER, *(_cells(row, verdicts) for row in rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(_HEADER))]
-    table = [_aligned(line, widths).rstrip() for line in lines]
+    table = [aligned(line, widths, "<>>><") for line in lines]
     stages = [
         f"{row.name:<{widths[0]}}  " + "  ".join(f"{stage} {seconds:.2f}" for stage, seconds in row.stages.items())
         for row in rows
@@ -61,9 +61,10 @@ def format_table(rows: Sequence[Row], verdicts: Sequence[Verdict]) -> str:
     return "\n".join([*table, "", "seconds by stage (medians)", *stages])
 
 
-def _aligned(line: Sequence[str], widths: Sequence[int]) -> str:
-    """Words to the left, numbers to the right."""
-    return "  ".join(f"{cell:{side}{width}}" for cell, side, width in zip(line, "<>>><", widths, strict=True))
+def aligned(line: Sequence[str], widths: Sequence[int], sides: str) -> str:
+    """Words to the left (`<` in `sides`), numbers to the right (`>`)."""
+    cells = zip(line, sides, widths, strict=True)
+    return "  ".join(f"{cell:{side}{width}}" for cell, side, width in cells).rstrip()
 
 
 def _cells(row: Row, verdicts: Sequence[Verdict]) -> tuple[str, str, str, str, str]:
