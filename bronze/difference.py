@@ -7,6 +7,7 @@ from enum import StrEnum
 import pyarrow as pa
 
 from bronze.discover import LISTING
+from bronze.labels import LABELLED
 from bronze.reasons import Reason
 from lakehouse.arrow import pc
 from lakehouse.engine.port import Batches, Engine, Given, Rows
@@ -26,10 +27,8 @@ class FileChange(StrEnum):
     ELSEWHERE = "elsewhere"
 
 
-IMAGES_COMPARED = (
-    "path", "length", "modification_time", "sha256", "label", "split", "given_label", "given_split", "corrected"
-)  # fmt: skip
-"""The columns of `bronze.images` that are compared."""
+IMAGES_COMPARED = ("path", "length", "modification_time", *LABELLED)
+"""The columns of `bronze.images` that are compared; with corrections, `sha256` too."""
 QUARANTINE_COMPARED = ("path", "length", "modification_time", "label", "reason", "detail")
 """The columns of `bronze.quarantine` that are compared."""
 
@@ -99,11 +98,11 @@ def difference_of_files(
     listing: Rows,
     images: Rows,
     quarantine: Rows,
-    corrections: Rows,
+    corrections: Rows | None,
     root: str,
     clauses: Mapping[str, str],
 ) -> Rows:
-    """What must be read, and what must be labelled anew.
+    """What must be read, removed or labelled anew: files that are as they were are left out.
 
     Read are the candidates whose length and modification time no table holds. A path stands in `quarantine` when its
     newest content could not be read; that row then speaks for it, and the row in `images`, if any, is of older content.
@@ -118,14 +117,14 @@ def difference_of_files(
         listing: as `list_photographs` returns it.
         images: IMAGES_COMPARED of `bronze.images`.
         quarantine: QUARANTINE_COMPARED of `bronze.quarantine`.
-        corrections: sha256, label and split of the corrections in force.
+        corrections: sha256, label and split of the corrections in force; None: there are none.
         root: the folder that was listed; of rows that are not under it only the labels are compared.
         clauses: by reason, the words that a detail has which was written under the limits of now.
 
     Returns:
         path, label, split, length, modification_time, rule as the listing has them, and
-        change: a `FileChange`; ELSEWHERE, not under the root, only where it is relabelled; UNSEEN is left to
-            `KeepUnseen`,
+        change: a `FileChange`; UNCHANGED, SKIPPED, and ELSEWHERE, not under the root, only where a row is relabelled;
+            UNSEEN is left to `KeepUnseen`,
         in_images, in_quarantine: whether that table holds the path,
         relabelled: whether the row in `images` must take new_label, new_split, given_label, given_split,
         held_relabelled: whether the row in `quarantine` must take the listing's label.
@@ -134,6 +133,11 @@ def difference_of_files(
     retried = [f"reason = '{Reason.UNREADABLE}'", f"reason NOT IN ({listed})"]  # what another release has said
     retried += [f"(reason = '{reason}' AND NOT contains(detail, :{reason}))" for reason in clauses]
     below = root.rstrip("/") + "/"
+    correct = "CAST(NULL AS STRING) AS correct_label, CAST(NULL AS STRING) AS correct_split"
+    joined, given = "", {}
+    if corrections is not None:
+        correct = "corrections.label AS correct_label, corrections.split AS correct_split"
+        joined, given = "LEFT JOIN corrections ON images.sha256 = corrections.sha256", {"corrections": corrections}
     return engine.sql(
         f"""
         WITH held AS (
@@ -144,9 +148,8 @@ def difference_of_files(
                    CASE WHEN images.corrected IS NULL THEN images.label ELSE images.given_label END AS given_label,
                    CASE WHEN images.corrected IS NULL THEN images.split ELSE images.given_split END AS given_split,
                    coalesce(images.corrected, false) AS corrected,
-                   corrections.label AS correct_label, corrections.split AS correct_split,
-                   substr(images.path, 1, :length) = :below AS below_root
-            FROM images LEFT JOIN corrections ON images.sha256 = corrections.sha256
+                   {correct}, substr(images.path, 1, :length) = :below AS below_root
+            FROM images {joined}
         ), known AS (
             SELECT coalesce(held.path, kept.path) AS path,
                    coalesce(held.retried, false) AS retried,
@@ -191,11 +194,11 @@ def difference_of_files(
         )
         SELECT path, label, split, length, modification_time, rule, change, in_images, in_quarantine, relabelled,
                new_label, new_split, given_label, given_split, held_relabelled
-        FROM judged WHERE change <> 'elsewhere' OR relabelled
+        FROM judged WHERE change IN ('new', 'changed', 'gone') OR relabelled OR held_relabelled
         """,
         {**clauses, "below": below, "length": len(below)},
         listing=listing,
         images=images,
         quarantine=quarantine,
-        corrections=corrections,
+        **given,
     )

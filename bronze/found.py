@@ -3,16 +3,19 @@
 from dataclasses import dataclass
 
 from bronze.difference import FileChange
+from bronze.survey import ListingFingerprint
 from lakehouse.engine.port import Engine, Rows
 
 CANDIDATES = (FileChange.NEW, FileChange.CHANGED)
 """The files that are read."""
+_AS_THEY_WERE = (FileChange.UNCHANGED, FileChange.SKIPPED)
 
 
 @dataclass(frozen=True)
 class Found:
     """The files of one run: the difference, and how many rows it has of each kind.
 
+    Of files that are as they were nobody knows which table holds them; the listing alone counts them.
     `relabelled` and `held_relabelled` count rows of images, and of quarantine, that need another label.
     """
 
@@ -31,12 +34,13 @@ class Found:
         )
 
 
-def count_found(engine: Engine, files: Rows, *, removing: bool) -> Found:
-    """Count the rows of a difference.
+def count_found(engine: Engine, files: Rows, seen: ListingFingerprint, *, removing: bool) -> Found:
+    """Count the rows of a difference, and by the listing those files that are as they were.
 
     Args:
         engine: whose rows they are.
         files: as `difference_of_files` returns them, kept.
+        seen: the listing in short.
         removing: whether rows of files that are gone will be removed: these take no other label.
     """
     counted = engine.sql(
@@ -50,9 +54,14 @@ def count_found(engine: Engine, files: Rows, *, removing: bool) -> Found:
     )
     rows = engine.arrow(counted).to_pylist()
     leaving = {FileChange.GONE} if removing else set()
+    counts = {(FileChange(row["change"]), row["in_images"], row["in_quarantine"]): row["files"] for row in rows}
+    counts = {which: count for which, count in counts.items() if which[0] not in _AS_THEY_WERE}
+    read = sum(count for (change, _, _), count in counts.items() if change in CANDIDATES)
+    counts[FileChange.UNCHANGED, False, False] = seen.files - seen.skipped - read
+    counts[FileChange.SKIPPED, False, False] = seen.skipped
     return Found(
         files,
-        {(FileChange(row["change"]), row["in_images"], row["in_quarantine"]): row["files"] for row in rows},
+        counts,
         bytes=sum(row["bytes"] for row in rows if row["change"] in CANDIDATES),
         relabelled=sum(row["relabelled"] for row in rows if row["change"] not in leaving),
         held_relabelled=sum(row["held_relabelled"] for row in rows),

@@ -158,19 +158,20 @@ def _deletes(workspace: Workspace) -> bool:
 def _take(workspace: Workspace, listing: Rows, seen: ListingFingerprint) -> Summary:
     """Find the difference between a listing and the tables, and work it off."""
     engine, root = workspace.engine, workspace.section(BronzeSettings).source
+    corrected = bool(delta.count(workspace.lake, CORRECTIONS))
     files = difference_of_files(
         engine,
         listing,
-        engine.rows(IMAGES, IMAGES_COMPARED),
+        engine.rows(IMAGES, (*IMAGES_COMPARED, "sha256") if corrected else IMAGES_COMPARED),
         engine.rows(QUARANTINE, QUARANTINE_COMPARED),
-        corrections_in_force(engine),
+        corrections_in_force(engine) if corrected else None,
         root,
         workspace.section(BronzeSettings).limits.clauses,
     )
     if unseen := folders_unseen(engine, listing, root, seen.rules):
         files = engine.map(files, KeepUnseen(unseen), DIFFERENCE)
     with engine.kept(files) as kept:
-        found = count_found(engine, kept, removing=_deletes(workspace))
+        found = count_found(engine, kept, seen, removing=_deletes(workspace))
         _refuse_to_erase_all(workspace, found)
         crash_point("bronze.found")
         return _ingest(workspace, found, seen)
