@@ -9,7 +9,7 @@ from lakehouse.arrow import as_column, as_matrix, made_of
 from lakehouse.engine.port import Batches, Given
 from silver.moments import Float64
 
-SCALED_VECTOR = ("path", "sha256", "scaler_version", "scaled")
+SCALED_VECTOR = ("path", "sha256", "scaler_version", "batch", "scaled")
 """The columns of `silver.scaled` that are projected, or go along."""
 _LEADING = ("pc1", "pc2", "pc3")
 

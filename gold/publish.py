@@ -10,7 +10,7 @@ from gold.tables import CALIBRATIONS, EXPLAINED_VARIANCE, MODELS, PCA, PROJECTIO
 from lakehouse.engine.port import Rows
 from lakehouse.failpoint import crash_point
 from lakehouse.models.registry import Registry, Version
-from lakehouse.sync import Synced, notes_of, snapshot_id, sync_table
+from lakehouse.sync import LABELS, Synced, notes_of, snapshot_id, sync_table
 from lakehouse.tables import delta
 from lakehouse.tables.delta import Lake
 from lakehouse.tables.table import Table
@@ -88,7 +88,10 @@ def write_projections(workspace: Workspace, version: Version, upstream: str, exp
     spectrum = spectrum_of(workspace.registry, version)
 
     def projected(among: Rows | None) -> Rows:
-        return _projected(workspace, version, spectrum, engine.rows(SCALED, SCALED_VECTOR, among=among))
+        if among is None:
+            return _projected(workspace, version, spectrum, engine.rows(SCALED, SCALED_VECTOR))
+        named = engine.sql("SELECT path, batch FROM among", among=among)
+        return _projected(workspace, version, spectrum, engine.rows(SCALED, SCALED_VECTOR, among=named), among)
 
     made = sync_table(
         engine,
@@ -99,6 +102,7 @@ def write_projections(workspace: Workspace, version: Version, upstream: str, exp
         same=["sha256", "scaler_version"],
         version=("pca_version", version.number),
         follows=upstream,
+        rules=f"r{_REVISION}",
         notes={_EXPLAINED: repr(explained)},
         labels=FEATURES,
     )
@@ -106,15 +110,17 @@ def write_projections(workspace: Workspace, version: Version, upstream: str, exp
     return made
 
 
-def _projected(workspace: Workspace, version: Version, spectrum: Spectrum, scaled: Rows) -> Rows:
-    """Rows of `gold.projections` from rows of `silver.scaled`."""
+def _projected(
+    workspace: Workspace, version: Version, spectrum: Spectrum, scaled: Rows, labels: Rows | None = None
+) -> Rows:
+    """Rows of `gold.projections` from rows of `silver.scaled`, with these labels; None: those of `silver.features`."""
     engine = workspace.engine
     projecting = Projecting(spectrum.mean, spectrum.components, version.number)
-    columns = ", ".join(f"{'features' if name in ('label', 'split') else 'projected'}.{name}" for name in _COLUMNS)
+    columns = ", ".join(f"{'features' if name in LABELS else 'projected'}.{name}" for name in _COLUMNS)
     return engine.sql(
         f"SELECT {columns} FROM projected JOIN features ON projected.path = features.path",
         projected=engine.map(scaled, projecting, PROJECTED),
-        features=engine.rows(FEATURES, ["path", "label", "split"]),
+        features=labels or engine.rows(FEATURES, ["path", *LABELS]),
     )
 
 

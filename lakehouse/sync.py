@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from lakehouse.engine.port import Engine, Marks, Rows
+from lakehouse.since import BATCH, Changed, brought_to, changed_since
 from lakehouse.tables import delta
 from lakehouse.tables.delta import Lake
 from lakehouse.tables.table import Table
@@ -88,6 +89,7 @@ def sync_table(
     same: Sequence[str],
     version: tuple[str, int],
     follows: str,
+    rules: str = "",
     notes: Marks | None = None,
     labels: Table | None = None,
 ) -> Synced:
@@ -101,30 +103,37 @@ def sync_table(
         lake: where the tables are.
         table: the table, of a key of one column.
         upstream: the table that it is made from, with the same key.
-        make: makes rows of the table from those rows of the upstream whose keys are among the given ones; None: all.
+        make: makes rows of the table from rows of the upstream: from those of the given keys, beside which are their
+            batches where the upstream has such, and their labels where there are; None: from all.
         same: the columns of both whose equality makes a row current.
         version: the table's column that names the model version, and the version wanted.
         follows: what `is_in_sync_with` is to find there when this is done.
+        rules: by which rows follow the upstream, beside the version: where they are others, all rows are compared.
         notes: what `notes_of` is to find there with it.
         labels: the table, with the same key, whose LABELS the rows take over; None: they have none.
     """
     column, number = version
-    marks = {FOLLOWS: follows, **(notes or {})}
+    sources = (upstream,) if labels is None else (upstream, labels)
+    rules = f"{rules} {column} {number}"
+    notes = {**(notes or {}), **brought_to(lake, sources, rules)}
+    marks = {FOLLOWS: follows, **notes}
     if delta.versions(lake, table, column) != {number}:
         return Synced(engine.replace(make(None), table, marks), 0, 0)
     (key,) = table.key
     carried = () if labels is None else LABELS
-    found, there = engine.rows(upstream, [key, *same]), engine.rows(table, [key, *same, *carried])
-    if labels is not None:
-        found = _with_labels(engine, found, engine.rows(labels, [key, *LABELS]), key)
-    with engine.kept(difference(engine, found, there, key, same, carried)) as changes:
+    with (
+        changed_since(engine, lake, table, sources, rules) as changed,
+        engine.kept(_compared(engine, table, upstream, same, labels, changed)) as changes,
+    ):
         counted = engine.arrow(engine.sql("SELECT change, count(*) AS n FROM changes GROUP BY change", changes=changes))
         counts = {Change(row["change"]): int(row["n"]) for row in counted.to_pylist()}
         inserts, updates, relabels, deletes = (counts.get(change, 0) for change in Change)
         if inserts or updates:
-            keys = engine.sql(f"SELECT {key} FROM changes WHERE change IN ('insert', 'update')", changes=changes)
+            columns = ", ".join(name for name in (key, BATCH, *carried) if name in changes.columns)
+            chosen = f"SELECT {columns} FROM changes WHERE change IN ('insert', 'update')"
             write = engine.merge if updates else engine.append
-            write(make(keys), table, None if relabels or deletes else marks)
+            with engine.kept(engine.sql(chosen, changes=changes)) as wanted:
+                write(make(wanted), table, None if relabels or deletes else marks)
         if relabels:
             chosen = f"SELECT {', '.join((key, *carried))} FROM changes WHERE change = 'relabel'"
             engine.update(engine.sql(chosen, changes=changes), table, None if deletes else marks)
@@ -134,6 +143,22 @@ def sync_table(
             removed = engine.delete(gone, table, marks)
     record_upstream(lake, table, follows, notes)
     return Synced(inserts + updates, relabels, removed)
+
+
+def _compared(
+    engine: Engine, table: Table, upstream: Table, same: Sequence[str], labels: Table | None, changed: Changed | None
+) -> Rows:
+    """The difference between a table and its upstream, as `difference` returns it, among what has changed."""
+    (key,) = table.key
+    carried = () if labels is None else LABELS
+    among = (None, None) if changed is None else (changed.upstream, changed.downstream)
+    told = [BATCH] if BATCH in upstream.schema.names else []
+    found = engine.rows(upstream, [key, *same, *told], among=among[0])
+    there = engine.rows(table, [key, *same, *carried], among=among[1])
+    if labels is not None:
+        named = None if changed is None else engine.sql(f"SELECT {key} FROM changed", changed=changed.upstream)
+        found = _with_labels(engine, found, engine.rows(labels, [key, *LABELS], among=named), key)
+    return difference(engine, found, there, key, same, carried)
 
 
 def _with_labels(engine: Engine, rows: Rows, labels: Rows, key: str) -> Rows:

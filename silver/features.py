@@ -12,6 +12,7 @@ from bronze.reasons import Reason
 from bronze.tables import IMAGES, QUARANTINE
 from lakehouse.engine.port import Engine, Rows, Work, WorkerKilledError
 from lakehouse.failpoint import crash_point
+from lakehouse.since import Changed, brought_to, changed_since
 from lakehouse.sync import LABELS, Change, difference, is_in_sync_with, record_upstream, snapshot_id
 from lakehouse.tables import delta
 from lakehouse.workspace import Workspace
@@ -21,6 +22,10 @@ from silver.tables import FEATURES
 
 _REVISION = 3
 """Of the rules of the difference; see `bronze.job`. What features depend on is in the feature version."""
+
+
+_FEW = 100_000
+"""Copies up to which only the rows that they are made of are read; of more, all are, as each process holds the few."""
 
 
 class Action(StrEnum):
@@ -61,18 +66,23 @@ def follow_images(workspace: Workspace, encoder: Encoder) -> Followed:
     if is_in_sync_with(lake, FEATURES, upstream):
         return Followed(0, 0, 0, 0)
     engine = workspace.engine
-    same = ["sha256", "feature_version"]
-    changes = difference(engine, _wanted(engine, encoder), _there(engine), "path", same, LABELS)
-    with engine.kept(changes) as changed, engine.kept(with_action(engine, changed, _there(engine), encoder)) as rows:
-        work = _counted(engine, rows)
-        crash_point("silver.found")
-        made = _write_features(workspace, encoder, work)
-    record_upstream(lake, FEATURES, upstream)
+    same, sources = ["sha256", "feature_version"], (IMAGES, QUARANTINE)
+    rules = f"r{_REVISION} {encoder.feature_version}"
+    notes = brought_to(lake, sources, rules)
+    with changed_since(engine, lake, FEATURES, sources, rules) as since:
+        there = _there(engine, None if since is None else since.downstream)
+        changes = difference(engine, _wanted(engine, encoder, since), there, "path", same, LABELS)
+        with engine.kept(changes) as changed, engine.kept(_with_action(engine, changed, encoder, since)) as rows:
+            work = _counted(engine, rows)
+            crash_point("silver.found")
+            made = _write_features(workspace, encoder, work)
+    record_upstream(lake, FEATURES, upstream, notes)
     return made
 
 
-def _wanted(engine: Engine, encoder: Encoder) -> Rows:
+def _wanted(engine: Engine, encoder: Encoder, since: Changed | None) -> Rows:
     """The features that there should be, by this encoder: of each image that is not held back as it is."""
+    columns = ["path", "sha256", "length", "modification_time", "batch", *LABELS]
     return engine.sql(
         """
         SELECT images.path, images.sha256, images.length, images.batch, images.label, images.split,
@@ -82,13 +92,20 @@ def _wanted(engine: Engine, encoder: Encoder) -> Rows:
         WHERE held.path IS NULL
         """,
         {"version": encoder.feature_version, "reason": Reason.KILLS_THE_READER},
-        images=engine.rows(IMAGES, ["path", "sha256", "length", "modification_time", "batch", *LABELS]),
+        images=engine.rows(IMAGES, columns, among=None if since is None else since.upstream),
         held=engine.rows(QUARANTINE, ["path", "length", "modification_time", "reason"]),
     )
 
 
-def _there(engine: Engine) -> Rows:
-    return engine.rows(FEATURES, ["path", "sha256", "feature_version", *LABELS])
+def _there(engine: Engine, among: Rows | None) -> Rows:
+    return engine.rows(FEATURES, ["path", "sha256", "feature_version", *LABELS], among=among)
+
+
+def _with_action(engine: Engine, changes: Rows, encoder: Encoder, since: Changed | None) -> Rows:
+    chosen = "SELECT DISTINCT sha256 FROM changes WHERE change IN ('insert', 'update')"
+    contents = None if since is None else engine.sql(chosen, changes=changes)
+    known = engine.rows(FEATURES, ["sha256", "feature_version"], among=contents)
+    return with_action(engine, changes, known, encoder)
 
 
 def with_action(engine: Engine, changes: Rows, features: Rows, encoder: Encoder) -> Rows:
@@ -97,7 +114,7 @@ def with_action(engine: Engine, changes: Rows, features: Rows, encoder: Encoder)
     Args:
         engine: whose rows they are.
         changes: path, sha256, length, batch, label, split, change, as `difference` returns them.
-        features: path, sha256, feature_version of the rows that are there.
+        features: sha256, feature_version of the rows that are there, or of those of them with one of these contents.
         encoder: whose features count.
 
     Returns:
@@ -177,6 +194,11 @@ def _computed(workspace: Workspace, encoder: Encoder, work: _Work, killed: list[
 def _copied(engine: Engine, encoder: Encoder, work: _Work, action: Action) -> Rows:
     """The features of images whose content has been featurized under another path: by now, or by this run."""
     columns = ", ".join(f"images.{name}" for name in IMAGE)
+    paths = contents = None
+    if work.count(action) <= _FEW:
+        chosen = {"action": action}
+        paths = engine.sql("SELECT path, batch FROM work WHERE action = :action", chosen, work=work.rows)
+        contents = engine.sql("SELECT DISTINCT sha256 FROM work WHERE action = :action", chosen, work=work.rows)
     return engine.sql(
         f"""
         WITH copies AS (SELECT path, sha256 FROM work WHERE action = :action),
@@ -188,9 +210,9 @@ def _copied(engine: Engine, encoder: Encoder, work: _Work, action: Action) -> Ro
         FROM images JOIN copies ON images.path = copies.path JOIN known ON images.sha256 = known.sha256
         """,
         {"version": encoder.feature_version, "action": action},
-        images=engine.rows(IMAGES, IMAGE),
+        images=engine.rows(IMAGES, IMAGE, among=paths),
         work=work.rows,
-        featurized=engine.rows(FEATURES, ["sha256", "feature_version", "features"]),
+        featurized=engine.rows(FEATURES, ["sha256", "feature_version", "features"], among=contents),
     )
 
 

@@ -187,6 +187,9 @@ def _write_scaled(workspace: Workspace, scaler: Scaler, upstream: str) -> int:
         return engine.map(engine.rows(FEATURES, FEATURE, among=among), scaling, SCALED.schema)
 
     version = ("scaler_version", number)
-    done = sync_table(engine, lake, SCALED, FEATURES, scaled, same=["sha256"], version=version, follows=upstream)
+    rules = f"r{_REVISION}"
+    done = sync_table(
+        engine, lake, SCALED, FEATURES, scaled, same=["sha256"], version=version, follows=upstream, rules=rules
+    )
     crash_point("silver.scaled-written")
     return done.made

@@ -7,6 +7,7 @@ import pyarrow as pa
 import pytest
 
 from lakehouse.engine.port import Engine, Rows
+from lakehouse.since import brought_to, changed_since
 from lakehouse.sync import difference, is_in_sync_with, record_upstream, snapshot_id, sync_table
 from lakehouse.tables import delta
 from lakehouse.tables.delta import Lake
@@ -193,3 +194,61 @@ def test_table_follows_until_either_side_is_written(engine: Engine, lake: Lake) 
     )
     assert not is_in_sync_with(lake, JAM, "fruit@3")
     assert snapshot_id(lake, JAM) != named
+
+
+PLOT = Table(
+    name="garden.plot",
+    schema=pa.schema([("path", pa.string()), ("sha256", pa.string()), ("batch", pa.int64())]),
+    key=("path",),
+    statistics=("path", "batch"),
+)
+SOIL = Table(name="garden.soil", schema=pa.schema([("path", pa.string())]), key=("path",), statistics=("path",))
+MANY = 40
+
+
+def changed(engine: Engine, lake: Lake, rules: str = "r1") -> tuple[set[tuple[str, ...]], set[str]] | None:
+    """Upstream's and downstream's keys that have changed since the jam was brought to plot and soil; None: any."""
+    with changed_since(engine, lake, JAM, (PLOT, SOIL), rules) as found:
+        if found is None:
+            return None
+        upstream, downstream = (engine.arrow(rows).to_pylist() for rows in (found.upstream, found.downstream))
+    return {tuple(row.values()) for row in upstream}, {row["path"] for row in downstream}
+
+
+def test_only_what_changed_upstream_is_compared_again(opened: Opening, lake: Lake, engine_name: str) -> None:
+    """New keys need no look at the downstream; other content and what is gone do; the batch tells the files."""
+    engine = opened(engine_name)
+    delta.create(lake, [PLOT, SOIL])
+
+    def dug(*rows: tuple[str, str, int]) -> Rows:
+        return engine.of(pa.Table.from_pylist([dict(zip(PLOT.schema.names, row, strict=True)) for row in rows]))
+
+    engine.append(dug(*((f"old {number}", "1", 1) for number in range(MANY))), PLOT)
+    engine.append(engine.of(pa.table({"path": [f"old {number}" for number in range(MANY)]})), SOIL)
+    assert changed(engine, lake) is None  # nobody says what the jam was brought to
+    record_upstream(lake, JAM, "all", brought_to(lake, (PLOT, SOIL), "r1"))
+    assert changed(engine, lake) == (set(), set())
+    assert changed(engine, lake, "r2") is None
+    engine.append(dug(("new", "2", 2)), PLOT)
+    assert changed(engine, lake) == ({("new", 2)}, set())
+    engine.append(engine.of(pa.table({"path": ["new"]})), SOIL)
+    assert changed(engine, lake) == ({("new", 2)}, set())
+    engine.append(engine.of(pa.table({"path": ["soil alone"]})), SOIL)
+    assert changed(engine, lake) == ({("new",), ("soil alone",)}, {"soil alone"})
+    engine.merge(dug(("new", "3", 3), ("newer", "3", 3)), PLOT)
+    found = changed(engine, lake)
+    assert found is not None
+    assert found[0] == {("new",), ("newer",), ("soil alone",)}
+    assert "newer" not in found[1]
+    delta.write_small(pa.table({"path": ["a"], "sha256": ["1"], "recipe": [7]}), lake, JAM, mode="append")
+    assert changed(engine, lake) is None  # the jam is another since
+
+
+def test_what_was_written_anew_is_compared_whole(engine: Engine, lake: Lake) -> None:
+    """Where most of the upstream's files came since, or its history is gone, nobody looks for what differs in them."""
+    delta.create(lake, [PLOT, SOIL])
+    rows = pa.table({"path": ["a", "b"], "sha256": ["1", "2"], "batch": [1, 1]})
+    engine.append(engine.of(rows), PLOT)
+    record_upstream(lake, JAM, "all", brought_to(lake, (PLOT, SOIL), "r1"))
+    engine.delete(engine.of(pa.table({"path": ["a"]})), PLOT)
+    assert changed(engine, lake) is None
