@@ -8,6 +8,7 @@ one of something else is about as far from several. The ratio of the two distanc
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,7 +49,12 @@ class Labelled:
     @classmethod
     def of(cls, rows: Float32, labels: Sequence[str]) -> "Labelled":
         """Sort directions by their labels, one for each row."""
-        names, own = np.unique(np.asarray(labels, dtype=object), return_inverse=True)
+        values = np.asarray(labels, dtype=object)
+        starts = np.flatnonzero(np.append(True, values[1:] != values[:-1]))
+        first = [str(name) for name in values[starts]]
+        if all(one < next_one for one, next_one in pairwise(first)):  # sorted already, as a lake's are
+            return cls(rows, first, starts)
+        names, own = np.unique(values, return_inverse=True)
         if np.any(np.diff(own) < 0):
             order = np.argsort(own, kind="stable")
             rows, own = rows[order], own[order]

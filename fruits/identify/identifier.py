@@ -77,9 +77,10 @@ class Answer:
 
 @dataclass(frozen=True)
 class Projected:
-    """Photographs in the order of their labels, those without one last."""
+    """Photographs in the order of their labels, those without one last; `places` tells where the path of each is."""
 
     paths: pa.Array
+    places: NDArray[np.int64]
     labels: list[str | None]
     pc1: Float32
     pc2: Float32
@@ -202,13 +203,19 @@ class Identifier:
 
     def _neighbours(self, cosines: Float32) -> list[Neighbour]:
         count = min(NEIGHBOURS, len(cosines))
-        nearest: NDArray[np.int64] = np.argpartition(-cosines, count - 1)[:count]
-        nearest = nearest[np.argsort(-cosines[nearest], kind="stable")]
+        least = np.partition(cosines, len(cosines) - count)[len(cosines) - count]
+        # With all that are as near as the last, of which the first by their paths are taken.
+        ranked = sorted((-cosines[one], self._path(one), int(one)) for one in np.flatnonzero(cosines >= least))[:count]
+        nearest = np.array([one for _, _, one in ranked])
         distances = chords(cosines[nearest])
         return [
-            Neighbour(self._lake.paths[int(one)].as_py(), self._lake.labels[int(one)], float(distance))
+            Neighbour(self._path(one), self._lake.labels[int(one)], float(distance))
             for one, distance in zip(nearest, distances, strict=True)
         ]
+
+    def _path(self, row: int) -> str:
+        path: str = self._lake.paths[int(self._lake.places[row])].as_py()
+        return path
 
 
 def read_projected(lake: Lake, k: int, version: int | None = None) -> Projected:
@@ -222,12 +229,26 @@ def read_projected(lake: Lake, k: int, version: int | None = None) -> Projected:
             place += batch.num_rows
             small.append(batch.drop_columns(["components"]))
     table = pa.Table.from_batches(small).combine_chunks()
-    order = pa.compute.sort_indices(table, [("label", "ascending", "at_end"), ("path", "ascending", "at_end")])
-    table = table.take(order)
+    labels, order = _sorted_labels(table.column("label"))
     return Projected(
         paths=table.column("path").combine_chunks(),
-        labels=table.column("label").to_pylist(),
-        pc1=as_numpy(table.column("pc1")),
-        pc2=as_numpy(table.column("pc2").fill_null(0)),  # there is none where one component explains enough
-        rows=rows[as_numpy(order)],
+        places=order,
+        labels=labels,
+        pc1=as_numpy(table.column("pc1"))[order],
+        pc2=as_numpy(table.column("pc2").fill_null(0))[order],  # there is none where one component explains enough
+        rows=rows[order],
     )
+
+
+def _sorted_labels(column: pa.ChunkedArray) -> tuple[list[str | None], NDArray[np.int64]]:
+    """Labels in their order, null last, and the numbers of their rows; by numbers, which sort as fast as there are few.
+
+    Each label is one Python string, however many rows have it.
+    """
+    encoded = column.combine_chunks().dictionary_encode()
+    names = np.array([*encoded.dictionary.to_pylist(), None], dtype=object)
+    ranks = np.empty(len(names), np.int64)
+    ranks[[*sorted(range(len(names) - 1), key=lambda one: str(names[one])), len(names) - 1]] = np.arange(len(names))
+    codes = as_numpy(encoded.indices.fill_null(len(names) - 1))
+    order = np.argsort(ranks[codes], kind="stable")
+    return names[codes[order]].tolist(), order
