@@ -264,6 +264,7 @@ PROMISES: list[Promise] = [
             "fruits/operations/test_maintain.py",
             "lakehouse/engine/test_compact.py",
             "lakehouse/tables/test_compaction.py",
+            "lakehouse/tables/test_vacuum.py",
         ),
         f"{len(POINTS)} points, on both engines (slow: Spark's); what one engine merged the other reads",
     ),
