@@ -206,7 +206,7 @@ SOIL = Table(name="garden.soil", schema=pa.schema([("path", pa.string())]), key=
 MANY = 40
 
 
-def changed(engine: Engine, lake: Lake, rules: str = "r1") -> tuple[set[tuple[str, ...]], set[str]] | None:
+def changed(engine: Engine, lake: Lake, rules: str = "r1") -> tuple[set[tuple[object, ...]], set[object]] | None:
     """Upstream's and downstream's keys that have changed since the jam was brought to plot and soil; None: any."""
     with changed_since(engine, lake, JAM, (PLOT, SOIL), rules) as found:
         if found is None:
