@@ -15,7 +15,7 @@ import pyarrow as pa
 from PIL import Image
 
 from bench.identify import BATCH, COMPONENTS, LABELS, write_projections
-from bronze.tables import IMAGES
+from bronze.tables import CONTENTS, IMAGES
 from fruits.catalog import TABLES
 from gold.tables import EXPLAINED_VARIANCE, MODELS
 from lakehouse.tables import delta
@@ -62,9 +62,14 @@ def _write_images(lake: Lake) -> None:
                 "sha256": [f"{first + n:064x}" for n in range(BATCH)],
                 "batch": np.full(BATCH, first // BATCH + 1),
                 "ingested_at": [now] * BATCH,
-                "content": [made.getvalue()] * BATCH,
+                "given_label": [None] * BATCH,
+                "given_split": [None] * BATCH,
+                "corrected": [False] * BATCH,
             }
         )
+        contents = {"sha256": table["sha256"], "length": table["length"], "first_batch": table["batch"]}
+        contents["content"] = [made.getvalue()] * BATCH
+        delta.write_small(pa.table(contents).cast(CONTENTS.schema), lake, CONTENTS, mode="append")
         delta.write_small(table.cast(IMAGES.schema), lake, IMAGES, mode="append")
 
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 from bronze.judgement import Limits, Photograph, Problem
 from bronze.labels import Corrections, labelled
 from bronze.reasons import Reason
-from bronze.tables import IMAGES, QUARANTINE
+from bronze.tables import PHOTOGRAPH, QUARANTINE
 from lakehouse.engine.port import Batches, Given
 from lakehouse.storage import read_file
 from lakehouse.tables.table import Row
@@ -55,7 +55,7 @@ class Reader:
 
     def judged(self, candidates: Given) -> Iterator[list[Row]]:
         """Candidates as rows of both bronze tables, some at a time; `reason` is None for a photograph."""
-        known = {"batch": self.batch, "ingested_at": self.now, "quarantined_at": self.now}
+        known = {"batch": self.batch, "first_batch": self.batch, "ingested_at": self.now, "quarantined_at": self.now}
         with ThreadPoolExecutor(self.threads) as pool:
             for batch in candidates:
                 for rows in _bounded(batch.to_pylist(), self.limits.max_bytes):
@@ -69,13 +69,13 @@ class Reader:
 
 @dataclass(frozen=True)
 class Photographs(Reader):
-    """From candidates to rows of `bronze.images`: those that are photographs."""
+    """From candidates to PHOTOGRAPH, columns of `bronze.images` and `bronze.contents`: those that are photographs."""
 
     def __call__(self, candidates: Given) -> Batches:
         """Read the candidates, and leave out what is no photograph."""
         for rows in self.judged(candidates):
             photographs = [row | self._labels(row) for row in rows if row["reason"] is None]
-            yield pa.RecordBatch.from_pylist(photographs, schema=IMAGES.schema)
+            yield pa.RecordBatch.from_pylist(photographs, schema=PHOTOGRAPH)
 
     def _labels(self, row: Row) -> Row:
         return labelled(row["label"], row["split"], row["sha256"], self.corrections)

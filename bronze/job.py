@@ -1,11 +1,13 @@
 """The bronze job: ingest new, replaced and moved photographs, and quarantine what cannot be read."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TypedDict
 
 import pyarrow as pa
 
+from bronze.contents import has_orphans, known_contents, remove_orphans
 from bronze.difference import (
     DIFFERENCE,
     IMAGES_COMPARED,
@@ -34,8 +36,8 @@ from bronze.manifest import read_manifest, with_manifest
 from bronze.reasons import Reason
 from bronze.settings import BronzeSettings
 from bronze.survey import ListingFingerprint
-from bronze.tables import CORRECTIONS, IMAGES, QUARANTINE, TABLES
-from lakehouse.engine.port import Rows, Work
+from bronze.tables import CONTENTS, CORRECTIONS, IMAGES, PHOTOGRAPH, QUARANTINE, TABLES
+from lakehouse.engine.port import Counts, Rows, Work
 from lakehouse.errors import StorageError
 from lakehouse.failpoint import crash_point
 from lakehouse.sync import is_in_sync_with, record_upstream, snapshot_id
@@ -200,6 +202,8 @@ def _ingest(workspace: Workspace, found: Found, seen: ListingFingerprint) -> Sum
     crash_point("bronze.quarantine-written")
     removed = _remove(workspace, found)
     crash_point("bronze.removed")
+    _remove_orphans(workspace)
+    crash_point("bronze.orphans-removed")
     _finish_batch(workspace, ingest.batch)
     crash_point("bronze.batch-numbered")
     # A file that could not be read first, and could then, or was gone: the next run takes what is there.
@@ -244,17 +248,27 @@ def _relabel(workspace: Workspace, found: Found) -> int:
 
 def _write_images(workspace: Workspace, found: Found, ingest: _Ingest) -> tuple[int, int]:
     """Write the candidates that are photographs; returns how many were new, and how many replaced other content."""
-    engine = workspace.engine
     inserted = replaced = 0
     if new := found.count(FileChange.NEW):
-        inserted = engine.append(_photographs(workspace, found, FileChange.NEW, new, ingest), IMAGES)
+        inserted = _write(workspace, _photographs(workspace, found, FileChange.NEW, new, ingest)).inserted
     if changed := found.count(FileChange.CHANGED):
         before = delta.existing(workspace.lake, IMAGES).version()
         rows = _photographs(workspace, found, FileChange.CHANGED, changed, ingest)
-        inserted += engine.merge(rows, IMAGES, touch=["length", "modification_time", *LABELLED]).inserted
+        inserted += _write(workspace, rows, touch=("length", "modification_time", *LABELLED)).inserted
         if found.count(FileChange.CHANGED, images=True):
             replaced = _count_replaced(workspace, found, before)
     return inserted, replaced
+
+
+def _write(workspace: Workspace, photographs: Rows, touch: Sequence[str] | None = None) -> Counts:
+    """Write photographs to both tables; those of `touch` may be there."""
+    engine = workspace.engine
+    known = known_contents(engine, workspace.lake)
+    return engine.write_apart(photographs, IMAGES, CONTENTS, known, touch, _between)
+
+
+def _between() -> None:
+    crash_point("bronze.contents-written")
 
 
 def _photographs(workspace: Workspace, found: Found, change: FileChange, count: int, ingest: _Ingest) -> Rows:
@@ -265,7 +279,7 @@ def _photographs(workspace: Workspace, found: Found, change: FileChange, count: 
         workspace.section(BronzeSettings).limits, settings.readers, ingest.batch, ingest.now, ingest.corrections
     )
     work = Work("photographs read", count, found.bytes, "length", ingest.killing.append)
-    return engine.map(candidates, read, IMAGES.schema, work)
+    return engine.map(candidates, read, PHOTOGRAPH, work)
 
 
 def _count_replaced(workspace: Workspace, found: Found, before: int) -> int:
@@ -349,6 +363,16 @@ def _remove(workspace: Workspace, found: Found) -> int:
         gone = engine.sql("SELECT path FROM files WHERE change = 'gone' AND in_images", files=found.files)
         return engine.delete(gone, IMAGES)
     return 0
+
+
+def _remove_orphans(workspace: Workspace) -> None:
+    """Remove contents with the photographs that are removed or replaced, or by whom a run that died was to write them.
+
+    Else they stay until somebody erases a photograph, or upkeep has to write their files anyway: one that is replaced
+    would cost a file of others' bytes.
+    """
+    if _deletes(workspace) and has_orphans(workspace.engine, workspace.lake):
+        remove_orphans(workspace.engine)
 
 
 def _finish_batch(workspace: Workspace, batch: int) -> None:

@@ -6,7 +6,8 @@ from lakehouse.tables.table import INSTANT, Table, column
 
 IMAGES = Table(
     name="bronze.images",
-    description="One row a photograph that could be read, with its bytes as they were; written by `fruits bronze`.",
+    description="One row a photograph that could be read, but for its bytes, which are in bronze.contents; written by "
+    "`fruits bronze`.",
     schema=pa.schema(
         [
             column("path", pa.string(), "URI of the photograph, not percent-encoded; it makes the row one."),
@@ -31,10 +32,9 @@ IMAGES = Table(
             ),
             column("length", pa.int64(), "Size of the file in bytes."),
             column("modification_time", INSTANT, "When the file was modified; with `length`, what tells a new one."),
-            column("sha256", pa.string(), "SHA-256 of `content`, in hexadecimal digits; equal for copies."),
+            column("sha256", pa.string(), "SHA-256 of the file's bytes, in hexadecimal digits; equal for copies."),
             column("batch", pa.int64(), "Number of the ingest that read this content, counted from 1."),
             column("ingested_at", INSTANT, "When that ingest began."),
-            column("content", pa.binary(), "The bytes of the file."),
             column("given_label", pa.string(), "The label that folder or manifest give; null in rows of 0.1.0."),
             column("given_split", pa.string(), "The split that folder or manifest give; null in rows of 0.1.0."),
             column("corrected", pa.bool_(), "Whether a person's correction differs from what is given."),
@@ -42,8 +42,27 @@ IMAGES = Table(
     ),
     key=("path",),
     statistics=("path", "label", "split", "length", "modification_time", "batch", "ingested_at"),
-    added=("given_label", "given_split", "corrected"),
+    layout=2,
 )
+
+CONTENTS = Table(
+    name="bronze.contents",
+    description="One row a content, however many photographs of bronze.images have it, with its bytes as they were; "
+    "written by `fruits bronze`.",
+    schema=pa.schema(
+        [
+            column("sha256", pa.string(), "SHA-256 of `content`, in hexadecimal digits; it makes the row one."),
+            column("length", pa.int64(), "Size of `content` in bytes."),
+            column("first_batch", pa.int64(), "Number of the ingest that first read it, counted from 1."),
+            column("content", pa.binary(), "The bytes of the file."),
+        ]
+    ),
+    key=("sha256",),
+    statistics=("sha256", "length", "first_batch"),
+)
+
+PHOTOGRAPH = pa.schema([*IMAGES.schema, *(CONTENTS.schema.field(name) for name in ("first_batch", "content"))])
+"""A photograph that has been read: the columns of both its tables."""
 
 QUARANTINE = Table(
     name="bronze.quarantine",
@@ -84,4 +103,4 @@ CORRECTIONS = Table(
     statistics=("sha256", "path", "label", "split", "corrected_at"),
 )
 
-TABLES = (IMAGES, QUARANTINE, CORRECTIONS)
+TABLES = (IMAGES, CONTENTS, QUARANTINE, CORRECTIONS)

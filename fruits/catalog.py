@@ -2,6 +2,7 @@
 
 from enum import StrEnum
 
+import bronze.migrations
 import bronze.tables
 import gold.migrations
 import gold.tables
@@ -30,7 +31,7 @@ TABLES = (*OF_LAYERS, *lakehouse.models.tables.TABLES)
 ALL_TABLES = (*TABLES, RUNS)
 """All that can be asked: the history of runs, too, which is no layer's."""
 
-MIGRATIONS = gold.migrations.MIGRATIONS
+MIGRATIONS = (*bronze.migrations.MIGRATIONS, *gold.migrations.MIGRATIONS)
 """What brings tables of older releases to this one, in order; a layer lists its own in `migrations.py`."""
 
 WITHOUT_HISTORY = frozenset(table.name for table in TABLES if not table.history)

@@ -9,8 +9,9 @@ import pyarrow as pa
 
 from bronze.ingest import CANDIDATE, killing
 from bronze.reasons import Reason
-from bronze.tables import IMAGES, QUARANTINE
+from bronze.tables import CONTENTS, IMAGES, QUARANTINE
 from lakehouse.engine.port import Engine, Rows, Work, WorkerKilledError
+from lakehouse.errors import DamagedTableError
 from lakehouse.failpoint import crash_point
 from lakehouse.since import Changed, brought_to, changed_since
 from lakehouse.sync import LABELS, Change, difference, is_in_sync_with, record_upstream, snapshot_id
@@ -166,6 +167,7 @@ def _write_features(workspace: Workspace, encoder: Encoder, work: _Work) -> Foll
     if work.count(Action.COMPUTE):
         computed = _put(workspace, _computed(workspace, encoder, work, killed), work, Action.COMPUTE)
         crash_point("silver.features-computed")
+        _refuse_lost(workspace, work.count(Action.COMPUTE) - computed - sum(batch.num_rows for batch in killed))
     if killed:
         _hold_back(workspace, pa.Table.from_batches(killed), computed)
     if work.count(Action.REPEAT):
@@ -181,14 +183,27 @@ def _write_features(workspace: Workspace, encoder: Encoder, work: _Work) -> Foll
 
 
 def _computed(workspace: Workspace, encoder: Encoder, work: _Work, killed: list[pa.RecordBatch]) -> Rows:
+    """The features of images whose content has none: computed of their contents, with what describes them beside."""
     engine, compute = workspace.engine, work.count(Action.COMPUTE)
-    columns = [*IMAGE, "length", "content"]
-    wanted = None
-    if compute < delta.count(workspace.lake, IMAGES):
-        # The batches are named so that the files of other batches are passed over.
-        wanted = engine.sql("SELECT path, batch FROM work WHERE action = 'compute'", work=work.rows)
     todo = Work("features computed", compute, work.bytes, "length", killed.append)
-    return engine.map(engine.rows(IMAGES, columns, among=wanted), Encoding(encoder), FEATURES.schema, todo)
+    along = [name for name in IMAGE if name != "sha256"]
+    chosen = f"SELECT sha256, {', '.join(along)} FROM work WHERE action = 'compute'"
+    columns = ["sha256", "length", "content"]
+    if compute < delta.count(workspace.lake, CONTENTS) and _came_with_their_images(engine, work):
+        # The ingest is named so that the files of other ingests are passed over.
+        chosen = chosen.replace("SELECT sha256", "SELECT sha256, batch AS first_batch")
+        columns.append("first_batch")
+    contents = engine.rows(CONTENTS, columns, among=engine.sql(chosen, work=work.rows), along=along)
+    return engine.map(contents, Encoding(encoder), FEATURES.schema, todo)
+
+
+def _came_with_their_images(engine: Engine, work: _Work) -> bool:
+    """Whether each content to compute came with the image that it is computed for; a copy's may be of before."""
+    chosen = "SELECT sha256, batch AS first_batch FROM work WHERE action = 'compute'"
+    among = engine.sql(chosen, work=work.rows)
+    found = engine.rows(CONTENTS, ["sha256", "first_batch"], among=among)
+    count = engine.arrow(engine.sql("SELECT count(*) AS n FROM found", found=found))["n"][0].as_py()
+    return bool(count == work.count(Action.COMPUTE))
 
 
 def _copied(engine: Engine, encoder: Encoder, work: _Work, action: Action) -> Rows:
@@ -222,6 +237,14 @@ def _put(workspace: Workspace, rows: Rows, work: _Work, action: Action) -> int:
         return engine.append(rows, FEATURES)
     counts = engine.merge(rows, FEATURES)
     return counts.inserted + counts.updated
+
+
+def _refuse_lost(workspace: Workspace, lost: int) -> None:
+    if lost > 0:
+        raise DamagedTableError(
+            f"The contents of {lost:,} photographs are in bronze.images alone, and not in bronze.contents of "
+            f"{workspace.lake.uri}. Run `fruits doctor --repair`, and then `fruits run`, which reads them again."
+        )
 
 
 def _hold_back(workspace: Workspace, killed: pa.Table, computed: int) -> None:

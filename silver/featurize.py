@@ -20,7 +20,7 @@ _loaded: dict[str, Predict] = {}  # once a process, not once a share
 
 @dataclass(frozen=True)
 class Encoding:
-    """From rows of `bronze.images` with their content to rows of `silver.features`, each computed.
+    """From rows of `bronze.contents`, with what describes an image beside, to rows of `silver.features`, each computed.
 
     The other columns go through, so that nothing is joined.
     """

@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 
 from bronze.judgement import Limits
 from bronze.photograph import decode
-from bronze.tables import IMAGES
+from bronze.tables import CONTENTS, IMAGES
 from fruits.app.reader import Reader
 from fruits.app.upload import within_memory
 from fruits.identify.identifier import Identifier
+from fruits.query.contents import read_contents
 from fruits.query.sql import connect
 from fruits.settings import Settings
 from fruits.thumbnail import shrink
@@ -167,11 +168,10 @@ class LakeView:
         """A small WebP of the photograph in `bronze.images` that has this SHA-256; None where there is none."""
         self._refresh()
         if sha256 not in self._pictures:
-            query = "SELECT content FROM bronze.images WHERE sha256 = ? LIMIT 1"
-            found = self._connection.execute(query, [sha256]).fetchone()
-            if found is None:
+            found = [row for rows in read_contents(self._connection, [sha256]) for row in rows]
+            if not found:
                 return None
-            self._pictures[sha256] = small(found[0])
+            self._pictures[sha256] = small(found[0][1])
             if len(self._pictures) > _KEPT:
                 self._pictures.popitem(last=False)
         self._pictures.move_to_end(sha256)
@@ -197,9 +197,9 @@ class LakeView:
             self._pictures.clear()
         self._versions, self._looked = newest, time.monotonic()
 
-    def _newest(self) -> tuple[int, int]:
-        """The versions of `gold.projections` and `bronze.images`."""
-        return delta.existing(self._lake, PROJECTIONS).version(), delta.existing(self._lake, IMAGES).version()
+    def _newest(self) -> tuple[int, ...]:
+        """The versions of `gold.projections`, `bronze.images` and `bronze.contents`."""
+        return tuple(delta.existing(self._lake, table).version() for table in (PROJECTIONS, IMAGES, CONTENTS))
 
 
 def small(content: bytes) -> bytes:

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
-from bronze.tables import IMAGES
+from bronze.contents import remove_orphans
+from bronze.tables import CONTENTS, IMAGES
 from fruits.catalog import OF_PHOTOGRAPHS, Layer
 from fruits.operations.writing import exclusive_workspace
 from fruits.settings import Settings
@@ -16,7 +17,7 @@ from lakehouse.runs.erase import erase_names
 from lakehouse.storage import exists, list_files, read_file, remove_file
 from lakehouse.storage.uri import absolute_uri, check_utf8, native_name, on_disk
 from lakehouse.tables import delta
-from lakehouse.tables.erase import contents_held, erase_files, erase_history
+from lakehouse.tables.erase import contents_held, erase_dead, erase_files, erase_history
 from lakehouse.workspace import Workspace
 from silver.statistics import read_moments, update_moments
 from silver.tables import FEATURES, MOMENTS
@@ -67,6 +68,8 @@ def forget(settings: Settings, names: Sequence[str]) -> Forgotten:
         _refuse_copies(workspace, paths, contents)
         done = Forgotten(paths, contents=len(contents))
         _delete_rows(workspace, done, contents)
+        crash_point("forget.images-deleted")
+        _delete_contents(workspace, done)
         crash_point("forget.rows-deleted")
         _update_moments(workspace)
         crash_point("forget.moments-updated")
@@ -75,6 +78,8 @@ def forget(settings: Settings, names: Sequence[str]) -> Forgotten:
             done.files[MOMENTS.name] = erase_history(workspace.lake, MOMENTS)
         done.artifacts = _erase_artifacts(workspace, paths, contents)
         done.messages = erase_names(workspace.lake, [name for path in paths for name in _names(path)])
+        if CONTENTS.name in done.rows:
+            done.files[CONTENTS.name] = erase_dead(workspace.lake, CONTENTS)
         # Last, for by these files a call after a crash knows what to erase.
         for table in OF_PHOTOGRAPHS:
             if delta.open_table(workspace.lake, table) is not None:
@@ -129,6 +134,16 @@ def _delete_rows(workspace: Workspace, done: Forgotten, contents: Sequence[str])
             found = [dict(key) for key in {tuple(row.items()) for row in rows}]
             gone = workspace.engine.of(pa.Table.from_pylist(found, keys))
             done.rows[table.name] = workspace.engine.delete(gone, table)
+
+
+def _delete_contents(workspace: Workspace, done: Forgotten) -> None:
+    """Delete what no photograph holds any more: theirs, and what others held before they were replaced.
+
+    All of it: by which path a content came that was replaced long ago, nobody may be able to tell.
+    """
+    lake = workspace.lake
+    if delta.open_table(lake, CONTENTS) is not None and delta.open_table(lake, IMAGES) is not None:
+        done.rows[CONTENTS.name] = remove_orphans(workspace.engine)
 
 
 def _update_moments(workspace: Workspace) -> None:

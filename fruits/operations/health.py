@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 
 import gold.job
 from bronze.alike import in_quotes, labels_alike
+from bronze.contents import remove_images_without_content
 from bronze.reasons import Reason
-from bronze.tables import IMAGES, QUARANTINE
+from bronze.tables import CONTENTS, IMAGES, QUARANTINE
 from fruits.catalog import ALL_TABLES, MIGRATIONS
 from fruits.console import bars, format_bytes
 from fruits.operations.integrity import describe, examine_tables, repair_tables, summary
@@ -61,7 +62,8 @@ def run_checks(settings: Settings, *checks: Callable[[Settings], CheckResult]) -
 
 def examine_lake(settings: Settings) -> list[CheckResult]:
     """Look at the lake, its writer and its models; changes nothing."""
-    return run_checks(settings, _lake, _writer, _models, _mlflow, _rows, _labels, _reasons, _upkeep, _costs)
+    checks = (_lake, _writer, _models, _mlflow, _contents, _rows, _labels, _reasons, _upkeep, _costs)
+    return run_checks(settings, *checks)
 
 
 def repair(settings: Settings, *, thorough: bool = False) -> list[str]:
@@ -83,6 +85,8 @@ def repair(settings: Settings, *, thorough: bool = False) -> list[str]:
     if all(finding.ok for finding in examine_lake(settings)):
         return done
     with exclusive_workspace(settings, "doctor --repair") as workspace:
+        if lost := remove_images_without_content(workspace):
+            done.append(f"Took {lost:,} photographs out of {IMAGES.name} whose content is lost.")
         begun = delta.open_table(workspace.lake, MOMENTS) is not None
         covered = read_moments(workspace.lake) if begun else None
         if covered is not None:
@@ -127,6 +131,22 @@ def examine_files(settings: Settings, *, thorough: bool = False) -> list[CheckRe
         tables = examine_tables(Lake(settings.lake), progress, thorough=thorough)
     bad = [CheckResult("files", False, *describe(table)) for table in tables if not table.ok]
     return [*bad, CheckResult("files", True, summary(table for table in tables if table.ok))]
+
+
+def _contents(settings: Settings) -> CheckResult:
+    """Whether images have contents, by numbers alone: `bronze.contents` may have many files."""
+    lake = Lake(settings.lake)
+    if delta.open_table(lake, IMAGES) is None:
+        return CheckResult("contents", True, "none yet")
+    columns = (rows.column("sha256").unique() for rows in delta.read_columns(lake, IMAGES, ["sha256"]))
+    wanted = len({sha256 for column in columns for sha256 in column.to_pylist()})
+    there = delta.count(lake, CONTENTS) if delta.open_table(lake, CONTENTS) is not None else 0
+    if there < wanted:
+        advice = "`fruits doctor --repair`, and then `fruits run`, which reads the others again."
+        return CheckResult("contents", False, f"{there:,} of the {wanted:,} that photographs have", advice)
+    unused = there - wanted
+    found = f"{wanted:,}" + (f", and {unused:,} that no photograph has any more" if unused else "")
+    return CheckResult("contents", True, found)
 
 
 def _labels(settings: Settings) -> CheckResult:

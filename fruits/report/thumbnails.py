@@ -2,15 +2,15 @@
 
 import base64
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from itertools import islice
 
 import pyarrow as pa
-from duckdb import DuckDBPyConnection, DuckDBPyRelation
+from duckdb import DuckDBPyConnection
 from PIL import Image
 
 from bronze.photograph import decode
+from fruits.query.contents import read_contents
 from fruits.thumbnail import shrink
 
 PIXELS = 64
@@ -34,29 +34,31 @@ def read_thumbnails(
 
     Content is read of these rows alone, a few at a time.
     """
-    connection.register("wanted", pa.table({"path": pa.array(_affordable(connection, paths, most), pa.string())}))
-    rows = connection.sql("SELECT path, content FROM bronze.images SEMI JOIN wanted USING (path)")
+    wanted = _affordable(connection, paths, most)
+    holders: dict[str, list[str]] = {}
+    for path, sha256 in wanted.items():
+        holders.setdefault(sha256, []).append(path)
     found: dict[str, str] = {}
     with ThreadPoolExecutor(os.cpu_count()) as pool:  # Pillow's codecs leave the interpreter to others
-        contents = _contents(rows)
-        while some := list(islice(contents, _AT_ONCE)):
-            found |= dict(pool.map(lambda row: (row[0], thumbnail(decode(row[1]))), some))
+        for some in read_contents(connection, [*holders], _AT_ONCE):
+            for sha256, made in pool.map(lambda row: (row[0], thumbnail(decode(row[1]))), some):
+                found |= dict.fromkeys(holders[sha256], made)
             done(len(found))
     return found
 
 
-def _affordable(connection: DuckDBPyConnection, paths: Sequence[str], most: int) -> list[str]:
+def _affordable(connection: DuckDBPyConnection, paths: Sequence[str], most: int) -> dict[str, str]:
+    """By path the SHA-256 of its content, of the first paths whose contents have at most so many bytes."""
     connection.register("asked", pa.table({"path": pa.array(paths, pa.string())}))
-    lengths = dict(connection.execute("SELECT path, length FROM bronze.images SEMI JOIN asked USING (path)").fetchall())
-    kept, total = [], 0
+    query = "SELECT path, sha256, length FROM bronze.images SEMI JOIN asked USING (path)"
+    held = {path: (sha256, length) for path, sha256, length in connection.execute(query).fetchall()}
+    kept: dict[str, str] = {}
+    total = 0
     for path in paths:
-        total += lengths.get(path, 0)
+        sha256, length = held.get(path, ("", 0))
+        total += length
         if total > most:
             break
-        kept.append(path)
+        if sha256:
+            kept[path] = sha256
     return kept
-
-
-def _contents(rows: DuckDBPyRelation) -> Iterator[tuple[str, bytes]]:
-    for batch in rows.to_arrow_reader(_AT_ONCE):
-        yield from zip(batch.column("path").to_pylist(), batch.column("content").to_pylist(), strict=True)

@@ -25,6 +25,10 @@ BatchFunction = Callable[[Given], Batches]
 another process, concurrently, and again for the same rows. It must not keep a batch once it has asked for the next."""
 
 
+def nothing() -> None:
+    """Do nothing."""
+
+
 class PartialFunction(Protocol):
     """A BatchFunction that declares the schema of its output."""
 
@@ -130,11 +134,21 @@ class Engine(Protocol):
 
     # ---- rows -------------------------------------------------------------------------------------------------------
 
-    def rows(self, table: Table, columns: Sequence[str], version: int | None = None, among: Rows | None = None) -> Rows:
+    def rows(
+        self,
+        table: Table,
+        columns: Sequence[str],
+        version: int | None = None,
+        among: Rows | None = None,
+        along: Sequence[str] = (),
+    ) -> Rows:
         """Read columns of a table snapshot: of a version, by default the latest; later commits are not visible.
 
         With `among`, a left semi join: only rows that match a row of `among` in all of its columns, which must be in
         `columns`. Files that the log's statistics exclude are not read.
+
+        `along` names columns of `among` that are not compared, but come with the rows that match, after `columns`. The
+        first of its other columns then makes a row of `among` one.
         """
 
     def of(self, rows: pa.Table) -> Rows:
@@ -200,6 +214,31 @@ class Engine(Protocol):
             marks: see above.
             touch: the columns to update where the content, compared by `sha256`, is the same; all other columns
                 stay as they are. None: all columns are updated.
+        """
+
+    def write_apart(
+        self,
+        rows: Rows,
+        table: Table,
+        contents: Table,
+        known: Rows,
+        touch: Sequence[str] | None = None,
+        between: Callable[[], None] = nothing,
+    ) -> Counts:
+        """Write rows to two tables in one pass: what they hold to `contents`, and then what describes it to `table`.
+
+        Two commits. The first appends each content once whose key is not among `known`; the second appends the rows
+        without their contents, or merges them. So a row of `table` has its content at any time, and who is killed in
+        between leaves contents that no row names, which the next call does not write again where `known` has them. The
+        rows are computed once, and contents are not moved between processes but to be written.
+
+        Args:
+            rows: with the columns of both tables; the key of `contents` is one column, which both have.
+            table: the table of what describes a content, of a key of one column.
+            contents: the table of contents.
+            known: the keys that `contents` has, in a column of its key's name; others may be among them.
+            touch: None: the rows are new, and appended. Else they are merged, with `touch` as in `merge`.
+            between: called between the two commits.
         """
 
     def update(self, rows: Rows, table: Table, marks: Marks | None = None) -> int:

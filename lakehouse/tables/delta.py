@@ -293,6 +293,21 @@ def read_columns(lake: Lake, table: Table, columns: Sequence[str], version: int 
         yield _read_file(name, table, columns)
 
 
+def read_batches(lake: Lake, table: Table, columns: Sequence[str], rows: int) -> Iterator[pa.RecordBatch]:
+    """Read columns of the newest version, at most so many rows at a time, with a row group of them in memory."""
+    schema = pa.schema([table.schema.field(column) for column in columns])
+    for name in data_files(lake, table):
+        with (
+            reading(name),
+            open_file(name) as source,
+            pq.ParquetFile(source, coerce_int96_timestamp_unit="us", pre_buffer=False) as file,
+        ):
+            there = [column for column in columns if column in file.schema_arrow.names]
+            for batch in file.iter_batches(batch_size=rows, columns=there):
+                wide = widened(pa.Table.from_batches([batch]), columns).combine_chunks()
+                yield from conformed(wide.to_batches(), schema)
+
+
 def _read_file(name: str, table: Table, columns: Sequence[str]) -> pa.Table:
     schema = pa.schema([table.schema.field(column) for column in columns])
     with (

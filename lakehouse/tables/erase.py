@@ -50,6 +50,24 @@ def erase_files(lake: Lake, table: Table, paths: Collection[str], contents: Coll
     return erased
 
 
+def erase_dead(lake: Lake, table: Table) -> int:
+    """Remove the files of older versions that hold a row whose key is in the table no more; returns how many.
+
+    For a table whose rows never change under their keys: history that holds nothing else stays.
+    """
+    (key,) = table.key
+    current = _current(lake, table)
+    old = [file for file in data_files(lake, table) if file not in current]
+    if not old:
+        return 0
+    tables = [pa.table({key: pa.array([], pa.string())}), *delta.read_columns(lake, table, [key])]
+    alive = pa.concat_tables(tables).column(key).unique()
+    dead = [file for file in old if _holds_other(file, key, alive)]
+    for file in dead:
+        _remove(file)
+    return len(dead)
+
+
 def erase_history(lake: Lake, table: Table) -> int:
     """Remove every file that is not of the current version; returns how many."""
     current = _current(lake, table)
@@ -75,6 +93,13 @@ def _holds(file: str, paths: Collection[str], contents: Collection[str]) -> bool
         return any(_matches(batch, paths, contents) for batch in _keys_of(file))
     except pa.ArrowInvalid:
         return True  # a run died while it wrote this file: nobody can read it, nor say what it holds
+
+
+def _holds_other(file: str, key: str, alive: pa.Array) -> bool:
+    try:
+        return not all(pc.all(pc.is_in(batch.column(key), alive)).as_py() for batch in _keys_of(file))
+    except pa.ArrowInvalid:
+        return True  # see above
 
 
 def _readable_keys_of(file: str) -> Iterator[pa.RecordBatch]:

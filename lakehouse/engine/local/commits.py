@@ -4,7 +4,7 @@ One commit each, whatever its size: no more than a row group is held at a time. 
 is not used: it holds its source, reads more than it must, and writes types that Arrow has few functions for.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -21,6 +21,9 @@ from lakehouse.tables.damage import DOCTOR
 from lakehouse.tables.delta import Lake
 from lakehouse.tables.staged import StagedFiles, conform, is_bulk
 from lakehouse.tables.table import DataFile, Table
+
+_TOGETHER = 8192
+"""Narrow rows that are written, or compared with those that are there, at once."""
 
 
 def write(rows: LocalRows, lake: Lake, table: Table, *, replace: bool, marks: Marks | None) -> int:
@@ -48,6 +51,50 @@ def merge(rows: LocalRows, lake: Lake, table: Table, marks: Marks | None, touch:
         staged.close()
         delta.commit(lake, table, staged.added, removed, marks=marks)
         return Counts(sum(len(column) for column in keys) - updated, updated)
+
+
+def apart(
+    rows: LocalRows, lake: Lake, table: Table, contents: Table, known: LocalRows, between: Callable[[], None]
+) -> LocalRows:
+    """Rows of a table, to be written at once: when the last of them is taken, the contents of all are committed.
+
+    Each content once that is not `known`.
+    """
+    (key,) = contents.key
+
+    def described() -> Batches:
+        held = {value for batch in known.batches() for value in batch.column(key).to_pylist()}
+        narrow: list[pa.RecordBatch] = []
+        with delta.staging(lake, contents) as staged:
+            for batch in rows.batches():
+                staged.write([_unknown(batch, key, held).select(contents.schema.names)])
+                narrow.append(_copied(conform(batch.select(table.schema.names), table.schema)))
+                if sum(one.num_rows for one in narrow) >= _TOGETHER:
+                    yield pa.concat_batches(narrow)
+                    narrow = []
+            if narrow:
+                yield pa.concat_batches(narrow)
+            staged.close()
+            if staged.added:
+                delta.commit(lake, contents, staged.added)
+        between()
+
+    return LocalRows(table.schema, described)
+
+
+def _unknown(batch: pa.RecordBatch, key: str, held: set[object]) -> pa.RecordBatch:
+    """The rows whose key is not held yet, each once; it is from now on."""
+    new = []
+    for place, value in enumerate(batch.column(key).to_pylist()):
+        if value not in held:
+            held.add(value)
+            new.append(place)
+    return batch if len(new) == batch.num_rows else batch.take(pa.array(new, pa.int64()))
+
+
+def _copied(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Rows in memory of their own: they are held for long, and may lie in one buffer with what is wide."""
+    return batch.take(pa.array(range(batch.num_rows)))
 
 
 def update(rows: LocalRows, lake: Lake, table: Table, marks: Marks | None) -> int:

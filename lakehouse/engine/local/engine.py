@@ -27,6 +27,7 @@ from lakehouse.engine.port import (
     Value,
     Work,
     WorkerKilledError,
+    nothing,
 )
 from lakehouse.errors import LakehouseError, SettingsError
 from lakehouse.progress import Progress
@@ -66,11 +67,16 @@ class LocalEngine:
     # ---- rows -------------------------------------------------------------------------------------------------------
 
     def rows(
-        self, table: Table, columns: Sequence[str], version: int | None = None, among: Rows | None = None
+        self,
+        table: Table,
+        columns: Sequence[str],
+        version: int | None = None,
+        among: Rows | None = None,
+        along: Sequence[str] = (),
     ) -> LocalRows:
         """See `Engine.rows`."""
         schema = pa.schema([table.schema.field(name) for name in columns])
-        return Scan(delta.snapshot(self._lake, table, version), schema, None if among is None else _own(among))
+        return Scan(delta.snapshot(self._lake, table, version), schema, None if among is None else _own(among), along)
 
     def of(self, rows: pa.Table) -> LocalRows:
         """See `Engine.of`."""
@@ -120,6 +126,22 @@ class LocalEngine:
         """See `Engine.merge`."""
         self._check()
         return commits.merge(_own(rows), self._lake, table, marks, touch)
+
+    def write_apart(
+        self,
+        rows: Rows,
+        table: Table,
+        contents: Table,
+        known: Rows,
+        touch: Sequence[str] | None = None,
+        between: Callable[[], None] = nothing,
+    ) -> Counts:
+        """See `Engine.write_apart`."""
+        self._check()
+        described = commits.apart(_own(rows), self._lake, table, contents, _own(known), between)
+        if touch is not None:
+            return commits.merge(described, self._lake, table, None, touch)
+        return Counts(commits.write(described, self._lake, table, replace=False, marks=None))
 
     def update(self, rows: Rows, table: Table, marks: Marks | None = None) -> int:
         """See `Engine.update`."""

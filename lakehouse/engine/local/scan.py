@@ -2,9 +2,9 @@
 
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _BATCH_BYTES = 8 << 20
 _BATCH_ROWS = 65_536
+_LOOKED_UP = 100  # values hashed in the time in which one is looked up in their order
 _KEPT_GROUP = 48 << 20  # a row group up to this size is kept, decoded, for the shares that follow
 
 Index = NDArray[np.int64]
@@ -37,15 +38,32 @@ class Part:
         group: the row group's number.
         rows: which of its rows, ascending.
         schema: the columns that are wanted.
+        beside: further columns of these rows, which go along.
     """
 
     file: str
     group: int
     rows: Index
     schema: pa.Schema
+    beside: pa.RecordBatch | None = None
+
+    def between(self, start: int, end: int) -> "Part":
+        """Some of the rows, by their places among them."""
+        beside = None if self.beside is None else self.beside.slice(start, end - start)
+        return replace(self, rows=self.rows[start:end], beside=beside)
 
     def batches(self) -> Batches:
         """Read the rows."""
+        start = 0
+        for batch in self._read():
+            if self.beside is not None:
+                beside = self.beside.slice(start, batch.num_rows)
+                schema = pa.schema([*batch.schema, *beside.schema])
+                batch = pa.RecordBatch.from_arrays([*batch.columns, *beside.columns], schema=schema)
+            start += batch.num_rows
+            yield batch
+
+    def _read(self) -> Batches:
         if _group_bytes(self.file, self.group, self.schema.names) <= _KEPT_GROUP:
             group = _read_group(self.file, self.group, tuple(self.schema.names))
             chosen = group.slice(self.rows[0], len(self.rows)) if self._contiguous else group.take(self.rows)
@@ -71,43 +89,51 @@ class Part:
 class Scan(LocalRows):
     """Some columns of the rows of some data files, of all rows or of those among others."""
 
-    def __init__(self, files: Sequence[DataFile], schema: pa.Schema, among: LocalRows | None) -> None:
+    def __init__(
+        self, files: Sequence[DataFile], schema: pa.Schema, among: LocalRows | None, along: Sequence[str] = ()
+    ) -> None:
         """Take the files of a snapshot; nothing is read yet."""
-        super().__init__(schema, self._read)
-        self._files, self._among = files, among
+        beside = [among.schema.field(name) for name in along] if among is not None else []
+        super().__init__(pa.schema([*schema, *beside]), self._read)
+        self._files, self._read_schema, self._among, self._along = files, schema, among, along
 
     def parts(self, weight: str | None, share_rows: int) -> Iterator[tuple[Part, int]]:
         """The rows in parts of at most so many, and SHARE_BYTES, each with its bytes; reads narrow columns alone."""
-        for file, group, rows in self._chosen():
-            sizes = _column(file.name, group, weight)[rows] if weight else np.zeros(len(rows), np.int64)
+        for whole in self._chosen():
+            rows = whole.rows
+            sizes = _column(whole.file, whole.group, weight)[rows] if weight else np.zeros(len(rows), np.int64)
             start = 0
             while start < len(rows):
                 end = start + _fitting(sizes[start : start + share_rows])
-                yield Part(file.name, group, rows[start:end], self.schema), int(sizes[start:end].sum())
+                yield whole.between(start, end), int(sizes[start:end].sum())
                 start = end
 
     def _read(self) -> Batches:
-        for file, group, rows in self._chosen():
-            most = _rows_a_batch(file.name, group, self.schema.names)
-            for start in range(0, len(rows), most):
-                yield from Part(file.name, group, rows[start : start + most], self.schema).batches()
+        for whole in self._chosen():
+            most = _rows_a_batch(whole.file, whole.group, self._read_schema.names)
+            for start in range(0, len(whole.rows), most):
+                yield from whole.between(start, min(start + most, len(whole.rows))).batches()
 
-    def _chosen(self) -> Iterator[tuple[DataFile, int, Index]]:
-        wanted = Wanted(self._among.table()) if self._among is not None else None
+    def _chosen(self) -> Iterator[Part]:
+        """All wanted rows of each row group."""
+        wanted = Wanted(self._among.table(), self._along) if self._among is not None else None
         for file in self._files:
             if wanted is not None and not wanted.may_be_in(file):
                 continue
             for group, count in enumerate(group_sizes(file.name)):
                 rows = wanted.rows_of(file, group) if wanted is not None else np.arange(count)
                 if len(rows):
-                    yield file, group, rows
+                    beside = wanted.beside(file, group, rows) if wanted is not None and self._along else None
+                    yield Part(file.name, group, rows, self._read_schema, beside)
 
 
 class Wanted:
     """Values that rows must be among, looked up file by file."""
 
-    def __init__(self, rows: pa.Table) -> None:
-        """Take the values; rows of several columns are wanted as a whole."""
+    def __init__(self, values: pa.Table, along: Sequence[str] = ()) -> None:
+        """Take the values; rows of several columns are wanted as a whole, but for those that go along."""
+        rows = values.drop_columns(list(along))
+        self._first, self._along = values.column(rows.column_names[0]), values.select(list(along))
         self._columns: Mapping[str, pa.Array] = {
             name: rows.column(name).combine_chunks().unique().drop_null() for name in rows.column_names
         }
@@ -135,6 +161,37 @@ class Wanted:
         candidates = read.take(index).cast(self._together.select(names).schema).append_column("_at", pa.array(index))
         joined = candidates.join(self._together.select(names), keys=list(names), join_type="left semi")
         return np.sort(as_numpy(joined.column("_at")))
+
+    def beside(self, file: DataFile, group: int, rows: Index) -> pa.RecordBatch:
+        """What goes along with rows that are among them."""
+        (name, *_) = self._columns
+        values = _read_narrow(file.name, group, tuple(self._columns)).column(name).take(pa.array(rows))
+        found = self._along.take(self._places.of(values.combine_chunks().cast(self._first.type)))
+        (batch,) = found.combine_chunks().to_batches()
+        return batch
+
+    @cached_property
+    def _places(self) -> "_Places":
+        return _Places(self._first.combine_chunks())
+
+
+class _Places:
+    """Where values stand in an array, each of them once there."""
+
+    def __init__(self, values: pa.Array) -> None:
+        self._values, self._order = values, pc.sort_indices(values)
+        self._sorted = values.take(self._order)
+
+    def of(self, asked: pa.Array) -> pa.Array:
+        """The places of values that are there."""
+        if len(asked) * _LOOKED_UP > len(self._values):
+            return pc.index_in(asked, self._values)
+        # Arrow would hash all values for a few: of large photographs a row group has ten.
+        at = [bisect_left(range(len(self._sorted)), one, key=self._at) for one in asked.to_pylist()]
+        return self._order.take(pa.array(at, pa.int64()))
+
+    def _at(self, place: int) -> Any:
+        return self._sorted[place].as_py()
 
 
 def _sorted(values: pa.Array) -> list[Ordered]:

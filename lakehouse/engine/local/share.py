@@ -53,8 +53,7 @@ class Share:
     def _part(self, start: int, end: int) -> "Share":
         if isinstance(self.source, Held):
             return Share(Held(self.source.batch.slice(start, end - start)), end - start, self.deaths)
-        part = self.source
-        return Share(Part(part.file, part.group, part.rows[start:end], part.schema), end - start, self.deaths)
+        return Share(self.source.between(start, end), end - start, self.deaths)
 
 
 def cut(rows: LocalRows, work: Work) -> Iterator[Share]:

@@ -13,6 +13,7 @@ import pyarrow as pa
 from delta.tables import DeltaMergeBuilder
 from delta.tables import DeltaTable as SparkDeltaTable
 from deltalake import Schema
+from pyspark import StorageLevel
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
@@ -29,6 +30,7 @@ from lakehouse.engine.port import (
     Rows,
     Value,
     Work,
+    nothing,
 )
 from lakehouse.engine.spark.failure import SPARK_ERRORS, explained
 from lakehouse.engine.spark.rows import Counting, SparkRows, Stage, followed
@@ -77,7 +79,12 @@ class SparkEngine:
     # ---- rows -------------------------------------------------------------------------------------------------------
 
     def rows(
-        self, table: Table, columns: Sequence[str], version: int | None = None, among: Rows | None = None
+        self,
+        table: Table,
+        columns: Sequence[str],
+        version: int | None = None,
+        among: Rows | None = None,
+        along: Sequence[str] = (),
     ) -> SparkRows:
         """See `Engine.rows`."""
         handle = delta.existing(self._lake, table, version)
@@ -87,8 +94,9 @@ class SparkEngine:
             return SparkRows(frame, stored=True)
         wanted = _own(among).frame.distinct()
         # Broadcast, whatever its size: the alternative shuffles the table's rows, photographs with them.
-        chosen = frame.join(F.broadcast(wanted), on=wanted.columns, how="left_semi")
-        return SparkRows(chosen.select(*columns), _own(among).stages, stored=True)
+        keys = [name for name in wanted.columns if name not in along]
+        chosen = frame.join(F.broadcast(wanted), on=keys, how="inner" if along else "left_semi")
+        return SparkRows(chosen.select(*columns, *along), _own(among).stages, stored=True)
 
     def of(self, rows: pa.Table) -> SparkRows:
         """See `Engine.of`."""
@@ -174,6 +182,38 @@ class SparkEngine:
         merging = merging.whenMatchedUpdateAll().whenNotMatchedInsertAll()
         found = self._committed(merging.execute, _own(rows), table, marks)
         return Counts(found.get("numTargetRowsInserted", 0), found.get("numTargetRowsUpdated", 0))
+
+    def write_apart(
+        self,
+        rows: Rows,
+        table: Table,
+        contents: Table,
+        known: Rows,
+        touch: Sequence[str] | None = None,
+        between: Callable[[], None] = nothing,
+    ) -> Counts:
+        """See `Engine.write_apart`; the rows wait on the executors' disks, and three passes take their columns.
+
+        A lost executor's rows are computed again, perhaps of other files by then. So what is written to `table` has its
+        content among those that are known, or that the first commit has by its own word.
+        """
+        (key,) = contents.key
+        own, held = _own(rows), _own(known).frame.select(key).distinct()
+        wide = own.frame.persist(StorageLevel.DISK_ONLY)
+        try:
+            # Of each content one row, found by narrow columns: contents are not shuffled.
+            firsts = wide.groupBy(key).agg(F.min(table.key[0]).alias(table.key[0])).join(held, key, "left_anti")
+            new = wide.join(F.broadcast(firsts), on=[*firsts.columns], how="left_semi")
+            before = delta.existing(self._lake, contents).version()
+            self._write(replace(own, frame=new), contents, "append", None)
+            after = delta.existing(self._lake, contents).version()
+            if after > before:
+                held = held.unionByName(self.changes(contents, [key], before, after).frame.select(key))
+            between()
+            described = SparkRows(wide.select(*table.schema.names).join(held, key, "left_semi"))
+            return self.merge(described, table, touch=touch) if touch else Counts(self.append(described, table))
+        finally:
+            wide.unpersist()
 
     def update(self, rows: Rows, table: Table, marks: Marks | None = None) -> int:
         """See `Engine.update`."""

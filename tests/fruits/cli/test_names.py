@@ -108,7 +108,7 @@ def test_each_photograph_has_its_name_and_its_label(lake: OddLake, said: Said) -
         ("history",),
         ("quarantine",),
         ("config",),
-        ("sql", "SELECT * EXCLUDE content FROM bronze.images"),
+        ("sql", "SELECT * FROM bronze.images"),
         ("rollback", "1"),
         ("rollback", "--unpin"),
     ],

@@ -106,11 +106,11 @@ def test_whole_lake_has_nothing_amiss(whole: Workspace) -> None:
     before = {path: path.stat().st_mtime_ns for path in Path(whole.lake.folder("")).rglob("*")}
     (finding,) = examine_files(settings_of(whole), thorough=True)
     assert finding.ok
-    assert finding.found.startswith("12 data files in 12 tables")
+    assert finding.found.startswith("13 data files in 13 tables")
     assert {path: path.stat().st_mtime_ns for path in Path(whole.lake.folder("")).rglob("*")} == before
 
 
-ONE_FILE = [IMAGES, FEATURES, MOMENTS, SCALED, PROJECTIONS, CALIBRATIONS]
+ONE_FILE = [IMAGES, CONTENTS, FEATURES, MOMENTS, SCALED, PROJECTIONS, CALIBRATIONS]
 
 
 @pytest.mark.parametrize("table", ONE_FILE, ids=lambda table: table.name)

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from bronze.tables import IMAGES, QUARANTINE
+from bronze.tables import CONTENTS, IMAGES, QUARANTINE
 from fruits.catalog import TABLES
 from fruits.query.sql import Session, answer
 from fruits.settings import load_settings
@@ -64,7 +64,6 @@ def photographs() -> list[dict[str, Any]]:
                 "sha256": f"{number if number != 39 else 4:064x}",
                 "batch": 1 + (number >= 25),
                 "ingested_at": NOON + timedelta(minutes=number),
-                "content": b"\xff\xd8",
             }
         )
     return found
@@ -106,6 +105,8 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Lake:
     lake = Lake(f"file://{tmp_path_factory.mktemp('questions')}/lake")
     delta.create(lake, TABLES)
     images, rows = photographs(), features()
+    contents = {row["sha256"]: row | {"first_batch": row["batch"], "content": b"\xff\xd8"} for row in images}
+    write(lake, CONTENTS, [*contents.values()])
     write(lake, IMAGES, images)
     held = [("empty", 1, "Apple"), ("corrupt", 2, "Kiwi"), ("corrupt", 2, None)]
     write(

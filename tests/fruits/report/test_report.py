@@ -19,7 +19,7 @@ from sklearn.preprocessing import StandardScaler
 
 from bronze.judgement import Limits
 from bronze.photograph import salvage
-from bronze.tables import IMAGES, QUARANTINE
+from bronze.tables import CONTENTS, IMAGES, QUARANTINE
 from fruits.catalog import TABLES
 from fruits.query.sql import answer, connect
 from fruits.report import write_report
@@ -57,15 +57,16 @@ def write(lake: Lake, table: Table, rows: list[dict[str, Any]]) -> None:
 
 def add_images(lake: Lake, names: Sequence[tuple[str | None, str | None, str]], batch: int = 1, k: int = 5) -> None:
     """Add photographs (label, split, name), their components around a place of their label's."""
-    rows, projections = [], []
+    rows, contents, projections = [], [], []
     for number, (label, split, name) in enumerate(names):
         path = f"file:///fruits/{split or ''}/{label or ''}/{name}"
         sha256 = f"{batch}-{number}"
         rows.append(
             {"path": path, "label": label, "split": split, "format": "PNG", "width": 8, "height": 8, "length": 250,
-             "modification_time": THEN, "sha256": sha256, "batch": batch, "ingested_at": THEN + timedelta(days=batch),
-             "content": photograph(number)}
+             "modification_time": THEN, "sha256": sha256, "batch": batch, "ingested_at": THEN + timedelta(days=batch)}
         )  # fmt: skip
+        content = photograph(number)
+        contents.append({"sha256": sha256, "length": len(content), "first_batch": batch, "content": content})
         place = np.random.default_rng(sum(map(ord, label or ""))).normal(0, 10, k)
         components = place + np.random.default_rng(number + 1000 * batch).normal(0, 1, k)
         projections.append(
@@ -73,6 +74,8 @@ def add_images(lake: Lake, names: Sequence[tuple[str | None, str | None, str]], 
              "pc2": components[1] if k > 1 else None, "pc3": components[2] if k > 2 else None,
              "components": components.tolist(), "scaler_version": 1, "pca_version": 1}
         )  # fmt: skip
+    held = {row["sha256"] for row in delta.read_rows(lake, CONTENTS, ["sha256"])}
+    write(lake, CONTENTS, [row for row in contents if row["sha256"] not in held])
     write(lake, IMAGES, rows)
     write(lake, PROJECTIONS, projections)
 

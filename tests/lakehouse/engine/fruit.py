@@ -34,6 +34,20 @@ FRUIT = Table(
     key=("path",),
     statistics=("path", "batch", "picked"),
 )
+CONTENT = Table(
+    name="garden.content",
+    schema=pa.schema([("sha256", pa.string()), ("first_batch", pa.int64()), ("content", pa.binary())]),
+    key=("sha256",),
+    statistics=("sha256", "first_batch"),
+)
+"""What fruit holds, apart from it."""
+NARROW = Table(
+    name="garden.narrow",
+    schema=pa.schema([field for field in FRUIT.schema if field.name != "content"]),
+    key=FRUIT.key,
+    statistics=FRUIT.statistics,
+)
+"""Fruit without what it holds."""
 NOON = 1_767_268_800_000_000
 """2026-01-01 12:00 UTC, in microseconds."""
 
@@ -63,10 +77,33 @@ def many(count: int, first: int = 0) -> pa.Table:
     return fruit(*((f"fruit {number:06}", f"{number:x}", number) for number in range(first, first + count)))
 
 
-def held(lake: Lake, version: int | None = None) -> list[dict[str, Any]]:
-    """What the table holds, by delta-rs' own reader, in the order of the paths."""
-    rows = delta.existing(lake, FRUIT, version).to_pyarrow_table().to_pylist()
-    return sorted(rows, key=lambda row: str(row["path"]))
+def held(lake: Lake, version: int | None = None, table: Table = FRUIT) -> list[dict[str, Any]]:
+    """What the table holds, by delta-rs' own reader, in the order of its key."""
+    rows = delta.existing(lake, table, version).to_pyarrow_table().to_pylist()
+    return sorted(rows, key=lambda row: str(row[table.key[0]]))
+
+
+READ = pa.schema([*FRUIT.schema, ("first_batch", pa.int64())])
+
+
+@dataclass(frozen=True)
+class Reading:
+    """From paths, sha256 and batches to fruit with what it holds; each row is noted in a file of `folder`."""
+
+    folder: Path
+
+    def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """Read fruit."""
+        for batch in batches:
+            given = batch.select(["path", "sha256", "batch"]).to_pylist()
+            rows = fruit(*(tuple(row.values()) for row in given), weights=[1.0, 0.5])
+            with (self.folder / f"{os.getpid()}.read").open("a") as lines:
+                lines.writelines(f"{path}\n" for path in rows["path"].to_pylist())
+            yield from rows.append_column("first_batch", rows["batch"]).combine_chunks().to_batches()
+
+    def seen(self) -> list[str]:
+        """The rows that were read."""
+        return [line for file in self.folder.glob("*.read") for line in file.read_text().splitlines()]
 
 
 def by_path(rows: pa.Table) -> list[dict[str, Any]]:

@@ -3,6 +3,7 @@
 import os
 import threading
 import time
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import accumulate
@@ -32,10 +33,14 @@ from lakehouse.tables import delta
 from lakehouse.tables.delta import Lake
 from tests.lakehouse.engine.conftest import Guard, Notes
 from tests.lakehouse.engine.fruit import (
+    CONTENT,
     DOUBLED,
     FRUIT,
+    NARROW,
+    READ,
     CombinedSums,
     Doubling,
+    Reading,
     WeightSums,
     by_path,
     fruit,
@@ -45,6 +50,16 @@ from tests.lakehouse.engine.fruit import (
 
 ALL = FRUIT.schema.names
 AB = fruit(("a", "1", 1), ("b", "2", 2))
+
+
+RENAMED = pa.schema([("path", pa.string()), ("batch", pa.int64()), ("content", pa.binary())])
+
+
+def renamed(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """A function: each row by the name that went along."""
+    for batch in batches:
+        columns = [batch.column(name) for name in ("name", "batch", "content")]
+        yield pa.RecordBatch.from_arrays(columns, schema=RENAMED)
 
 
 def version(lake: Lake) -> int:
@@ -111,6 +126,23 @@ def test_rows_among_others_are_found_in_whatever_file(
     found = engine.rows(FRUIT, ["path", "batch", "content"], among=wanted)
     assert [row["batch"] for row in read(engine, found)] == expected
     assert [row["content"] for row in read(engine, found)] == [f"{number:x}".encode() * 3 for number in expected]
+
+
+@pytest.mark.parametrize("keys", [["sha256"], ["sha256", "batch"]])
+def test_columns_go_along_with_the_rows_that_match(engine: Engine, keys: list[str], tmp_path: Path) -> None:
+    """Of few rows or of all, in whatever file, to a function in whatever process."""
+    for first in (0, 150):
+        engine.append(engine.of(many(150, first)), FRUIT)
+    for wanted in ([3, 290], range(0, 300)):
+        among = many(300).select(["path", *keys]).take(pa.array([*wanted])).rename_columns(["name", *keys])
+        among = among.select([*keys, "name"]).append_column("length", pa.array([1] * len(wanted)))
+        columns = ["sha256", "batch", "content"]
+        rows = engine.rows(FRUIT, columns, among=engine.of(among), along=["name", "length"])
+        assert rows.columns == [*columns, "name", "length"]
+        found = engine.arrow(engine.map(rows, renamed, RENAMED, Work("named", len(wanted), 0, weight="batch")))
+        assert sorted(zip(*found.to_pydict().values(), strict=True)) == [
+            (f"fruit {n:06}", n, f"{n:x}".encode() * 3) for n in wanted
+        ]
 
 
 # ---- SQL ------------------------------------------------------------------------------------------------------------
@@ -262,6 +294,79 @@ def test_merge_touches_a_row_whose_content_is_the_same(engine: Engine, lake: Lak
     without_content = by_path(fruit(("unknown", None, 1)))[0]
     assert held(lake) == [a | picked, b, c, without_content | picked]
     assert unknown["batch"] == 7
+
+
+@pytest.fixture
+def apart(engine: Engine, lake: Lake, tmp_path: Path) -> Callable[..., tuple[Counts, list[str]]]:
+    """Write fruit and what it holds to two tables; returns what was counted, and what was read meanwhile."""
+    delta.create(lake, [NARROW, CONTENT])
+
+    def write(*rows: tuple[str, str, int], **options: Any) -> tuple[Counts, list[str]]:
+        folder = tmp_path / f"{len([*tmp_path.iterdir()])}"
+        folder.mkdir()
+        given = engine.of(fruit(*rows).select(["path", "sha256", "batch"]))
+        read = engine.map(given, Reading(folder), READ, Work("fruit read", len(rows), 0))
+        known = engine.rows(CONTENT, ["sha256"])
+        return engine.write_apart(read, NARROW, CONTENT, known, **options), sorted(Reading(folder).seen())
+
+    return write
+
+
+def contents(lake: Lake) -> list[tuple[str, int]]:
+    """What the contents' table holds: keys and first batches."""
+    rows = held(lake, table=CONTENT)
+    assert all(row["content"] == row["sha256"].encode() * 3 for row in rows)
+    return [(row["sha256"], row["first_batch"]) for row in rows]
+
+
+def narrow(*rows: tuple[str, str, int]) -> list[dict[str, Any]]:
+    """Fruit without what it holds."""
+    return by_path(fruit(*rows, weights=[1.0, 0.5]).drop_columns(["content"]))
+
+
+def test_contents_are_written_once_apart_from_what_describes_them(
+    lake: Lake, apart: Callable[..., tuple[Counts, list[str]]]
+) -> None:
+    """In one pass, copies and known ones not again; where nothing is there, nothing is committed."""
+    first, second = [("a", "1", 1), ("b", "2", 1), ("c", "1", 1)], [("d", "2", 2), ("e", "3", 2)]
+    assert apart(*first) == (Counts(inserted=3), ["a", "b", "c"])
+    assert apart(*second) == (Counts(inserted=2), ["d", "e"])
+    assert (held(lake, table=NARROW), contents(lake)) == (narrow(*first, *second), [("1", 1), ("2", 1), ("3", 2)])
+    versions = [delta.existing(lake, table).version() for table in (NARROW, CONTENT)]
+    assert apart() == (Counts(), [])
+    assert apart(("f", "3", 3)) == (Counts(inserted=1), ["f"])
+    assert [delta.existing(lake, table).version() for table in (NARROW, CONTENT)] == [versions[0] + 1, versions[1]]
+
+
+def test_what_describes_contents_is_merged(lake: Lake, apart: Callable[..., tuple[Counts, list[str]]]) -> None:
+    """One is touched, one has other content, one that of another by now, and one is new."""
+    apart(("a", "1", 1), ("b", "2", 1), ("c", "3", 1))
+    files = delta.data_files(lake, CONTENT)
+    counts, _ = apart(("a", "1", 2), ("b", "4", 2), ("c", "1", 2), ("d", "2", 2), touch=["picked"])
+    assert counts.inserted == 1
+    touched = narrow(("a", "1", 1))[0] | {"picked": narrow(("a", "1", 2))[0]["picked"]}
+    assert held(lake, table=NARROW) == [touched, *narrow(("b", "4", 2), ("c", "1", 2), ("d", "2", 2))]
+    assert contents(lake) == [("1", 1), ("2", 1), ("3", 1), ("4", 2)]
+    assert {*files} < {*delta.data_files(lake, CONTENT)}
+
+
+def test_death_between_contents_and_what_describes_them_is_made_good(
+    lake: Lake, apart: Callable[..., tuple[Counts, list[str]]]
+) -> None:
+    """No row is without its content, and the next call does not write it again."""
+
+    class DiedError(BaseException):
+        pass
+
+    def die() -> None:
+        raise DiedError
+
+    with pytest.raises(DiedError):
+        apart(("a", "1", 1), ("b", "2", 1), between=die)
+    assert (held(lake, table=NARROW), contents(lake)) == ([], [("1", 1), ("2", 1)])
+    apart(("a", "1", 1), ("b", "2", 1), ("c", "3", 1))
+    assert held(lake, table=NARROW) == narrow(("a", "1", 1), ("b", "2", 1), ("c", "3", 1))
+    assert contents(lake) == [("1", 1), ("2", 1), ("3", 1)]
 
 
 def test_update_sets_columns_of_rows_that_are_there_in_one_commit(engine: Engine, lake: Lake) -> None:
