@@ -291,6 +291,11 @@ class Lakehouse(RuleBasedStateMachine):
             name: hashlib.sha256(content).hexdigest() for name, content in self.images.items()
         }
         assert set(self._rows(bronze.tables.QUARANTINE)) == self.quarantine
+        contents = delta.read_rows(lake, bronze.tables.CONTENTS, ["sha256", "content"])
+        held = {row["sha256"]: hashlib.sha256(row["content"]).hexdigest() for row in contents}
+        assert len(held) == len(contents)
+        assert held == {sha256: sha256 for sha256 in held}
+        assert {row["sha256"] for row in images.values()} <= {*held}
 
     def _assert_one_version(self) -> None:
         features, scaled, projections = (

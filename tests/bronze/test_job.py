@@ -253,6 +253,10 @@ def test_removed_photographs_are_kept_until_deletion_is_asked_for(
     (photographs / "page.jpg").unlink()
     run(deleting, unchanged=2, removed=1)
     assert ({*rows(workspace)}, reasons(workspace)) == ({"1.png", "2.png", "7.png", "8.png"}, {})
+    assert len(held_contents(workspace)) == 4
+    fruit[1].write_bytes(photograph(70))
+    run(deleting, unchanged=1, ingested=1, replaced=1)
+    assert len(held_contents(workspace)) == 4
     before = versions(workspace)
     run(deleting, unchanged=2)
     assert versions(workspace) == before

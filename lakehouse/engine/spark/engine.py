@@ -194,16 +194,20 @@ class SparkEngine:
     ) -> Counts:
         """See `Engine.write_apart`; the rows wait on the executors' disks, and three passes take their columns.
 
-        A lost executor's rows are computed again, perhaps of other files by then. So what is written to `table` has its
-        content among those that are known, or that the first commit has by its own word.
+        A task that Spark repeats may find other files than the one before. So what is written to `table` has its
+        content among those that are known, or that the first commit has by its own word. Where an executor is lost with
+        rows that waited, Spark fails, and the next call begins anew.
         """
         (key,) = contents.key
         own, held = _own(rows), _own(known).frame.select(key).distinct()
-        wide = own.frame.persist(StorageLevel.DISK_ONLY)
+        # Not `persist`: Spark then fails over a query that has WITH, joined with itself.
+        wide = own.frame.localCheckpoint(eager=False, storageLevel=StorageLevel.DISK_ONLY)
         try:
             # Of each content one row, found by narrow columns: contents are not shuffled.
-            firsts = wide.groupBy(key).agg(F.min(table.key[0]).alias(table.key[0])).join(held, key, "left_anti")
-            new = wide.join(F.broadcast(firsts), on=[*firsts.columns], how="left_semi")
+            firsts = wide.groupBy(F.col(key).alias("first_key")).agg(F.min(table.key[0]).alias("first_row"))
+            firsts = F.broadcast(firsts.join(held, F.col("first_key") == held[key], "left_anti"))
+            is_first = (wide[key] == firsts["first_key"]) & (wide[table.key[0]] == firsts["first_row"])
+            new = wide.join(firsts, is_first, "left_semi")
             before = delta.existing(self._lake, contents).version()
             self._write(replace(own, frame=new), contents, "append", None)
             after = delta.existing(self._lake, contents).version()
@@ -213,7 +217,7 @@ class SparkEngine:
             described = SparkRows(wide.select(*table.schema.names).join(held, key, "left_semi"))
             return self.merge(described, table, touch=touch) if touch else Counts(self.append(described, table))
         finally:
-            wide.unpersist()
+            wide._jdf.queryExecution().analyzed().rdd().unpersist(False)  # which a data frame alone does not free
 
     def update(self, rows: Rows, table: Table, marks: Marks | None = None) -> int:
         """See `Engine.update`."""

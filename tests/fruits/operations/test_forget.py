@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from bronze.tables import IMAGES, QUARANTINE
+from bronze.tables import CONTENTS, IMAGES, QUARANTINE
 from fruits.operations.forget import forget, format_forgotten
 from fruits.operations.run import LAYERS, run_pipeline
 from fruits.settings import Settings, load_settings
@@ -127,7 +127,7 @@ def assert_forgotten(workspace: Workspace, world: World, path: str) -> None:
     """No file holds it, the others are all there, and the moments are theirs alone."""
     assert in_rows(world.lake, path) == set()
     assert in_bytes(world.lake) == set()
-    for table in (IMAGES, FEATURES, SCALED, PROJECTIONS):
+    for table in (IMAGES, CONTENTS, FEATURES, SCALED, PROJECTIONS):
         assert delta.count(workspace.lake, table) == 10, table.name
     covered = read_moments(workspace.lake)
     assert covered is not None
@@ -152,7 +152,8 @@ def test_forgotten_photograph_is_in_no_file_of_the_lake(
     done = forget(workspace.section(Settings), [str(secret)])
     assert done.contents == 2
     assert {name: rows for name, rows in done.rows.items() if rows} == {
-        table.name: 1 for table in (IMAGES, FEATURES, SCALED, PROJECTIONS)
+        **{table.name: 1 for table in (IMAGES, FEATURES, SCALED, PROJECTIONS)},
+        CONTENTS.name: 2,  # with what it had before it was replaced
     }
     assert done.artifacts == [f"file://{artifact}"]
     assert done.originals == []

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 from deltalake import DeltaTable
 
-from bronze.tables import CORRECTIONS, IMAGES, QUARANTINE
+from bronze.tables import CONTENTS, CORRECTIONS, IMAGES, QUARANTINE
 from fruits.catalog import ALL_TABLES, OF_LAYERS
 from fruits.identify.identifier import read_projected
 from fruits.operations.health import CheckResult, examine_files, examine_lake, repair
