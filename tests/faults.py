@@ -184,7 +184,7 @@ FULL = [
     *(
         Fault(f"it is full when {name} is written", NEW, rf"lake/{table}/.* cannot be written: .*{NO_SPACE}",
               around=failing("write", errno.ENOSPC, f"lake/{table}/part"))
-        for table, name in (("bronze/images", "a photograph"), ("silver/features", "a feature"), ("gold/projections", "a projection"))
+        for table, name in (("bronze/contents", "a photograph"), ("silver/features", "a feature"), ("gold/projections", "a projection"))
     ),
     Fault("it is full when the log is written", NEW, rf"images/_delta_log cannot be written: .*{NO_SPACE}",
           around=failing("write", errno.ENOSPC, "images/_delta_log")),
