@@ -17,6 +17,7 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -145,7 +146,10 @@ def _measure(source: Path, work: Path, options: argparse.Namespace) -> dict[str,
         reads, failures = reader.told()
     early, late = statistics.median(plain[: 2 * WINDOW]), statistics.median(plain[-2 * WINDOW :])
     nothing, _ = run_module("fruits", *run)
-    history, erased = _history(lake), _erasure_holds(lake, config, sorted(folder.rglob("added-0.jpg"))[0])
+    history, erased = (
+        _history(lake, _kept(options)),
+        _erasure_holds(lake, config, sorted(folder.rglob("added-0.jpg"))[0]),
+    )
     return {
         "good": late <= BUDGET * early and not failures and not history["failures"] and erased,
         "increments": len(seconds),
@@ -176,6 +180,13 @@ def _given(options: argparse.Namespace) -> dict[str, object]:
     if options.history_minutes is not None:
         given |= {"history_days": options.history_minutes / 1440, "reader_hours": options.history_minutes / 60}
     return given
+
+
+def _kept(options: argparse.Namespace) -> timedelta:
+    """Half a minute less than what is kept: the check itself takes a moment."""
+    if options.history_minutes is None:
+        return timedelta(days=30)
+    return timedelta(minutes=options.history_minutes, seconds=-30)
 
 
 class Reader:
@@ -224,19 +235,21 @@ def _point(lake: Path, given: Mapping[str, object], seconds: Sequence[float]) ->
     )
 
 
-def _history(lake: Path) -> dict[str, Any]:
-    """Whether the rows of `bronze.images` are read as they were after some of its versions; by version what failed."""
+def _history(lake: Path, kept: timedelta) -> dict[str, Any]:
+    """Whether `bronze.images` is read as it was at versions that history is kept of; by version what failed."""
     opened = Lake(load_settings(lake=str(lake)).lake)
-    newest = delta.existing(opened, IMAGES).version()
-    asked = sorted({1, newest // 4, newest // 2, newest - 1})
+    since = (datetime.now(UTC) - kept).timestamp() * 1000
+    commits = delta.existing(opened, IMAGES).history()
+    versions = sorted(int(one["version"]) for one in commits if one["timestamp"] >= since)
     rows, failures = dict[int, int](), dict[int, str]()
-    for version in asked:
+    for version in versions[:: max(1, len(versions) // 8)]:
         try:
             rows[version] = delta.dataset(opened, IMAGES, version).count_rows()
         except (LakehouseError, DeltaError, OSError) as error:
             failures[version] = str(error).splitlines()[0]
-    rising = [*rows.values()] == sorted(rows.values())
-    return {"versions": newest, "rows": rows, "failures": failures if rising else {**failures, 0: "rows fell"}}
+    if [*rows.values()] != sorted(rows.values()):
+        failures[versions[-1]] = "a later version has fewer rows than one before it"
+    return {"versions": len(commits), "kept": len(versions), "rows": rows, "failures": failures}
 
 
 def _erasure_holds(lake: Path, config: Path, photograph: Path) -> bool:
