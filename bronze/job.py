@@ -1,9 +1,9 @@
 """The bronze job: ingest new, replaced and moved photographs, and quarantine what cannot be read."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import TypedDict
+from typing import NamedTuple, TypedDict
 
 import pyarrow as pa
 
@@ -18,7 +18,7 @@ from bronze.difference import (
     folders_unseen,
 )
 from bronze.discover import Rules
-from bronze.found import CANDIDATES, Found, count_found
+from bronze.found import CANDIDATES, Found, count_found, in_portions
 from bronze.ingest import CANDIDATE, HeldBack, Photographs, killing
 from bronze.labels import (
     LABELLED,
@@ -90,6 +90,15 @@ class _Ingest:
     def killing_files(self) -> pa.Table:
         columns = pa.schema([IMAGES.schema.field(name) for name in CANDIDATE])
         return pa.Table.from_batches([batch.select(list(CANDIDATE)) for batch in self.killing], columns)
+
+
+class _Taken(NamedTuple):
+    """What became of candidates, in files; `held_back` did not get in, and of these `broken` are in quarantine."""
+
+    inserted: int = 0
+    replaced: int = 0
+    held_back: int = 0
+    broken: int = 0
 
 
 def run(workspace: Workspace) -> Summary:
@@ -196,10 +205,7 @@ def _ingest(workspace: Workspace, found: Found, seen: ListingFingerprint) -> Sum
     crash_point("bronze.relabelled")
     corrections = read_corrections(workspace.engine) if candidates and delta.count(lake, CORRECTIONS) else {}
     ingest = _Ingest(delta.transaction_version(lake, IMAGES, _BATCH) + 1, datetime.now(UTC), corrections, [])
-    inserted, replaced = _write_images(workspace, found, ingest)
-    crash_point("bronze.images-written")
-    held_back, broken = _hold_back(workspace, found, ingest) if inserted < candidates else (0, 0)
-    crash_point("bronze.quarantine-written")
+    inserted, replaced, held_back, broken = _take_in(workspace, found, ingest)
     removed = _remove(workspace, found)
     crash_point("bronze.removed")
     _remove_orphans(workspace)
@@ -246,6 +252,19 @@ def _relabel(workspace: Workspace, found: Found) -> int:
 # ---- photographs ----------------------------------------------------------------------------------------------------
 
 
+def _take_in(workspace: Workspace, found: Found, ingest: _Ingest) -> _Taken:
+    """Read the candidates and write what they are, portion by portion: after each a later run goes on behind it."""
+    settings, taken = workspace.settings, _Taken()
+    for part in in_portions(workspace.engine, found, settings.portion_rows, settings.portion_bytes):
+        reading = replace(ingest, killing=[])
+        inserted, replaced = _write_images(workspace, part, reading)
+        crash_point("bronze.images-written")
+        held_back, broken = _hold_back(workspace, part, reading) if inserted < part.count(*CANDIDATES) else (0, 0)
+        crash_point("bronze.quarantine-written")
+        taken = _Taken(*map(sum, zip(taken, (inserted, replaced, held_back, broken), strict=True)))
+    return taken
+
+
 def _write_images(workspace: Workspace, found: Found, ingest: _Ingest) -> tuple[int, int]:
     """Write the candidates that are photographs; returns how many were new, and how many replaced other content."""
     inserted = replaced = 0
@@ -278,7 +297,7 @@ def _photographs(workspace: Workspace, found: Found, change: FileChange, count: 
     read = Photographs(
         workspace.section(BronzeSettings).limits, settings.readers, ingest.batch, ingest.now, ingest.corrections
     )
-    work = Work("photographs read", count, found.bytes, "length", ingest.killing.append)
+    work = Work("photographs read", count, found.bytes, "length", ingest.killing.append, found.before, found.total)
     return engine.map(candidates, read, PHOTOGRAPH, work)
 
 

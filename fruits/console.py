@@ -17,7 +17,7 @@ from typing import Any, BinaryIO, TextIO, cast
 from rich.box import SIMPLE_HEAD
 from rich.cells import cell_len
 from rich.console import Console, RenderableType
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, Task, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, Task, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -64,11 +64,20 @@ class Bars:
 
     def __init__(self, bars: Progress) -> None:
         self._bars = bars
+        self._stages: dict[tuple[str, int], TaskID] = {}
 
     def stage(self, name: str, total: int) -> Callable[[int], None]:
-        """Add a bar for `total` images."""
-        task = self._bars.add_task(name, total=total)
-        return lambda done: self._bars.update(task, completed=done)
+        """Show a bar for `total` images: the one of this stage where that is not at its end, else a new one."""
+        going_on = self._stages.get((name, total))
+        task = self._bars.add_task(name, total=total) if going_on is None else going_on
+        self._stages[name, total] = task
+
+        def show(done: int) -> None:
+            self._bars.update(task, completed=done)
+            if done >= total:
+                self._stages.pop((name, total), None)
+
+        return show
 
     def log(self, message: str) -> None:
         """Print a line above the bars."""

@@ -8,7 +8,10 @@ class Progress(Protocol):
     """Shows stages of work."""
 
     def stage(self, name: str, total: int) -> Callable[[int], None]:
-        """Begin to show a stage of `total` images; the returned function is told how many are done so far."""
+        """Show a stage of `total` images; the returned function is told how many are done so far.
+
+        Begun again under the same name and total before its end, it is the same stage.
+        """
 
     def log(self, message: str) -> None:
         """Show one line that should be read."""

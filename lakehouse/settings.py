@@ -48,6 +48,8 @@ class LakeSettings(BaseModel):
 
     engine: EngineName
     processes: Annotated[int, Field(ge=1, le=1024)] | None
+    portion_rows: Annotated[int, Field(ge=1)]
+    portion_bytes: Annotated[int, Field(ge=1)]
     upkeep: Literal["auto", "never"]
     history_days: Annotated[float, Field(gt=0, le=36500)]
     reader_hours: Annotated[float, Field(gt=0, le=8760)]

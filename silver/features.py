@@ -1,6 +1,7 @@
 """Sync `silver.features` with `bronze.images`: compute new rows, copy those of known content, delete removed ones."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import NamedTuple
@@ -13,6 +14,7 @@ from bronze.tables import CONTENTS, IMAGES, QUARANTINE
 from lakehouse.engine.port import Engine, Rows, Work, WorkerKilledError
 from lakehouse.errors import DamagedTableError
 from lakehouse.failpoint import crash_point
+from lakehouse.portions import portions_of, within
 from lakehouse.since import Changed, brought_to, changed_since
 from lakehouse.sync import LABELS, Change, difference, is_in_sync_with, record_upstream, snapshot_id
 from lakehouse.tables import delta
@@ -41,11 +43,16 @@ class Action(StrEnum):
 
 @dataclass(frozen=True)
 class _Work:
-    """The difference between images and features, with what each row needs."""
+    """The difference between images and features, with what each row needs.
+
+    `before` and `total` are the images to compute in the portions before this one, and in all; None where this is none.
+    """
 
     rows: Rows
     counts: dict[tuple[Action, Change], int]
     bytes: int
+    before: int = 0
+    total: int | None = None
 
     def count(self, action: Action, change: Change | None = None) -> int:
         return sum(n for (one, kind), n in self.counts.items() if one == action and change in (None, kind))
@@ -158,18 +165,20 @@ def _counted(engine: Engine, rows: Rows) -> _Work:
 
 def _write_features(workspace: Workspace, encoder: Encoder, work: _Work) -> Followed:
     """Work the difference off."""
-    engine, killed = workspace.engine, list[pa.RecordBatch]()
+    engine = workspace.engine
     computed = copied = relabelled = removed = 0
     # First, all at once: what is written next may take the place of the only features of a content that has moved.
     if work.count(Action.COPY):
         copied = _put(workspace, _copied(engine, encoder, work, Action.COPY), work, Action.COPY)
         crash_point("silver.features-copied")
-    if work.count(Action.COMPUTE):
-        computed = _put(workspace, _computed(workspace, encoder, work, killed), work, Action.COMPUTE)
+    for part in _in_portions(workspace, work):
+        killed: list[pa.RecordBatch] = []
+        made = _put(workspace, _computed(workspace, encoder, part, killed), part, Action.COMPUTE)
+        computed += made
         crash_point("silver.features-computed")
-        _refuse_lost(workspace, work.count(Action.COMPUTE) - computed - sum(batch.num_rows for batch in killed))
-    if killed:
-        _hold_back(workspace, pa.Table.from_batches(killed), computed)
+        _refuse_lost(workspace, part.count(Action.COMPUTE) - made - sum(batch.num_rows for batch in killed))
+        if killed:
+            _hold_back(workspace, pa.Table.from_batches(killed), computed)
     if work.count(Action.REPEAT):
         copied += _put(workspace, _copied(engine, encoder, work, Action.REPEAT), work, Action.REPEAT)
         crash_point("silver.features-repeated")
@@ -182,10 +191,23 @@ def _write_features(workspace: Workspace, encoder: Encoder, work: _Work) -> Foll
     return Followed(computed, copied, relabelled, removed)
 
 
+def _in_portions(workspace: Workspace, work: _Work) -> Iterator[_Work]:
+    """The images to compute, in portions of the settings' size: each is committed, and never computed again."""
+    engine, settings, compute = workspace.engine, workspace.settings, work.count(Action.COMPUTE)
+    if compute <= settings.portion_rows and work.bytes <= settings.portion_bytes:
+        if compute:
+            yield work
+        return
+    todo = engine.sql("SELECT path, length FROM work WHERE action = 'compute'", work=work.rows)
+    for portion in portions_of(engine, todo, settings.portion_rows, settings.portion_bytes):
+        with engine.kept(within(engine, work.rows, portion, "action = 'compute'")) as rows:
+            yield replace(_counted(engine, rows), before=portion.before, total=portion.total)
+
+
 def _computed(workspace: Workspace, encoder: Encoder, work: _Work, killed: list[pa.RecordBatch]) -> Rows:
     """The features of images whose content has none: computed of their contents, with what describes them beside."""
     engine, compute = workspace.engine, work.count(Action.COMPUTE)
-    todo = Work("features computed", compute, work.bytes, "length", killed.append)
+    todo = Work("features computed", compute, work.bytes, "length", killed.append, work.before, work.total)
     along = [name for name in IMAGE if name != "sha256"]
     chosen = f"SELECT sha256, {', '.join(along)} FROM work WHERE action = 'compute'"
     columns = ["sha256", "length", "content"]

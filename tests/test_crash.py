@@ -38,7 +38,7 @@ class Killable(World):
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
         self.config = folder / "settings.yaml"
-        self.config.write_text(f"encoder: {stub.NAME}\nremoved_images: delete\n")
+        self.config.write_text(f"encoder: {stub.NAME}\nremoved_images: delete\nportion_rows: 3\n")
 
     def settings(self, engine: str) -> Settings:
         """What the command reads too."""
@@ -63,6 +63,7 @@ class Killable(World):
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv(VARIABLE, point)
             patch.setattr(failpoint, "die", _strike)
+            failpoint.passed.clear()
             with pytest.raises(StruckError):
                 run_layers(self.settings(engine))
 
@@ -140,13 +141,14 @@ def test_undisturbed_run_is_worth_comparing_with(undisturbed: Mapping[str, Mappi
 
 RUN = [point for point in crash_points() if not point.startswith(("forget.", "relabel.", "upkeep."))]
 OF_INCREMENTS = ("copied", "repeated", "relabelled")  # there is nothing to copy from, nor to relabel
+BETWEEN_PORTIONS = ["bronze.images-written@2", "bronze.quarantine-written@2", "silver.features-computed@2"]
 FIRST_RUN = [point for point in RUN if not point.startswith("silver.features-") or not point.endswith(OF_INCREMENTS)]
 
 
 @pytest.mark.parametrize(
     ("beginning", "point"),
-    [("changed", point) for point in RUN]
-    + [pytest.param("photographs", point, marks=pytest.mark.soak) for point in FIRST_RUN],
+    [("changed", point) for point in [*RUN, *BETWEEN_PORTIONS]]
+    + [pytest.param("photographs", point, marks=pytest.mark.soak) for point in [*FIRST_RUN, *BETWEEN_PORTIONS]],
 )
 def test_run_killed_there_and_run_again_is_an_undisturbed_run(
     world: Killable, undisturbed: Mapping[str, Mapping[str, Any]], beginning: str, point: str
@@ -159,7 +161,7 @@ def test_run_killed_there_and_run_again_is_an_undisturbed_run(
 
 
 TURNS = [("spark", "local"), ("local", "spark")]
-IN_TURN = ("bronze.images-written", "silver.features-computed", "silver.scaled-written", "gold.projections-written")
+IN_TURN = ("bronze.images-written@2", "silver.features-computed@2", "silver.scaled-written", "gold.projections-written")
 
 
 def how_often(dying: str, finishing: str, point: str) -> tuple[pytest.MarkDecorator, ...]:
@@ -175,7 +177,7 @@ def how_often(dying: str, finishing: str, point: str) -> tuple[pytest.MarkDecora
     [
         pytest.param(*turn, point, marks=how_often(*turn, point))
         for turn in (("spark", "spark"), *TURNS)
-        for point in RUN
+        for point in [*RUN, *BETWEEN_PORTIONS]
     ],
 )
 def test_run_that_died_on_one_engine_is_finished_by_another(

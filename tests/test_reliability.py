@@ -16,7 +16,7 @@ from tests.fruits.operations.test_maintain import POINTS
 from tests.fruits.operations.test_rollback import MANY_READS, READS
 from tests.lakehouse.lease.test_lease import MANY_RACES, RACES
 from tests.names import NAMES
-from tests.test_crash import RUN
+from tests.test_crash import BETWEEN_PORTIONS, RUN
 from tests.test_faults_s3 import REFUSALS
 from tests.test_publication import OF_A_REFIT, OF_A_RUN
 from tests.test_state_machine import EXAMPLES, STEPS
@@ -60,7 +60,14 @@ PROMISES: list[Promise] = [
             "silver/test_executor_killed.py",
             "lakehouse/engine/local/test_workers.py",
         ),
-        f"{len(RUN)} points; a worker process and (slow) an executor killed in mid-task",
+        f"{len(RUN)} points, {len(BETWEEN_PORTIONS)} of them again between portions; a worker process and (slow) an "
+        "executor killed in mid-task",
+    ),
+    (
+        "**A death costs a portion.** A first ingest, and its features, are committed in portions; killed between two, "
+        "the next run reads and computes only what is not there.",
+        ("test_portions.py", "lakehouse/test_portions.py"),
+        "SIGKILL; what is there already is replaced by bytes that are no photograph, and nobody reads them",
     ),
     (
         "**No-op re-run.** Nothing new: no commit with data but the run's row in `runs`, no inference, no image byte "

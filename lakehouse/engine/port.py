@@ -98,6 +98,8 @@ class Work:
         weight: the column with the bytes that a row takes while it is computed.
         on_killed: called with rows that kill every process that computes them; these rows are left out. Without it
             they raise WorkerKilledError. An engine that cannot identify such rows fails as its platform does.
+        before: rows of the same stage that earlier work has computed: the progress goes on behind them.
+        total: rows of the whole stage; None where this work is all of it.
     """
 
     stage: str
@@ -105,6 +107,17 @@ class Work:
     bytes: int
     weight: str | None = None
     on_killed: Callable[[pa.RecordBatch], None] | None = None
+    before: int = 0
+    total: int | None = None
+
+    @property
+    def stage_rows(self) -> int:
+        """The rows of the whole stage."""
+        return self.rows if self.total is None else self.total
+
+    def shown(self, done: int) -> int:
+        """What the progress is told when so many rows of this work are done; some may be counted twice."""
+        return self.before + min(done, self.rows)
 
 
 @dataclass(frozen=True)

@@ -64,7 +64,7 @@ def erase_dead(lake: Lake, table: Table) -> int:
     alive = pa.concat_tables(tables).column(key).unique()
     dead = [file for file in old if _holds_other(file, key, alive)]
     for file in dead:
-        _remove(file)
+        remove_data_file(file)
     return len(dead)
 
 

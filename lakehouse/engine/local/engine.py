@@ -188,13 +188,13 @@ class LocalEngine:
 
     def _shown(self, rows: LocalRows, function: BatchFunction, work: Work) -> Batches:
         """The results of a function, while the progress shows how many rows are done."""
-        show, done = self._progress.stage(work.stage, work.rows), 0
+        show, done = self._progress.stage(work.stage, work.stage_rows), 0
         few = work.rows <= FEW and work.bytes <= SHARE_BYTES
         alone = few and not self._pool.started and not self._trial.failed
         computed = self._alone(rows, function, work) if alone else self._side_by_side(rows, function, work)
         for count, batches in computed:
             done += count
-            show(min(done, work.rows))
+            show(work.shown(done))
             yield from batches
 
     def _alone(self, rows: LocalRows, function: BatchFunction, work: Work) -> _Computed:

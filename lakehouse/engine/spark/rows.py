@@ -58,18 +58,19 @@ class Counting:
 @contextmanager
 def followed(progress: Progress, stage: Stage) -> Iterator[None]:
     """Show how far a stage is while the block runs."""
-    show, total = progress.stage(stage.work.stage, stage.work.rows), stage.work.rows
+    work = stage.work
+    show = progress.stage(work.stage, work.stage_rows)
     over = threading.Event()
 
     def follow() -> None:
         while not over.wait(0.2):
-            show(min(stage.done.value, total))
+            show(work.shown(stage.done.value))
 
     thread = threading.Thread(target=follow, daemon=True)
     thread.start()
     try:
         yield
-        show(total)
+        show(work.shown(work.rows))
     finally:
         over.set()
         thread.join()
