@@ -4,9 +4,9 @@ import hashlib
 import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,7 @@ from bronze.folders import FolderLabels, FolderNames
 from bronze.tables import IMAGES
 from lakehouse.engine.port import Batches, Engine, Given, Rows
 from lakehouse.errors import StorageError
-from lakehouse.storage import list_folders, rule_of_folder, walk
+from lakehouse.storage import find_folders, rule_of_folder, walk
 from lakehouse.storage.folder_rules import FolderRules, Patterns, Rule
 from lakehouse.tables.table import INSTANT
 
@@ -46,6 +46,8 @@ _SLOW = (
     0.0005  # seconds a file, the folder counted as one: a disk takes a twentieth of that, a request several times it
 )
 
+_FEW_FILES = 4_000
+"""Files of a folder on S3 beside which the driver looks for folders: with more, whoever lists it takes all below it."""
 _OTHER_LAKES = {f"{IMAGES.name.replace('.', '/')}/_delta_log": Rule.ANOTHER_LAKE}
 
 _Row = tuple[str, str | None, str | None, int, int, str | None]
@@ -77,7 +79,7 @@ def _folders_in(folder: str, *, required: bool, rules: FolderRules) -> list[str]
     if not required and rule_of_folder(folder, rules):
         return None
     try:
-        return list_folders(folder)
+        return find_folders(folder, _FEW_FILES)
     except StorageError:
         if required:
             raise
@@ -131,7 +133,8 @@ class Listing:
     Attributes:
         root: the folder that was asked for.
         rules: how files are taken.
-        threads: folders listed at once, where that takes longer than it should on a disk: on S3, or over a network.
+        threads: folders listed at once, where that takes longer than it should on a disk: on S3, or over a network; and
+            ranges of the keys of a large folder on S3.
         entered: links that are followed.
         taken: folders that have been listed already, and are passed over where they are met again.
     """
@@ -145,28 +148,30 @@ class Listing:
     def __call__(self, folders: Given) -> Batches:
         """List the folders, as they come."""
         items = ((os.fsdecode(row["folder"]), row["deep"]) for batch in folders for row in batch.to_pylist())
-        for item in items:
-            begun = time.perf_counter()
-            batches = self._listed(item)
-            seconds = time.perf_counter() - begun  # before anybody takes them, and takes his time
-            yield from batches
-            if seconds > _SLOW * (1 + sum(batch.num_rows for batch in batches)):
-                break
-        # Where each answer waits, others are asked for meanwhile. Where none does, threads would only wait for another.
-        with ThreadPoolExecutor(self.threads) as pool:
-            for batches in pool.map(self._listed, items):
+        with ThreadPoolExecutor(self.threads) as ranges, ThreadPoolExecutor(self.threads) as pool:
+            listed = partial(self._listed, ranges if self.threads > 1 else None)
+            for item in items:
+                begun = time.perf_counter()
+                batches = listed(item)
+                seconds = time.perf_counter() - begun  # before anybody takes them, and takes his time
+                yield from batches
+                if seconds > _SLOW * (1 + sum(batch.num_rows for batch in batches)):
+                    break
+            # Where each answer waits, others are asked for meanwhile. Where none does, threads would only wait for
+            # another.
+            for batches in pool.map(listed, items):
                 yield from batches
 
-    def _listed(self, item: tuple[str, bool]) -> list[pa.RecordBatch]:
-        found, batches = self._rows(*item), []
+    def _listed(self, ranges: Executor | None, item: tuple[str, bool]) -> list[pa.RecordBatch]:
+        found, batches = self._rows(ranges, *item), []
         while rows := list(islice(found, _ROWS_A_BATCH)):
             batches.append(to_batch(rows))
         return batches
 
-    def _rows(self, folder: str, deep: bool) -> Iterator[_Row]:
+    def _rows(self, ranges: Executor | None, folder: str, deep: bool) -> Iterator[_Row]:
         labels, rules = FolderLabels(self.root, self.rules.names), self.rules.of_folders(self.walked, self.taken)
         rule_of_file = self.rules.files.rule_of
-        for file in walk(folder, rules, recursive=deep, required=folder == self.root):
+        for file in walk(folder, rules, recursive=deep, required=folder == self.root, pool=ranges):
             path = file.path
             if file.rule is None:
                 yield path, *labels.of(path), file.length, file.modified, rule_of_file(path.rpartition("/")[2])

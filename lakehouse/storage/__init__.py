@@ -5,6 +5,7 @@ file `/fruits/a b%20#.jpg`, as `s3://bucket/key` is for S3. Nothing is percent-e
 """
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import Executor
 from typing import BinaryIO
 
 from lakehouse.storage.base import FileStatus, ObjectStorage, Storage
@@ -30,17 +31,31 @@ def list_files(uri: str, *, recursive: bool) -> Iterator[FileStatus]:
     return _storage(uri).list_files(uri, recursive=recursive)
 
 
-def walk(uri: str, rules: FolderRules, *, recursive: bool, required: bool) -> Iterator[FileStatus]:
+def find_folders(uri: str, most_files: int) -> list[str] | None:
+    """As `list_folders`; None on S3 where more than so many files lie beside them: nobody looks for folders then.
+
+    S3 tells folders and files in one order, 1,000 an answer, so a folder may come behind a million files.
+
+    Raises:
+        StorageError: the folder does not exist or cannot be listed.
+    """
+    return _storage(uri).find_folders(uri, most_files)
+
+
+def walk(
+    uri: str, rules: FolderRules, *, recursive: bool, required: bool, pool: Executor | None = None
+) -> Iterator[FileStatus]:
     """The files in a folder, and below it where `recursive`, as they come, with everything that is passed over.
 
     Nothing is left out in silence: a folder that a rule passes over, or that cannot be listed, is an entry with the
     rule; on S3 each key below it is one. (Of a folder in `rules.folders` there is one entry on S3, too.) A link to a
-    folder is an entry with the rule `linked_folder`, and is followed where the walk begins with it.
+    folder is an entry with the rule `linked_folder`, and is followed where the walk begins with it. With a pool of
+    threads many keys of S3 are listed side by side, by ranges.
 
     Raises:
         StorageError: nothing can be listed at present, as without credentials; or `required`, and this folder cannot.
     """
-    return _storage(uri).walk(uri, rules, recursive=recursive, required=required)
+    return _storage(uri).walk(uri, rules, recursive=recursive, required=required, pool=pool)
 
 
 def rule_of_folder(uri: str, rules: FolderRules) -> str | None:

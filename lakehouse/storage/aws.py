@@ -8,6 +8,7 @@ import os
 import re
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cache
 from threading import Lock
@@ -93,8 +94,20 @@ def session() -> Session:
 
     core = get_session()
     core.register_component("data_loader", shared_models(core.get_config_variable("data_path")))
+    core.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=_parsed_time)
     made: Session = session.Session(botocore_session=core, region_name=os.environ.get("AWS_REGION"))
     return made
+
+
+def _parsed_time(value: Any) -> datetime:
+    """A time in an answer: botocore asks dateutil, which takes 70 of 95 ms for the thousand of a listing's page."""
+    with suppress(TypeError, ValueError):
+        if (time := datetime.fromisoformat(value)).tzinfo is not None:
+            return time
+    from botocore.utils import parse_timestamp
+
+    parsed: datetime = parse_timestamp(value)
+    return parsed
 
 
 def client(region: str | None = None, **limits: object) -> Client:

@@ -1,6 +1,7 @@
 """The storage interface that each URI scheme implements."""
 
 from collections.abc import Iterator
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import BinaryIO, Protocol
 
@@ -30,7 +31,10 @@ class Storage(Protocol):
 
     def list_folders(self, uri: str) -> list[str]: ...  # noqa: D102 - see the functions below
     def list_files(self, uri: str, *, recursive: bool) -> Iterator[FileStatus]: ...  # noqa: D102
-    def walk(self, uri: str, rules: FolderRules, *, recursive: bool, required: bool) -> Iterator[FileStatus]: ...  # noqa: D102
+    def find_folders(self, uri: str, most_files: int | None) -> list[str] | None: ...  # noqa: D102
+    def walk(  # noqa: D102
+        self, uri: str, rules: FolderRules, *, recursive: bool, required: bool, pool: Executor | None = None
+    ) -> Iterator[FileStatus]: ...
     def rule_of_folder(self, uri: str, rules: FolderRules) -> str | None: ...  # noqa: D102
     def list_names(self, uri: str) -> list[str]: ...  # noqa: D102
     def exists(self, uri: str) -> bool: ...  # noqa: D102

@@ -5,6 +5,7 @@ import os
 import stat
 import uuid
 from collections.abc import Iterator, Mapping
+from concurrent.futures import Executor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -38,7 +39,19 @@ class LocalStorage:
                     elif recursive:
                         folders.append(_uri(folder, entry.name))
 
-    def walk(self, uri: str, rules: FolderRules, *, recursive: bool, required: bool) -> Iterator[FileStatus]:
+    def find_folders(self, uri: str, most_files: int | None) -> list[str] | None:  # noqa: ARG002 - the disk tells all at once
+        """See `storage.find_folders`."""
+        return self.list_folders(uri)
+
+    def walk(
+        self,
+        uri: str,
+        rules: FolderRules,
+        *,
+        recursive: bool,
+        required: bool,
+        pool: Executor | None = None,  # noqa: ARG002 - which a disk has no use for
+    ) -> Iterator[FileStatus]:
         """See `storage.walk`."""
         if rule := self.rule_of_folder(uri, rules):
             yield _folder(uri, rule)

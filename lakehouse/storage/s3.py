@@ -2,8 +2,8 @@
 
 import io
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Executor
 from contextlib import suppress
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, BinaryIO, cast
 
@@ -13,7 +13,9 @@ from lakehouse.errors import StorageError
 from lakehouse.storage import aws, aws_errors
 from lakehouse.storage.base import FileStatus
 from lakehouse.storage.boto import Answer, Client, Object, Operation, Page
-from lakehouse.storage.folder_rules import FolderRules, Rule
+from lakehouse.storage.folder_rules import FolderRules
+from lakehouse.storage.key_ranges import pages_side_by_side
+from lakehouse.storage.keys import rule_of_folder, sifted
 from lakehouse.storage.object_file import ObjectReader
 from lakehouse.storage.object_writer import ObjectWriter
 from lakehouse.storage.uri import S3
@@ -21,6 +23,8 @@ from lakehouse.storage.uri import S3
 if TYPE_CHECKING:
     from obstore.store import S3Store
 
+_UNORDERED = "--x-s3"
+"""How the name of a directory bucket ends (S3 Express One Zone), which lists keys in no order."""
 _TRIES = 3  # of an answer that breaks off; boto3 itself asks again only where none begins
 
 
@@ -29,9 +33,19 @@ class S3Storage:
 
     def list_folders(self, uri: str) -> list[str]:
         """See `storage.list_folders`; a folder is there as long as an object is below it."""
+        folders = self.find_folders(uri, None)
+        assert folders is not None
+        return folders
+
+    def find_folders(self, uri: str, most_files: int | None) -> list[str] | None:
+        """See `storage.find_folders`."""
         bucket, _ = aws.split(uri)
-        folders, objects = [], 0
+        folders: list[str] = []
+        objects = files = 0
         for page in _pages(uri, recursive=False):
+            files += len(page.get("Contents", ()))
+            if most_files is not None and files > most_files:
+                return None
             folders += [f"{S3}{bucket}/{found['Prefix'].removesuffix('/')}" for found in page.get("CommonPrefixes", ())]
             objects += page.get("KeyCount", 0)
         if not objects:
@@ -44,27 +58,31 @@ class S3Storage:
         for page in _pages(uri, recursive=recursive):
             yield from (_status(bucket, found) for found in page.get("Contents", ()) if not found["Key"].endswith("/"))
 
-    def walk(self, uri: str, rules: FolderRules, *, recursive: bool, required: bool) -> Iterator[FileStatus]:  # noqa: ARG002
+    def walk(
+        self,
+        uri: str,
+        rules: FolderRules,
+        *,
+        recursive: bool,
+        required: bool,  # noqa: ARG002
+        pool: Executor | None = None,
+    ) -> Iterator[FileStatus]:
         """See `storage.walk`. What is below a prefix has gone with the last object: no prefix but the bucket fails."""
         rule = self.rule_of_folder(uri, rules)
         if uri in rules.folders and rule:
             yield FileStatus(uri, 0, 0, rule)
             return
         bucket, _ = aws.split(uri)
-        below = _Below(uri, rules, rule)
-        for page in _pages(uri, recursive=recursive):
-            for found in page.get("Contents", ()):
-                status = _status(bucket, found)
-                folder, rule = below.rule_of(status.path.rpartition("/")[0])
-                if folder is None:
-                    rule = rule or _rule_of_key(found)
-                    yield replace(status, rule=rule) if rule else status
-                elif below.is_first(folder):
-                    yield FileStatus(folder, 0, 0, rule)
+        objects = (
+            _status(bucket, found)
+            for page in _pages(uri, recursive=recursive, pool=pool)
+            for found in page.get("Contents", ())
+        )
+        yield from sifted(uri, objects, rules, rule)
 
     def rule_of_folder(self, uri: str, rules: FolderRules) -> str | None:
         """See `storage.rule_of_folder`."""
-        return None if uri in rules.entered else _rule_of_folder(uri, rules)
+        return None if uri in rules.entered else rule_of_folder(uri, rules)
 
     def list_names(self, uri: str) -> list[str]:
         """See `storage.list_names`."""
@@ -155,66 +173,36 @@ class S3Storage:
         return None if answer is None else str(answer["ETag"])
 
 
-class _Below:
-    """The rules that pass over folders below one; each is looked at once."""
-
-    def __init__(self, uri: str, rules: FolderRules, rule: str | None) -> None:
-        self._rules, self._named = rules, set[str]()
-        self._known: dict[str, tuple[str | None, str | None]] = {uri: (None, rule)}
-
-    def rule_of(self, folder: str) -> tuple[str | None, str | None]:
-        """The rule of what lies in a folder, and the folder, if that is one which is passed over as a whole."""
-        unknown = []
-        while folder not in self._known:
-            unknown.append(folder)
-            folder = folder.rpartition("/")[0]
-        found = self._known[folder]
-        for folder in reversed(unknown):
-            if found == (None, None) and (rule := _rule_of_folder(folder, self._rules)):
-                found = (folder if folder in self._rules.folders else None), rule
-            self._known[folder] = found
-        return found
-
-    def is_first(self, folder: str) -> bool:
-        """Whether a folder has not been asked for before."""
-        first = folder not in self._named
-        self._named.add(folder)
-        return first
-
-
-def _rule_of_folder(uri: str, rules: FolderRules) -> str | None:
-    name = uri.rpartition("/")[2]
-    if name in (".", ".."):
-        return Rule.DOT_SEGMENT
-    return rules.names.rule_of(name) or rules.folders.get(uri)
-
-
-def _rule_of_key(found: Object) -> str | None:
-    key = found["Key"]
-    if key.endswith("/"):
-        return Rule.KEY_ENDS_IN_SLASH if found["Size"] else Rule.FOLDER_MARKER
-    return Rule.DOT_SEGMENT if key.rpartition("/")[2] in (".", "..") else None
-
-
 def _status(bucket: str, found: Object) -> FileStatus:
     return FileStatus(
         f"{S3}{bucket}/{found['Key']}", found["Size"], round(found["LastModified"].timestamp() * 1_000_000)
     )
 
 
-def _pages(uri: str, *, recursive: bool) -> Iterator[Page]:
+def _pages(uri: str, *, recursive: bool, pool: Executor | None = None) -> Iterator[Page]:
+    """The pages of a folder's listing: one after the other, or by a pool side by side and then in no order."""
     from botocore.exceptions import BotoCoreError, ClientError
 
     bucket, slash, key = uri.removeprefix(S3).partition("/")
     prefix = f"{key}/" if slash else ""  # `s3://bucket/` is the folder of the keys that begin with a slash
     try:
         asked = {"Bucket": bucket, "Prefix": prefix, **({} if recursive else {"Delimiter": "/"})}
+
+        def ask(after: str | None, token: str | None) -> Page:
+            start = {"StartAfter": after} if after is not None else {}
+            going_on = {"ContinuationToken": token} if token is not None else {}
+            return aws.asking(bucket, partial(_page, {**asked, **start, **going_on}))
+
+        if pool is not None and not bucket.endswith(_UNORDERED):
+            yield from pages_side_by_side(ask, prefix, pool)
+            return
+        token: str | None = None
         while True:
-            page = aws.asking(bucket, partial(_page, asked))
+            page = ask(None, token)
             yield page
             if not page.get("IsTruncated"):
                 return
-            asked["ContinuationToken"] = page["NextContinuationToken"]
+            token = page["NextContinuationToken"]
     except FileNotFoundError as error:
         raise aws_errors.no_program(error) from error
     except (BotoCoreError, ClientError, ValueError) as error:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -177,12 +178,12 @@ def test_folders_are_listed_side_by_side_where_they_answer_slowly(
     at_once: list[int] = []
     now = 0
 
-    def slowly(uri: str, rules: FolderRules, *, recursive: bool, required: bool) -> Iterator[FileStatus]:
+    def slowly(uri: str, rules: FolderRules, **how: Any) -> Iterator[FileStatus]:
         nonlocal now
         now += 1
         at_once.append(now)
         time.sleep(0.05)
-        yield from walk(uri, rules, recursive=recursive, required=required)
+        yield from walk(uri, rules, **how)
         now -= 1
 
     monkeypatch.setattr("bronze.discover.walk", slowly)

@@ -239,9 +239,9 @@ def test_folder_that_vanishes_while_it_is_listed_ends_no_run(
     add_photographs(photographs, "Kiwi", range(3, 5))
     run(photographs, tmp_path / "lake", removed_images="delete")
 
-    def slowly(uri: str, rules: FolderRules, *, recursive: bool, required: bool) -> Iterator[FileStatus]:
+    def slowly(uri: str, rules: FolderRules, **how: Any) -> Iterator[FileStatus]:
         shutil.rmtree(photographs / "Apple", ignore_errors=True)
-        return walk(uri, rules, recursive=recursive, required=required)
+        return walk(uri, rules, **how)
 
     with monkeypatch.context() as patch:
         patch.setattr("bronze.discover.walk", slowly)

@@ -68,6 +68,10 @@ class S3Server:
         assert self._process is not None
         return self._process.pid
 
+    def folder_of(self, bucket: str) -> Path:
+        """Where the objects of a bucket are as files, by their keys: made there they are objects, too."""
+        return self._folder / "buckets" / bucket
+
     def start(self) -> None:
         """Start it and wait until it listens.
 
