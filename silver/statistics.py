@@ -14,6 +14,9 @@ from lakehouse.workspace import Workspace
 from silver.moments import CombinedMoments, Moments, PartialMoments, merge_moments
 from silver.tables import FEATURES, MOMENTS
 
+_FEATURES_VERSION = "fruits.features_version"
+"""Where a commit without data says of which version of `silver.features` the row is the moments of, too."""
+
 
 @dataclass(frozen=True)
 class FeatureStatistics:
@@ -46,6 +49,8 @@ def read_moments(lake: Lake) -> FeatureStatistics | None:
     covered = _row_of_moments(lake, version, ["feature_version", "features_version"])
     if covered is None:
         return None
+    if (noted := delta.metadata(lake, MOMENTS).get(_FEATURES_VERSION)) is not None:
+        covered["features_version"] = int(str(noted))
 
     def read() -> Moments:
         row = _row_of_moments(lake, version, ["count", "mean", "scatter"])
@@ -77,6 +82,9 @@ def update_moments(workspace: Workspace, feature_version: str, dimension: int) -
         return before
     moments = None
     if before and before.feature_version == feature_version:
+        if _has_same_features(workspace, before, version) and before.moments.count == rows:
+            delta.write_metadata(lake, MOMENTS, {_FEATURES_VERSION: str(version)})
+            return replace(before, features_version=version)
         moments = _incremented(workspace, before, version)
     fresh = moments is None or moments.count != rows
     if moments is None or fresh:
@@ -94,6 +102,28 @@ def _summed(workspace: Workspace, dimension: int) -> Moments:
 
 def _moments_of(workspace: Workspace, features: Rows, dimension: int) -> Moments:
     return merge_moments(workspace.engine.fold(features, PartialMoments(), CombinedMoments()), dimension)
+
+
+def _has_same_features(workspace: Workspace, before: FeatureStatistics, version: int) -> bool:
+    """Whether only labels and splits have changed since `before`: what its history says without a look at features.
+
+    False where the history is gone.
+    """
+    engine, columns = workspace.engine, ["path", "sha256", "feature_version"]
+    try:
+        changes = engine.changes(FEATURES, columns, before.features_version, version)
+        differing = engine.sql(
+            f"""
+            SELECT count(*) AS n FROM (
+                SELECT {", ".join(columns)} FROM changes GROUP BY {", ".join(columns)}
+                HAVING sum(CASE WHEN _change_type IN ('insert', 'update_postimage') THEN 1 ELSE -1 END) <> 0
+            ) differing
+            """,
+            changes=changes,
+        )
+        return not engine.arrow(differing)["n"][0].as_py()
+    except HistoryLostError:
+        return False
 
 
 def _incremented(workspace: Workspace, before: FeatureStatistics, version: int) -> Moments | None:

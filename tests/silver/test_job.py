@@ -16,7 +16,7 @@ from lakehouse.workspace import Workspace
 from silver.encoders.base import Encoder
 from silver.moments import Moments
 from silver.statistics import read_moments, write_moments
-from silver.tables import FEATURES, SCALED, SCALER, TABLES
+from silver.tables import FEATURES, MOMENTS, SCALED, SCALER, TABLES
 from tests.conftest import add_photographs, photograph
 from tests.fitted import fitted_scaler
 from tests.stub import CountingEncoder, stub_features
@@ -381,3 +381,24 @@ def test_feature_left_constant_by_a_removal_is_left_unscaled(
     run(with_settings(workspace, removed_images="delete", refit="always"), counting.encoder)
     assert fitted_scaler(workspace.registry).scale_[6:].tolist() == [1, 1]  # width and height
     assert_consistent(workspace)
+
+
+def test_other_labels_leave_the_moments_where_they_are(
+    workspace: Workspace, photographs: Path, counting: CountingEncoder, tmp_path: Path
+) -> None:
+    """They are of other rows' version then, by a commit without data; what comes later is added to them."""
+    path, *_ = add_photographs(photographs, "Apple", range(6))
+    run(workspace, counting.encoder)
+    files = delta.data_files(workspace.lake, MOMENTS)
+    (tmp_path / "labels.csv").write_text(f"path,label\n{path.name},Pear\n")
+    labelled = with_settings(workspace, labels=f"file://{tmp_path}/labels.csv")
+    assert run(labelled, counting.encoder)["relabelled"] == 1
+    assert delta.data_files(workspace.lake, MOMENTS) == files
+    covered = read_moments(workspace.lake)
+    assert covered is not None
+    assert covered.features_version == delta.existing(workspace.lake, FEATURES).version()
+    assert_consistent(labelled)
+    add_photographs(photographs, "Lemon", range(20, 22))
+    run(labelled, counting.encoder)
+    assert delta.data_files(workspace.lake, MOMENTS) != files
+    assert_consistent(labelled)
