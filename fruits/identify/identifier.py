@@ -205,7 +205,7 @@ class Identifier:
         count = min(NEIGHBOURS, len(cosines))
         least = np.partition(cosines, len(cosines) - count)[len(cosines) - count]
         # With all that are as near as the last, of which the first by their paths are taken.
-        ranked = sorted((-cosines[one], self._path(int(one)), int(one)) for one in np.flatnonzero(cosines >= least))[
+        ranked = sorted((-cosines[one], self._path(one), one) for one in np.flatnonzero(cosines >= least).tolist())[
             :count
         ]
         nearest = np.array([one for _, _, one in ranked])

@@ -22,6 +22,7 @@ def scaled_rows() -> tuple[pa.Table, Float64]:
         "path": [f"p{i}" for i in range(ROWS)],
         "sha256": [f"s{i}" for i in range(ROWS)],
         "scaler_version": pa.array([4] * ROWS, pa.int64()),
+        "batch": pa.array([1] * ROWS, pa.int64()),
         "scaled": as_column(vectors),
     }
     assert [*columns] == [*SCALED_VECTOR]

@@ -204,9 +204,10 @@ PLOT = Table(
 )
 SOIL = Table(name="garden.soil", schema=pa.schema([("path", pa.string())]), key=("path",), statistics=("path",))
 MANY = 40
+NONE: set[str] = set()
 
 
-def changed(engine: Engine, lake: Lake, rules: str = "r1") -> tuple[set[tuple[object, ...]], set[object]] | None:
+def changed(engine: Engine, lake: Lake, rules: str = "r1") -> tuple[set[tuple[str | int, ...]], set[str]] | None:
     """Upstream's and downstream's keys that have changed since the jam was brought to plot and soil; None: any."""
     with changed_since(engine, lake, JAM, (PLOT, SOIL), rules) as found:
         if found is None:
@@ -227,12 +228,12 @@ def test_only_what_changed_upstream_is_compared_again(opened: Opening, lake: Lak
     engine.append(engine.of(pa.table({"path": [f"old {number}" for number in range(MANY)]})), SOIL)
     assert changed(engine, lake) is None  # nobody says what the jam was brought to
     record_upstream(lake, JAM, "all", brought_to(lake, (PLOT, SOIL), "r1"))
-    assert changed(engine, lake) == (set(), set())
+    assert changed(engine, lake) == (set(), NONE)
     assert changed(engine, lake, "r2") is None
     engine.append(dug(("new", "2", 2)), PLOT)
-    assert changed(engine, lake) == ({("new", 2)}, set())
+    assert changed(engine, lake) == ({("new", 2)}, NONE)
     engine.append(engine.of(pa.table({"path": ["new"]})), SOIL)
-    assert changed(engine, lake) == ({("new", 2)}, set())
+    assert changed(engine, lake) == ({("new", 2)}, NONE)
     engine.append(engine.of(pa.table({"path": ["soil alone"]})), SOIL)
     assert changed(engine, lake) == ({("new",), ("soil alone",)}, {"soil alone"})
     engine.merge(dug(("new", "3", 3), ("newer", "3", 3)), PLOT)
