@@ -23,8 +23,9 @@ def maintain_lake(settings: Settings) -> Upkept:
 
 def format_upkept(done: Upkept) -> str:
     """What was done, for people."""
+    gone = f"Removed {done.contents:,} contents that no photograph has. " if done.contents else ""
     return (
-        f"Merged {done.merged:,} files into {done.merged_into:,}, removed {done.removed:,} old files "
+        f"{gone}Merged {done.merged:,} files into {done.merged_into:,}, removed {done.removed:,} old files "
         f"({format_bytes(done.removed_bytes)}), summed up the logs of {done.logs:,} tables."
     )
 

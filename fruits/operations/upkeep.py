@@ -1,7 +1,8 @@
 """Upkeep of a lake: small files merged, files that nobody needs removed, logs summed up.
 
 All of it by `fruits maintain`; what is due, within seconds, at the end of a run (the setting `upkeep`). No row changes
-by it, and no table loses what it says of itself: the run after finds nothing new.
+by it, but that contents go which no photograph has, and no table loses what it says of itself: the run after finds
+nothing new.
 """
 
 import math
@@ -13,6 +14,8 @@ from datetime import timedelta
 from functools import partial
 from typing import TypeVar
 
+from bronze.contents import has_orphans, remove_orphans
+from bronze.tables import CONTENTS, IMAGES
 from fruits.catalog import ALL_TABLES
 from fruits.console import format_bytes
 from lakehouse.engine import chosen_engine
@@ -89,8 +92,13 @@ class TableState:
 
 @dataclass
 class Upkept:
-    """What upkeep did: files merged and what they became, files removed with their bytes, logs summed up."""
+    """What upkeep did.
 
+    Contents removed that no photograph has, files merged and what they became, files removed with their bytes, and logs
+    summed up.
+    """
+
+    contents: int = 0
     merged: int = 0
     merged_into: int = 0
     removed: int = 0
@@ -113,6 +121,9 @@ def maintain(workspace: Workspace) -> Upkept:
     lake, settings, done = workspace.lake, workspace.settings, Upkept()
     there = [table for table in ALL_TABLES if delta.open_table(lake, table) is not None]
     show = workspace.progress.stage("tables maintained", len(there))
+    if CONTENTS in there and IMAGES in there and has_orphans(workspace.engine, lake):
+        done.contents = remove_orphans(workspace.engine)  # first: what it writes anew is merged with the rest
+        crash_point("upkeep.contents-removed")
     for number, table in enumerate(there, 1):
         _merge(workspace, table, None, done)
         _remove_old(workspace, table, done)

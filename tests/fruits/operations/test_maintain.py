@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from bronze.tables import IMAGES
+from bronze.tables import CONTENTS, IMAGES
 from fruits.catalog import ALL_TABLES, TABLES
 from fruits.operations.forget import forget
 from fruits.operations.maintain import maintain_lake
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.usefixtures("blank_pictures")
 
 INCREMENTS = 6
-OF_PHOTOGRAPHS = (IMAGES, FEATURES, SCALED, PROJECTIONS)
+OF_PHOTOGRAPHS = (CONTENTS, IMAGES, FEATURES, SCALED, PROJECTIONS)
 
 
 class Kept(World):
@@ -53,6 +53,13 @@ class Kept(World):
         add_photographs(self.photographs, ("Apple", "Kiwi")[number % 2], range(100 + 2 * number, 102 + 2 * number))
         return dict(run_layers(self.settings(engine, **options)))
 
+    def replace_one(self) -> None:
+        """Other content in a file that the lake has."""
+        add_photographs(self.photographs, "Cherry", [77])
+        (other,) = (self.photographs / "Cherry").iterdir()
+        first = min((self.photographs / "Apple").iterdir())
+        other.replace(first)
+
     def versions(self) -> dict[str, int]:
         """Of all tables, the history of runs left out."""
         return newest_versions(Lake(self.settings().lake), TABLES)
@@ -63,8 +70,12 @@ class Kept(World):
         return {table.name: len(delta.data_files(lake, table)) for table in OF_PHOTOGRAPHS}
 
     def rows(self) -> dict[str, list[dict[str, Any]]]:
-        """All that the layers hold."""
-        return rows_of_layers(Lake(self.settings().lake))
+        """All that the layers hold, but for contents that no photograph has."""
+        found = rows_of_layers(Lake(self.settings().lake))
+        needed = {row["sha256"] for row in found[IMAGES.name]}
+        kept = [row for row in found[CONTENTS.name] if row["sha256"] in needed]
+        assert {row["sha256"] for row in kept} == needed
+        return found | {CONTENTS.name: kept}
 
     def age(self, hours: float) -> None:
         """Have all files of the tables be so much older."""
@@ -99,7 +110,7 @@ def test_run_after_maintain_finds_nothing_new_and_commits_nothing(world: Kept) -
     """
     before = world.rows()
     done = maintain_lake(world.settings())
-    assert done.merged >= 4 * INCREMENTS
+    assert done.merged >= 5 * INCREMENTS
     assert set(world.files().values()) == {1}
     assert_same(world.rows(), before)
     versions = world.versions()
@@ -107,6 +118,23 @@ def test_run_after_maintain_finds_nothing_new_and_commits_nothing(world: Kept) -
     summary = run_layers(world.settings())
     assert world.versions() == versions
     assert (summary["bronze"]["ingested"], summary["silver"]["featurized"], summary["gold"]["projected"]) == (0, 0, 0)
+
+
+def test_content_that_no_photograph_has_any_more_is_removed(world: Kept) -> None:
+    """That of a replaced photograph, once: what is there, and what is new since, stays."""
+    world.replace_one()
+    summary = world.increment(50)
+    assert summary["bronze"]["replaced"] == 1
+    lake = Lake(world.settings().lake)
+    count, rows = delta.count(lake, CONTENTS), world.rows()
+    assert count == delta.count(lake, IMAGES) + 1
+    assert maintain_lake(world.settings()).contents == 1
+    assert delta.count(lake, CONTENTS) == count - 1
+    assert_same(world.rows(), rows)
+    versions = world.versions()
+    run_layers(world.settings())
+    assert world.versions() == versions
+    assert maintain_lake(world.settings()).contents == 0
 
 
 def test_increment_after_maintain_costs_what_is_new(world: Kept) -> None:
@@ -212,9 +240,10 @@ def finish(world: Kept, undisturbed: dict[str, Any], engine: str) -> None:
 
 
 def aged(world: Kept) -> None:
-    """With old files to be removed."""
+    """With old files, and the content of a replaced photograph, to be removed."""
     maintain_lake(world.settings())
     world.age(24)
+    world.replace_one()
     for number in (50, 51):
         world.increment(number)
 
