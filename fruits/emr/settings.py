@@ -33,6 +33,8 @@ OPTIONAL = {
     "photographs_bucket": "PhotographsBucketName",
 }
 """As OUTPUTS, of what not every stack has; it stays null where the other keys are all given."""
+MOST_NODES = 500
+"""Core nodes, or task nodes, of one cluster."""
 Name = Annotated[str, Field(min_length=1)]
 
 
@@ -85,6 +87,16 @@ class EmrSettings(BaseModel):
     def _with_delta(cls, value: str) -> str:
         if not value.startswith("emr-spark-8."):
             raise ValueError("the jobs need Spark 4.1 and Delta 4.2, which emr-spark-8.1.0 has.")
+        return value
+
+    @field_validator("core_nodes", "max_core_nodes", "task_nodes")
+    @classmethod
+    def _not_too_many(cls, value: int | None) -> int | None:
+        if value is not None and value > MOST_NODES:
+            raise ValueError(
+                f"at most {MOST_NODES} nodes of a kind, for one primary node hands out all work. Name fewer, and run "
+                "on a part of the photographs at a time."
+            )
         return value
 
     @model_validator(mode="after")

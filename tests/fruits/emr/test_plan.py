@@ -142,3 +142,12 @@ def test_step_is_the_command_that_runs_anywhere() -> None:
         *("--conf", "spark.pyspark.python=/x/bin/python", "--conf", "spark.pyspark.driver.python=/x/bin/python"),
         *("--conf", "spark.master=local", "/x/job.py", "gold", "--config", "/x/settings.yaml", "--format", "json"),
     ]
+
+
+@pytest.mark.parametrize("key", ["core_nodes", "max_core_nodes", "task_nodes"])
+def test_more_nodes_than_one_driver_can_use_are_refused(key: str) -> None:
+    """An estimate for a slip of the keyboard says nothing; the sentence says how many there may be."""
+    with pytest.raises(SettingsError, match=f"`{key}`.* is 501: .*at most 500 nodes of a kind") as caught:
+        load_emr_settings(None, **{key: 501})
+    assert len(str(caught.value).splitlines()) == 1
+    assert getattr(load_emr_settings(None, **{key: 500}), key) == 500
