@@ -5,8 +5,12 @@ S3's guide, "Required permissions for Amazon S3 API operations", and that of KMS
 
 import re
 from collections.abc import Mapping
+from functools import cache
 from html import unescape
 from urllib.parse import parse_qsl, unquote
+
+import botocore.session
+from botocore.exceptions import UnknownServiceError
 
 from tests.aws.policies import Question
 
@@ -74,10 +78,41 @@ def may_know(bucket: str, key: str) -> Question:
     return Question("s3:ListBucket", f"arn:aws:s3:::{bucket}", {"s3:prefix": key})
 
 
-def asked_of_others(service: str, environ: Mapping[str, str]) -> list[Question]:
-    """What a request to another service wants, where its protocol says that in a header."""
-    _, point, operation = environ.get("HTTP_X_AMZ_TARGET", "").rpartition(".")
-    return [Question(f"{service}:{operation}", "*")] if point else []
+def asked_of_others(service: str, environ: Mapping[str, str], body: bytes) -> list[Question]:
+    """What a request to another service wants: by a header, a field of the form, or method and path, by its protocol.
+
+    The resource is left open.
+    """
+    _, _, operation = environ.get("HTTP_X_AMZ_TARGET", "").rpartition(".")
+    if not operation:
+        form = dict(parse_qsl(body.decode("latin-1"))) | dict(parse_qsl(environ.get("QUERY_STRING", "")))
+        operation = form.get("Action", "")
+    if not operation:
+        path = environ["REQUEST_URI"].partition("?")[0]
+        operation = next(
+            (
+                name
+                for name, method, pattern in _by_path(service)
+                if method == environ["REQUEST_METHOD"] and pattern.fullmatch(path)
+            ),
+            "",
+        )
+    return [Question(f"{service}:{operation}", "*")] if operation else []
+
+
+@cache
+def _by_path(service: str) -> list[tuple[str, str, re.Pattern[str]]]:
+    """By botocore's description of a service: operation, method of HTTP, pattern of the path."""
+    try:
+        model = botocore.session.get_session().get_service_model(service)
+    except UnknownServiceError:
+        return []
+    asked = [(name, model.operation_model(name).http) for name in model.operation_names]
+    return [(name, http["method"], _pattern(http["requestUri"])) for name, http in asked]
+
+
+def _pattern(uri: str) -> re.Pattern[str]:
+    return re.compile(re.sub(r"\\{[^}]*\\}", "[^/]+", re.escape(uri.partition("?")[0])))
 
 
 def _of_bucket(method: str, place: str, told: Mapping[str, str], body: bytes) -> list[Question]:

@@ -117,7 +117,7 @@ class Front:
                 self._check_s3(environ, request, signature, *s3.group("bucket", "region"))
             else:
                 issued = self._session(signature, "ExpiredTokenException", 403)
-                self._check_role(issued, request, asked_of_others(request.service, environ))
+                self._check_role(issued, request, asked_of_others(request.service, environ, _body(environ)))
             return self._answered(environ, start_response, request)
         except RefusedError as refused:
             request.status, request.code = refused.status, refused.code
