@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from importlib.metadata import distribution
 from importlib.resources import files
 from pathlib import Path
+from typing import BinaryIO
 
 from lakehouse.errors import LakehouseError
 from lakehouse.storage import exists, write_file
@@ -77,18 +78,19 @@ def wheel() -> tuple[str, bytes]:
     return f"{stem}-py3-none-any.whl", made.getvalue()
 
 
-def environment(code: Mapping[str, bytes], architecture: str) -> bytes:
-    """The archive that EMR Serverless unpacks beside each worker: all packages, for its Linux, and the settings.
+def write_environment(code: Mapping[str, bytes], architecture: str, target: BinaryIO) -> None:
+    """Write the archive that EMR Serverless unpacks beside each worker: its packages for Linux, and the settings.
 
     Args:
         code: the files of `code_files`.
         architecture: of the workers, x86_64 or arm64.
+        target: where the archive (tar.gz, some 400 MB) is written to, piece by piece.
 
     Raises:
         LakehouseError: the packages cannot be fetched.
     """
     with tempfile.TemporaryDirectory() as work:
-        folder, target = Path(work) / "code", Path(work) / "environment"
+        folder, packages = Path(work) / "code", Path(work) / "environment"
         folder.mkdir()
         for name, content in code.items():
             (folder / name).write_bytes(content)
@@ -96,7 +98,7 @@ def environment(code: Mapping[str, bytes], architecture: str) -> bytes:
         common = [
             "--quiet",
             "--target",
-            str(target),
+            str(packages),
             "--no-deps",
             "--only-binary",
             ":all:",
@@ -104,8 +106,9 @@ def environment(code: Mapping[str, bytes], architecture: str) -> bytes:
         ]
         _install([*common, "--require-hashes", "-r", str(folder / "requirements-emr.lock")])
         _install([*common, str(wheel_file)])
-        (target / "settings.yaml").write_bytes(code["settings.yaml"])
-        return _archive(target)
+        (packages / "settings.yaml").write_bytes(code["settings.yaml"])
+        with tarfile.open(fileobj=target, mode="w:gz", compresslevel=1) as archive:
+            archive.add(packages, arcname=".")
 
 
 def _contents() -> dict[str, bytes]:
@@ -141,10 +144,3 @@ def _install(arguments: list[str]) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise LakehouseError(f"The packages for EMR Serverless could not be fetched. uv said:\n{done.stderr[-2000:]}")
-
-
-def _archive(folder: Path) -> bytes:
-    made = io.BytesIO()
-    with tarfile.open(fileobj=made, mode="w:gz", compresslevel=1) as archive:
-        archive.add(folder, arcname=".")
-    return made.getvalue()

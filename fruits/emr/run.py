@@ -13,7 +13,7 @@ from fruits.console import log
 from fruits.emr.aws import AwsError, completed
 from fruits.emr.check import check_before_launch
 from fruits.emr.cluster import Clusters
-from fruits.emr.code import code_files, environment, upload
+from fruits.emr.code import code_files, upload, write_environment
 from fruits.emr.price import Estimate, of_cluster, of_serverless
 from fruits.emr.request import run_job_flow, steps
 from fruits.emr.sent import check_reach, on_cluster
@@ -21,7 +21,7 @@ from fruits.emr.serverless import Application
 from fruits.emr.settings import EmrSettings
 from fruits.settings import Settings
 from lakehouse.background import Background
-from lakehouse.storage import exists, write_file
+from lakehouse.storage import create_file, exists, write_file
 from silver.encoders import encoder_module
 
 T = TypeVar("T")
@@ -92,7 +92,8 @@ def prepare_serverless(emr: EmrSettings, settings: Settings) -> tuple[EmrSetting
     packed = _environment_of(emr, code)
     if not exists(packed):
         log("Packing the environment for EMR Serverless (once for each code and settings) …")
-        write_file(packed, environment(files, emr.serverless_architecture))
+        with create_file(packed) as target:
+            write_environment(files, emr.serverless_architecture, target)
     return emr, code, packed
 
 

@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
+from types import TracebackType
 from typing import TYPE_CHECKING
 
 from lakehouse.errors import LakehouseError
@@ -74,6 +75,16 @@ class ObjectWriter(io.RawIOBase):
             self._upload.add(rest)
             self._upload.complete()
 
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
+    ) -> None:
+        """Make the object, or after an error none: a part of what was to be written is no object."""
+        if error is not None and not self.closed:
+            super().close()
+            if self._upload is not None:
+                self._upload.abort()
+        super().__exit__(kind, error, trace)
+
 
 class _Upload:
     """An upload of parts; the first that fails ends it."""
@@ -102,14 +113,18 @@ class _Upload:
         self._pool.shutdown()
         self._send("complete_multipart_upload", UploadId=self._id, MultipartUpload={"Parts": self._sent})
 
+    def abort(self) -> None:
+        """Leave nothing of the parts."""
+        self._pool.shutdown(cancel_futures=True)
+        with suppress(LakehouseError):  # what hindered a part hinders this, too
+            self._send("abort_multipart_upload", UploadId=self._id)
+
     def _await_oldest(self) -> None:
         try:
             self._sent.append(self._waiting.popleft().result())
         except BaseException as error:
             self._failure = error
-            self._pool.shutdown(cancel_futures=True)
-            with suppress(LakehouseError):  # what hindered the part hinders this, too
-                self._send("abort_multipart_upload", UploadId=self._id)
+            self.abort()
             raise
 
     def _put(self, number: int, part: bytes) -> dict[str, object]:

@@ -17,10 +17,12 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
 from moto.cloudformation import parsing
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import make_server
 
+from tests import more_moto
 from tests.aws.certificates import Authority
 from tests.aws.front import Buckets, Front
 from tests.aws.metadata import Issuer, MetadataService
@@ -65,6 +67,7 @@ class _Inside:
         Resolver("127.0.0.1", "amazonaws.com")
         self._authority = Authority(folder)
         parsing.DEFAULT_REGION = REGION  # of which moto takes a template's zones
+        more_moto.know_releases(pytest.MonkeyPatch())  # for as long as this process lives
         application = DomainDispatcherApplication(create_backend_app)
         self._front = Front(application, self._issuer, self._buckets, folder / LOG)
         served = make_server("127.0.0.1", 443, self._front, True, request_handler=_Quiet)

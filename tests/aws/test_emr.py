@@ -1,8 +1,17 @@
 """`fruits emr` by AWS's own names, with an instance's credentials and no variable that names an endpoint or a key."""
 
+from typing import Any
+
 import boto3
 import pytest
 
+from fruits.emr.aws import completed
+from fruits.emr.code import code_files, upload
+from fruits.emr.run import _environment_of
+from fruits.emr.sent import on_cluster
+from fruits.emr.settings import load_emr_settings
+from fruits.settings import load_settings
+from lakehouse.storage import write_file
 from tests.aws.box import Box
 from tests.aws.inside import REGION
 from tests.aws.stack import make_stack
@@ -17,22 +26,66 @@ def put_photograph(bucket: str) -> None:
     boto3.client("s3", region_name=REGION).put_object(Bucket=bucket, Key="photographs/Apple/1.jpg", Body=b"content")
 
 
+def put_environment(bucket: str) -> str:
+    """Something in the place of the packages for EMR Serverless, which are fetched outside of the box; its URI."""
+    emr = completed(load_emr_settings())
+    settings = load_settings(images=f"s3://{bucket}/photographs", lake=f"s3://{bucket}/lake")
+    packed = _environment_of(emr, upload(bucket, code_files(on_cluster(settings, emr))))
+    write_file(packed, b"packages")
+    return packed
+
+
+@pytest.fixture(scope="module")
+def bucket(box: Box) -> str:
+    """The bucket of the stack that `fruits emr` looks for, with a photograph."""
+    bucket: str = box.call(make_stack, "fruits")["Bucket"]
+    box.call(put_photograph, bucket)
+    return bucket
+
+
+def asked_since(box: Box, before: int, bucket: str) -> set[tuple[str, str]]:
+    """The hosts that were asked since, and for which regions; the bucket's as S3's."""
+    return {(one["host"].removeprefix(f"{bucket}."), one["region"]) for one in box.requests()[before:]}
+
+
 @pytest.mark.slow
-def test_cluster_is_run_from_its_plan_to_its_end(box: Box) -> None:
+def test_jobs_run_without_a_cluster_to_their_end(box: Box, bucket: str) -> None:
+    """An application is made, runs three jobs and is removed, all at the service's own host; moto runs none of them."""
+    box.call(put_environment, bucket)
+    before = len(box.requests())
+    words = ["--images", f"s3://{bucket}/photographs", "--lake", f"s3://{bucket}/lake"]
+    done = box.fruits("emr", "run", "--serverless", *words)
+    assert done.returncode == 0, done.stderr
+    assert [f"fruits {layer}: success" in done.stderr for layer in ("bronze", "silver", "gold")] == [True] * 3
+    assert "is removed" in done.stderr
+    hosts = asked_since(box, before, bucket)
+    own = {(f"{service}.{REGION}.amazonaws.com", REGION) for service in ("emr-serverless", *SERVICES, *CHECKED)}
+    assert hosts <= own
+    assert (f"emr-serverless.{REGION}.amazonaws.com", REGION) in hosts
+    assert not any("elasticmapreduce" in host for host, _ in hosts)
+    applications = box.call(list_applications)
+    assert [one["state"] for one in applications if one["state"] != "TERMINATED"] == []
+
+
+def list_applications() -> list[dict[str, Any]]:
+    """Those of EMR Serverless, with their states."""
+    found = boto3.client("emr-serverless", region_name=REGION).list_applications()["applications"]
+    return [{"name": one["name"], "state": one["state"]} for one in found]
+
+
+@pytest.mark.slow
+def test_cluster_is_run_from_its_plan_to_its_end(box: Box, bucket: str) -> None:
     """Each service is asked at its own host, for its region; moto completes the steps, and runs none."""
-    stack = box.call(make_stack, "fruits")
-    bucket = stack["Bucket"]
     planned = box.fruits("emr", "plan", "--photographs", "22700")
     assert planned.returncode == 0, planned.stderr
     assert "fruits silver" in planned.stdout
-    box.call(put_photograph, bucket)
     box.tell("complete_steps")
     before = len(box.requests())
     words = ["--images", f"s3://{bucket}/photographs", "--lake", f"s3://{bucket}/lake"]
     done = box.fruits("emr", "run", *words)
     assert done.returncode == 0, done.stderr
     assert "fruits gold: completed" in done.stderr
-    hosts = {(one["host"].removeprefix(f"{bucket}."), one["region"]) for one in box.requests()[before:]}
+    hosts = asked_since(box, before, bucket)
     own = {(f"{service}.{REGION}.amazonaws.com", REGION) for service in (*SERVICES, *CHECKED)}
     regional = {(f"{REGION}.elasticmapreduce.amazonaws.com", REGION)}
     assert hosts <= own | regional

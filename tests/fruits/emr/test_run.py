@@ -215,7 +215,9 @@ def packed(monkeypatch: pytest.MonkeyPatch, s3_objects: None) -> None:
     # moto knows no release whose name begins with emr-spark.
     monkeypatch.setattr("moto.emrserverless.models.re", SimpleNamespace(match=lambda _, label: "emr-spark-8" in label))
     monkeypatch.setattr("moto.emrserverless.models.JOB_STATUS", "RUNNING")  # where a job begins: there, at its success
-    monkeypatch.setattr("fruits.emr.run.environment", lambda files, _: b"packed " + files["settings.yaml"])
+    monkeypatch.setattr(
+        "fruits.emr.run.write_environment", lambda files, _, to: to.write(b"packed " + files["settings.yaml"])
+    )
     monkeypatch.setattr(
         "silver.encoders.mobilenet.converted_model", lambda weights, folder: (f"{weights} {folder}", "")
     )

@@ -39,7 +39,7 @@ def waited(monkeypatch: pytest.MonkeyPatch, moto_server: str) -> list[int]:
     silent_where_disabled(monkeypatch)
     monkeypatch.setenv("MOTO_PORT", moto_server.rpartition(":")[2])
     monkeypatch.setitem(default_user_config["stepfunctions"], "execute_state_machine", True)
-    monkeypatch.setattr("fruits.emr.run.environment", lambda *_: b"packed")
+    monkeypatch.setattr("fruits.emr.run.write_environment", lambda *given: given[-1].write(b"packed"))
     monkeypatch.setattr("fruits.emr.run._with_weights", lambda _, settings: settings)
     return seconds
 

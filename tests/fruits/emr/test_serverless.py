@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, BinaryIO
 
 import boto3
 import pytest
@@ -103,7 +103,7 @@ def test_error_of_the_run_is_not_hidden_by_one_of_the_removal(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """The first says why; the second is told beside it."""
-    monkeypatch.setattr("fruits.emr.run.environment", lambda *_: b"packed")
+    monkeypatch.setattr("fruits.emr.run.write_environment", lambda *given: given[-1].write(b"packed"))
     monkeypatch.setattr("fruits.emr.run._with_weights", lambda _, settings: settings)
     monkeypatch.setattr("fruits.emr.serverless._PATIENCE", 0.2)
 
@@ -126,14 +126,14 @@ def test_environment_is_not_beside_the_code(
     packed: list[str] = []
     ran: list[str] = []
 
-    def pack(_: object, architecture: str) -> bytes:
+    def pack(_: object, architecture: str, target: BinaryIO) -> None:
         packed.append(architecture)
-        return b"packed"
+        target.write(b"packed")
 
     def run(_: Application, code: str, environment: str, layer: Layer) -> None:
         ran.append(f"{layer} of {code} in {environment}")
 
-    monkeypatch.setattr("fruits.emr.run.environment", pack)
+    monkeypatch.setattr("fruits.emr.run.write_environment", pack)
     monkeypatch.setattr("fruits.emr.run._with_weights", lambda _, settings: settings)
     monkeypatch.setattr(Application, "run", run)
     for architecture in ("x86_64", "arm64"):

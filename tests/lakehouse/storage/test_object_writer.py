@@ -9,6 +9,13 @@ from lakehouse.errors import StorageError
 from lakehouse.storage.object_writer import PART_BYTES
 
 
+def write_half(uri: str, length: int) -> None:
+    """Fail after so many bytes."""
+    with storage.create_file(uri) as file:
+        file.write(bytes(length))
+        raise ValueError("of the writer")
+
+
 @pytest.mark.parametrize("length", [0, PART_BYTES, PART_BYTES + 1])
 def test_object_is_there_when_it_is_closed(s3: Any, bucket: str, length: int) -> None:
     """Of any length, in one request or several, from pieces of any length."""
@@ -19,6 +26,15 @@ def test_object_is_there_when_it_is_closed(s3: Any, bucket: str, length: int) ->
         assert file.tell() == length
         assert storage.list_names(f"s3://{bucket}/p") == []
     assert storage.read_file(f"s3://{bucket}/p/a b+é") == content[:length]
+
+
+def test_error_while_writing_leaves_no_part_of_an_object(s3: Any, bucket: str) -> None:
+    """Neither a short one nor the parts of a long one."""
+    for length in (1, PART_BYTES + 1):
+        with pytest.raises(ValueError, match="of the writer"):
+            write_half(f"s3://{bucket}/a", length)
+        assert not storage.exists(f"s3://{bucket}/a")
+        assert "Uploads" not in s3.list_multipart_uploads(Bucket=bucket)
 
 
 def test_upload_that_fails_makes_no_object_and_leaves_nothing(s3: Any, bucket: str) -> None:
