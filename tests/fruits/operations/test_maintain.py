@@ -55,7 +55,7 @@ class Kept(World):
 
     def replace_one(self) -> None:
         """Other content in a file that the lake has."""
-        add_photographs(self.photographs, "Cherry", [77])
+        add_photographs(self.photographs, "Cherry", range(77, 78))
         (other,) = (self.photographs / "Cherry").iterdir()
         first = min((self.photographs / "Apple").iterdir())
         other.replace(first)
