@@ -179,7 +179,7 @@ FULL = [
     Fault("the lake's disk is full", NEW, LEASE + FULL_DISK, NOTHING, around=filled("{f}/lake")),
     *(
         Fault(f"it is full when `{command.split()[0]}` begins", command, LEASE + FULL_DISK, NOTHING, around=filled("{f}/lake"))
-        for command in ("relabel 0.png Kiwi", "rollback 1", f"forget file://{PHOTOGRAPH}", "bronze --images {f}/more", "silver", "gold")
+        for command in ("relabel 0.png Kiwi", "rollback 1", f"forget file://{PHOTOGRAPH}", "bronze --images {f}/more", "silver", "gold", "maintain")
     ),
     *(
         Fault(f"it is full when {name} is written", NEW, rf"lake/{table}/.* cannot be written: .*{NO_SPACE}",
@@ -204,7 +204,7 @@ CLOSED_TO_ME = [
     Fault("a read-only lake is asked", SQL, r"\b9\b", NOTHING, around=mounted("size=64m", "{f}/lake", "mount -o remount,ro {f}/lake"), status=0),
     *(
         Fault(f"the lake is somebody else's: `{command.split()[0]}`", command, CLOSED, BY_HAND, each(lake_file("lake"), foreign_owner), ORDINARY)
-        for command in (OLD, SQL, "models", "report --output {f}/r.html", f"identify {PHOTOGRAPH}", "history", "quarantine", "doctor --repair")
+        for command in (OLD, SQL, "models", "report --output {f}/r.html", f"identify {PHOTOGRAPH}", "history", "quarantine", "doctor --repair", "maintain")
     ),
     Fault("a data file may not be read", SQL, rf"gold\.projections cannot be read: .*Permission denied.*{DOCTOR}", BY_HAND, each(data_files("gold/projections"), closed), ORDINARY),
     Fault("an entry of the log may not be read", SQL, r"_delta_log/.*json: Permission denied\. Change its permissions", BY_HAND, each(newest_entry("gold/projections"), closed), ORDINARY),
@@ -219,7 +219,7 @@ LIMITS = [
     Fault("no processor time is left", NEW, "", around=limited(RLIMIT_CPU=0), status=-24),
 ]  # fmt: skip
 DISKS = [
-    Fault("the disk fails when a photograph is written", NEW, rf"cannot be written: {FAILS}", around=failing("write", errno.EIO, "images/part")),
+    Fault("the disk fails when a photograph is written", NEW, rf"cannot be written: {FAILS}", around=failing("write", errno.EIO, "contents/part")),
     Fault("the disk fails when a table is read", SQL, r"cannot be read: .*Input/output error", NOTHING, around=failing("read", errno.EIO, "projections/part")),
     Fault("the disk fails when a log is read", SQL, rf"projections cannot be opened: .*{FAILS}", NOTHING, around=failing("read", errno.EIO, "projections/_delta_log")),
     Fault("the disk fails when the report reads", "report --output {f}/r.html", r"Input/output error", NOTHING, around=failing("read", errno.EIO, "projections/part")),
@@ -242,7 +242,7 @@ LOST = [
     Fault("the report meets damaged pages", "report --output {f}/r.html", r"cannot be read: .*`fruits doctor --thorough` says", REPAIR_INSIDE, each(data_files("gold/projections"), pages_damaged)),
     *(
         Fault(f"half a commit of {table}: `{command.split()[0]}`", command, rf"_delta_log/\d+\.json ends early: it is half a commit\. {DOCTOR}", REPAIR, each(newest_entry(table), cut))
-        for table, command in (("gold/projections", OLD), ("runs", "history"))
+        for table, command in (("gold/projections", OLD), ("runs", "history"), ("silver/scaled", "maintain"))
     ),
     Fault("a log leads to a checkpoint that is gone", SQL, rf"projections cannot be opened: .*_last_checkpoint names a checkpoint that is gone\. {DOCTOR}", REPAIR, each(lake_file("lake/gold/projections/_delta_log"), astray)),
     Fault("a file has the lake's name", SQL, r"cannot be listed: Not a directory\. A file is where a folder is needed", BY_HAND, each(lake_file("lake"), to_file)),

@@ -26,7 +26,7 @@ from lakehouse.tables.lake import Lake as Lake
 from lakehouse.tables.layout import check_layout, unknown_protocol
 from lakehouse.tables.marks import metadata_of, version_of_rows
 from lakehouse.tables.newest import NewestVersions
-from lakehouse.tables.staged import FILE_BYTES, StagedFiles, conformed, widened
+from lakehouse.tables.staged import StagedFiles, conformed, widened
 from lakehouse.tables.table import DataFile, Row, Table, without_comments
 
 
@@ -228,9 +228,9 @@ def write_small(rows: pa.Table, lake: Lake, table: Table, *, mode: str) -> None:
 
 
 @contextmanager
-def staging(lake: Lake, table: Table, file_bytes: int | None = FILE_BYTES) -> Iterator[StagedFiles]:
-    """Stage files to be committed within the block; after an error they are deleted."""
-    staged = StagedFiles(lake.path(table), table, file_bytes)
+def staging(lake: Lake, table: Table, *, whole: bool = False) -> Iterator[StagedFiles]:
+    """Stage files to be committed within the block; after an error they are deleted. `whole`: see `StagedFiles`."""
+    staged = StagedFiles(lake.path(table), table, whole=whole)
     try:
         yield staged
     except BaseException:

@@ -28,15 +28,15 @@ _FEW = 16
 class StagedFiles:
     """Files in a table's folder that are no part of it yet; what is not committed is removed by `discard`."""
 
-    def __init__(self, folder: str, table: Table, file_bytes: int | None = FILE_BYTES) -> None:
+    def __init__(self, folder: str, table: Table, *, whole: bool = False) -> None:
         """Stage files in a table's folder; none is made before there are rows.
 
         Args:
             folder: the table's.
             table: what it is.
-            file_bytes: bytes of rows in a file, at the most; None: a file ends where `close` is called.
+            whole: a file ends where `close` is called, and not at FILE_BYTES.
         """
-        self._folder, self._table, self._file_bytes = absolute_uri(folder), table, file_bytes
+        self._folder, self._table, self._whole = absolute_uri(folder), table, whole
         self._names: list[str] = []
         self._open: _OpenFile | None = None
         self.added: list[AddAction] = []
@@ -77,7 +77,7 @@ class StagedFiles:
 
     def _is_full(self, batch: pa.RecordBatch) -> bool:
         assert self._open is not None
-        return self._file_bytes is not None and self._open.bytes + batch.nbytes > self._file_bytes
+        return not self._whole and self._open.bytes + batch.nbytes > FILE_BYTES
 
 
 class _OpenFile:

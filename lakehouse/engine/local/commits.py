@@ -134,7 +134,7 @@ def compact(lake: Lake, table: Table, at_most: int | None) -> Compacted:
     if not chosen:
         return Compacted()
     merged = [file for group in chosen for file in group]
-    with delta.staging(lake, table, file_bytes=None) as staged:
+    with delta.staging(lake, table, whole=True) as staged:
         for group in chosen:
             staged.write(Scan(group, table.schema, None).batches())
             staged.close()
