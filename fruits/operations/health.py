@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 
 import gold.job
 from bronze.alike import in_quotes, labels_alike
-from bronze.contents import remove_images_without_content
+from bronze.contents import count_contents, remove_images_without_content
 from bronze.reasons import Reason
-from bronze.tables import CONTENTS, IMAGES, QUARANTINE
+from bronze.tables import IMAGES, QUARANTINE
 from fruits.catalog import ALL_TABLES, MIGRATIONS
 from fruits.console import bars, format_bytes
 from fruits.operations.integrity import describe, examine_tables, repair_tables, summary
@@ -134,19 +134,16 @@ def examine_files(settings: Settings, *, thorough: bool = False) -> list[CheckRe
 
 
 def _contents(settings: Settings) -> CheckResult:
-    """Whether images have contents, by numbers alone: `bronze.contents` may have many files."""
     lake = Lake(settings.lake)
     if delta.open_table(lake, IMAGES) is None:
         return CheckResult("contents", True, "none yet")
-    columns = (rows.column("sha256").unique() for rows in delta.read_columns(lake, IMAGES, ["sha256"]))
-    wanted = len({sha256 for column in columns for sha256 in column.to_pylist()})
-    there = delta.count(lake, CONTENTS) if delta.open_table(lake, CONTENTS) is not None else 0
-    if there < wanted:
-        advice = "`fruits doctor --repair`, and then `fruits run`, which reads the others again."
-        return CheckResult("contents", False, f"{there:,} of the {wanted:,} that photographs have", advice)
-    unused = there - wanted
-    found = f"{wanted:,}" + (f", and {unused:,} that no photograph has any more" if unused else "")
-    return CheckResult("contents", True, found)
+    counts = count_contents(lake)
+    unused = f", and {counts.unused:,} that no photograph has any more" if counts.unused else ""
+    if not counts.lost:
+        return CheckResult("contents", True, f"{counts.wanted:,}{unused}")
+    found = f"{counts.wanted - counts.lost:,} of the {counts.wanted:,} that photographs have{unused}"
+    advice = "`fruits doctor --repair`, and then `fruits run`, which reads the others again."
+    return CheckResult("contents", False, found, advice)
 
 
 def _labels(settings: Settings) -> CheckResult:

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pytest
 from deltalake import DeltaTable
 
+from bronze.tables import CONTENTS, IMAGES
 from fruits.operations.health import DEAD_BYTES, MANY_SMALL, CheckResult, examine_lake, repair, upkeep_advice
 from fruits.operations.run import LAYERS, run_pipeline
 from fruits.operations.upkeep import TableState
@@ -19,7 +20,7 @@ from lakehouse.tables import delta
 from lakehouse.workspace import Workspace
 from silver.encoders.base import Encoder
 from silver.tables import SCALED
-from tests.conftest import add_photographs
+from tests.conftest import add_photographs, photograph
 
 pytestmark = pytest.mark.usefixtures("blank_pictures")
 
@@ -57,6 +58,25 @@ def test_missing_rows_are_found_and_brought_back(whole: Workspace) -> None:
         "Scaled 1 images by fruits-scaler version 1, and projected 1 onto fruits-pca version 1."
     ]
     assert wrong(whole) == {}
+
+
+def test_lost_content_is_found_among_contents_that_no_photograph_has(
+    whole: Workspace, photographs: Path, encoder: Encoder
+) -> None:
+    """As many are lost as are there without a photograph: the numbers are those of a whole lake."""
+    lake = whole.lake
+    (photographs / "Apple" / "0.png").write_bytes(photograph(100, (9, 9)))
+    run_pipeline(whole, LAYERS, lambda: encoder)
+    (row,) = delta.rows_where(lake, IMAGES, "path", [f"file://{photographs}/Apple/1.png"], ["sha256"])
+    DeltaTable(lake.path(CONTENTS)).delete(f"sha256 = '{row['sha256']}'")
+    assert delta.count(lake, CONTENTS) == delta.count(lake, IMAGES) == 5
+    found = wrong(whole)["contents"].found
+    assert found == "4 of the 5 that photographs have, and 1 that no photograph has any more"
+    assert "Took 1 photographs out of bronze.images whose content is lost." in repair(whole.section(Settings))
+    assert run_pipeline(whole, LAYERS, lambda: encoder)["bronze"]["ingested"] == 1
+    assert wrong(whole) == {}
+    keys = [row["sha256"] for row in delta.read_rows(lake, CONTENTS, ["sha256"])]
+    assert len(keys) == len({*keys}) == 6  # what was there without a photograph is, once
 
 
 def test_champion_and_projections_that_disagree_are_brought_together(whole: Workspace, encoder: Encoder) -> None:
