@@ -15,6 +15,7 @@ import pytest
 
 from bronze.tables import CONTENTS, IMAGES, QUARANTINE
 from fruits.operations.forget import forget, format_forgotten
+from fruits.operations.maintain import maintain_lake
 from fruits.operations.run import LAYERS, run_pipeline
 from fruits.settings import Settings, load_settings
 from gold.tables import PROJECTIONS
@@ -225,3 +226,47 @@ def test_copy_under_another_name_and_a_stranger_are_refused_before_anything_chan
         path.unlink()
     forget(workspace.section(Settings), [str(secret), str(copy)])
     assert_forgotten(workspace, world, f"file://{secret}")
+
+
+def test_content_that_was_replaced_is_kept_where_another_photograph_has_it(
+    workspace: Workspace, world: World, secret: Path
+) -> None:
+    """Whoever had it before is refused, and what is erased otherwise takes no bytes with it that somebody has."""
+    copy = world.photographs / "Kiwi" / "copy.png"
+    copy.write_bytes(SECRET)
+    run_pipeline(workspace, LAYERS, lambda: ENCODER)
+    with pytest.raises(NotHeldError, match=rf"The same bytes are held under file://{copy} too"):
+        forget(workspace.section(Settings), [str(secret)])
+    gone = world.photographs / "Apple" / "0.png"
+    gone.unlink()
+    forget(workspace.section(Settings), [str(gone)])
+    kept = {row["content"] for row in delta.read_rows(workspace.lake, CONTENTS, ["content"])}
+    assert kept == {SECRET, SECOND, *map(photograph, range(1, 10))}
+    assert run_pipeline(workspace, LAYERS, lambda: ENCODER)["silver"]["featurized"] == 0
+
+
+@pytest.mark.parametrize("maintained", [False, True])
+def test_bytes_that_any_photograph_had_before_it_was_replaced_are_erased(
+    workspace: Workspace, world: World, *, maintained: bool
+) -> None:
+    """With whichever is forgotten; also where upkeep has taken them out of the newest version and merged its files."""
+    settings = workspace.section(Settings)
+    slices = photograph(3)[60:92], photograph(1000, size=(40, 40))[200:232]  # two that were replaced
+
+    def held() -> set[str]:
+        files = [file for file in world.lake.rglob("*") if file.is_file()]
+        return {file.parent.name for file in files if any(one in file.read_bytes() for one in slices)}
+
+    (world.photographs / "Apple" / "3.png").write_bytes(photograph(50))
+    run_pipeline(workspace, LAYERS, lambda: ENCODER)
+    assert "contents" in held()
+    if maintained:
+        assert maintain_lake(settings).contents == 2
+        assert len(delta.data_files(workspace.lake, CONTENTS)) == 1
+        assert "contents" in held()  # in files of history
+    gone = world.photographs / "Kiwi" / "7.png"
+    gone.unlink()
+    done = forget(settings, [str(gone)])
+    assert done.rows[CONTENTS.name] == (1 if maintained else 3)
+    assert held() == set()
+    assert delta.count(workspace.lake, CONTENTS) == delta.count(workspace.lake, IMAGES) == 10
