@@ -13,6 +13,7 @@ from lakehouse.arrow import pc
 from lakehouse.engine.port import Batches, Engine, Given, Rows
 from lakehouse.storage.folder_rules import hides
 from lakehouse.storage.uri import on_disk
+from lakehouse.tables.table import INSTANT
 
 
 class FileChange(StrEnum):
@@ -101,6 +102,7 @@ def difference_of_files(
     corrections: Rows | None,
     root: str,
     clauses: Mapping[str, str],
+    known_until: int | None = None,
 ) -> Rows:
     """What must be read, removed or labelled anew: files that are as they were are left out.
 
@@ -120,11 +122,13 @@ def difference_of_files(
         corrections: sha256, label and split of the corrections in force; None: there are none.
         root: the folder that was listed; of rows that are not under it only the labels are compared.
         clauses: by reason, the words that a detail has which was written under the limits of now.
+        known_until: the listing may lack files of this time or newer, microseconds since 1970-01-01 UTC, or have them
+            as they were before; None: it lacks none.
 
     Returns:
         path, label, split, length, modification_time, rule as the listing has them, and
         change: a `FileChange`; UNCHANGED, SKIPPED, and ELSEWHERE, not under the root, only where a row is relabelled;
-            UNSEEN is left to `KeepUnseen`,
+            UNSEEN only where the listing need not know of the file, the others are left to `KeepUnseen`,
         in_images, in_quarantine: whether that table holds the path,
         relabelled: whether the row in `images` must take new_label, new_split, given_label, given_split,
         held_relabelled: whether the row in `quarantine` must take the listing's label.
@@ -134,10 +138,16 @@ def difference_of_files(
     retried += [f"(reason = '{reason}' AND NOT contains(detail, :{reason}))" for reason in clauses]
     below = root.rstrip("/") + "/"
     correct = "CAST(NULL AS STRING) AS correct_label, CAST(NULL AS STRING) AS correct_split"
-    joined, given = "", {}
+    joined, given = "", dict[str, Rows]()
     if corrections is not None:
         correct = "corrections.label AS correct_label, corrections.split AS correct_split"
-        joined, given = "LEFT JOIN corrections ON images.sha256 = corrections.sha256", {"corrections": corrections}
+        joined = "LEFT JOIN corrections ON images.sha256 = corrections.sha256"
+        given["corrections"] = corrections
+    newer = "false"
+    if known_until is not None:
+        newer = "known.modification_time >= (SELECT instant FROM until)"
+        instants = pa.schema([("instant", INSTANT)])
+        given["until"] = engine.of(pa.Table.from_arrays([pa.array([known_until], INSTANT)], schema=instants))
     return engine.sql(
         f"""
         WITH held AS (
@@ -165,10 +175,13 @@ def difference_of_files(
             SELECT coalesce(listing.path, known.path) AS path,
                    listing.label, listing.split, listing.length, listing.modification_time, listing.rule,
                    CASE WHEN listing.path IS NULL AND NOT known.below_root THEN 'elsewhere'
+                        WHEN listing.path IS NULL AND {newer} THEN 'unseen'
                         WHEN listing.path IS NULL THEN 'gone'
                         WHEN listing.rule IS NOT NULL THEN 'skipped'
                         WHEN known.path IS NULL THEN 'new'
                         WHEN listing.length = known.length AND listing.modification_time = known.modification_time
+                             AND NOT known.retried THEN 'unchanged'
+                        WHEN listing.modification_time < known.modification_time AND {newer}
                              AND NOT known.retried THEN 'unchanged'
                         ELSE 'changed' END AS change,
                    coalesce(known.in_images, false) AS in_images,
@@ -194,7 +207,7 @@ def difference_of_files(
         )
         SELECT path, label, split, length, modification_time, rule, change, in_images, in_quarantine, relabelled,
                new_label, new_split, given_label, given_split, held_relabelled
-        FROM judged WHERE change IN ('new', 'changed', 'gone') OR relabelled OR held_relabelled
+        FROM judged WHERE change IN ('new', 'changed', 'gone', 'unseen') OR relabelled OR held_relabelled
         """,
         {**clauses, "below": below, "length": len(below)},
         listing=listing,

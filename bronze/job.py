@@ -1,5 +1,6 @@
 """The bronze job: ingest new, replaced and moved photographs, and quarantine what cannot be read."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -20,6 +21,7 @@ from bronze.difference import (
 from bronze.discover import Rules
 from bronze.found import CANDIDATES, Found, count_found, in_portions
 from bronze.ingest import CANDIDATE, HeldBack, Photographs, killing
+from bronze.inventory import Inventory, inventory_of, photographs_of
 from bronze.labels import (
     LABELLED,
     Corrections,
@@ -31,8 +33,7 @@ from bronze.labels import (
     read_corrections,
     relabel_images,
 )
-from bronze.links import listed
-from bronze.manifest import read_manifest, with_manifest
+from bronze.manifest import Manifest, read_manifest, with_manifest
 from bronze.reasons import Reason
 from bronze.settings import BronzeSettings
 from bronze.survey import ListingFingerprint
@@ -47,6 +48,7 @@ from lakehouse.workspace import Workspace
 _BATCH = "fruits.batch"  # the log's transaction that numbers complete ingests
 _LABELS = "fruits.labels"  # the mark that keeps the counts of labels beside the word that nothing is new
 _UNLISTED = "fruits.unlisted"  # likewise, how many photographs nobody has looked for
+_SEEN = "fruits.inventory"  # likewise, what an inventory named, which is not read again
 _IN_MOTION = "in_motion"
 """The rule of files that went, or came to be readable, while the run read them: the next run takes what is there."""
 _REVISION = 4
@@ -106,31 +108,59 @@ def run(workspace: Workspace) -> Summary:
 
     Raises:
         SettingsError: no folder was named.
-        StorageError: the folder cannot be listed, or is empty while rows are to be removed with it.
+        StorageError: the folder cannot be listed, its inventory cannot be read, or it is empty while rows are to be
+            removed with it.
         ForeignTableError: a bronze table has another layout.
     """
     lake, settings, engine = workspace.lake, workspace.section(BronzeSettings), workspace.engine
     source = settings.source
     workspace.create_tables(TABLES)
     manifest = read_manifest(settings.labels) if settings.labels else None
-    with listed(engine, source, Rules.of(settings), settings.readers) as (listing, seen):
-        named = f"; labels {manifest.sha256}" if manifest else ""
-        looked = f"r{_REVISION} {source}: {seen.files} files {seen.fingerprint:x}{named}"
-        upstream = f"{looked}; {_judgement(workspace)}"
-        if is_in_sync_with(lake, QUARANTINE, f"{upstream}; {snapshot_id(lake, IMAGES, CORRECTIONS)}"):
+    inventory = inventory_of(settings)
+    if inventory is not None and _follows(workspace, inventory.named(Rules.of(settings)), manifest):
+        return _told(workspace, _nothing_new(workspace, _seen_before(workspace)))
+    with photographs_of(engine, settings, inventory) as (listing, seen):
+        looked = inventory.named(Rules.of(settings)) if inventory else f"{seen.files} files {seen.fingerprint:x}"
+        if inventory is None and _follows(workspace, looked, manifest):
             return _told(workspace, _nothing_new(workspace, seen))
         engine.prepare(seen.files - delta.count(lake, IMAGES))
         with with_manifest(engine, listing, manifest, source, workspace.progress) as labelled:
-            summary = _take(workspace, labelled, seen)
-    # What could not be read, for a reason outside the file, is tried again though the listing stays the same.
-    if summary["skipped"] == seen.skipped and not delta.any_row(lake, QUARANTINE, "reason", Reason.UNREADABLE):
+            summary = _take(workspace, labelled, seen, inventory)
+    # What could not be read, for a reason outside the file, is tried again though the listing stays the same. What has
+    # gone since an inventory was made stays gone; the next one names what came.
+    settled = inventory is not None or summary["skipped"] == seen.skipped
+    if settled and not delta.any_row(lake, QUARANTINE, "reason", Reason.UNREADABLE):
         notes = {_LABELS: counts_to_text(summary["labels"]), _UNLISTED: str(summary["unlisted"])}
-        record_upstream(lake, QUARANTINE, f"{upstream}; {snapshot_id(lake, IMAGES, CORRECTIONS)}", notes)
+        if inventory is not None:
+            notes[_SEEN] = json.dumps({"files": summary["discovered"], "rules": summary["skipped_by"]})
+        record_upstream(lake, QUARANTINE, _upstream(workspace, looked, manifest), notes)
     return _told(workspace, summary)
 
 
+def _upstream(workspace: Workspace, looked: str, manifest: Manifest | None) -> str:
+    """What bronze follows: what was looked at, what decides, and what the tables hold after it."""
+    named = f"; labels {manifest.sha256}" if manifest else ""
+    source, there = workspace.section(BronzeSettings).source, snapshot_id(workspace.lake, IMAGES, CORRECTIONS)
+    return f"r{_REVISION} {source}: {looked}{named}; {_judgement(workspace)}; {there}"
+
+
+def _follows(workspace: Workspace, looked: str, manifest: Manifest | None) -> bool:
+    return is_in_sync_with(workspace.lake, QUARANTINE, _upstream(workspace, looked, manifest))
+
+
+def _seen_before(workspace: Workspace) -> ListingFingerprint:
+    """What the inventory named when it was read."""
+    return ListingFingerprint(**json.loads(str(delta.metadata(workspace.lake, QUARANTINE)[_SEEN])))
+
+
 def _told(workspace: Workspace, summary: Summary) -> Summary:
-    if unlisted := summary["unlisted"]:
+    unlisted = summary["unlisted"]
+    if unlisted and workspace.section(BronzeSettings).inventory:
+        workspace.progress.log(
+            f"{unlisted:,} photographs of the lake stay, though the inventory does not name them: they are newer than "
+            "it, or hardly older. A later inventory tells."
+        )
+    elif unlisted:
         workspace.progress.log(
             f"{unlisted:,} photographs of the lake stay, as nobody could look for them: they lie in folders that were "
             "passed over. `fruits doctor --images` names these."
@@ -166,7 +196,7 @@ def _deletes(workspace: Workspace) -> bool:
     return workspace.section(BronzeSettings).removed_images == "delete"
 
 
-def _take(workspace: Workspace, listing: Rows, seen: ListingFingerprint) -> Summary:
+def _take(workspace: Workspace, listing: Rows, seen: ListingFingerprint, inventory: Inventory | None) -> Summary:
     """Find the difference between a listing and the tables, and work it off."""
     engine, root = workspace.engine, workspace.section(BronzeSettings).source
     corrected = bool(delta.count(workspace.lake, CORRECTIONS))
@@ -178,6 +208,7 @@ def _take(workspace: Workspace, listing: Rows, seen: ListingFingerprint) -> Summ
         corrections_in_force(engine) if corrected else None,
         root,
         workspace.section(BronzeSettings).limits.clauses,
+        inventory.known_until if inventory else None,
     )
     if unseen := folders_unseen(engine, listing, root, seen.rules):
         files = engine.map(files, KeepUnseen(unseen), DIFFERENCE)

@@ -4,14 +4,17 @@
 """
 
 import errno
+import json
 import os
 import shutil
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
+from tests.bronze.inventories import Named, make_inventory, write_inventory
 from tests.faulty import Surroundings
 
 GOES_ON = "does what was left"
@@ -291,4 +294,39 @@ SERVING = [
     Fault("a data file of gold.projections is gone: `app`", "app", rf"projections.*{DOCTOR}", REPAIR, each(data_files("gold/projections"), Path.unlink)),
     Fault("MLflow's database holds something else: `ui`", "ui", r"mlflow\.db does not work: .*file is not a database", NOTHING, each(lake_file("lake/mlflow/mlflow.db"), noise)),
 ]  # fmt: skip
-FAULTS = [*FULL, *CLOSED_TO_ME, *LIMITS, *DISKS, *LOST, *SERVING]
+INVENTORY = "run --images inventory+file://{f}/told/pictures/all"
+
+
+def told(kind: str, change: Callable[[Path], object]) -> Callable[[Path], object]:
+    """An S3 Inventory of the bucket `pictures` in the test's folder, with something wrong."""
+
+    def arrange(folder: Path) -> None:
+        made = make_inventory("pictures", kind, [[Named("Apple/0.png")]], datetime(2026, 3, 7, tzinfo=UTC))
+        change(write_inventory(folder / "told", made))
+
+    return arrange
+
+
+def said(**fields: object) -> Callable[[Path], object]:
+    """Other values in an inventory's manifest."""
+
+    def change(folder: Path) -> None:
+        manifest = next(folder.glob("*/manifest.json"))
+        manifest.write_text(json.dumps({**json.loads(manifest.read_text()), **fields}))
+
+    return change
+
+
+INVENTORIES = [
+    Fault(f"an S3 Inventory {what}", INVENTORY, says, BY_HAND, told("CSV", change))
+    for what, says, change in (
+        ("is of the format ORC", r"has the format ORC, which is not read here\. Have S3 write CSV or Parquet", said(fileFormat="ORC")),
+        ("has not the fields that are needed", r"has no field Size and no LastModifiedDate\. Add it", said(fileSchema="Bucket, Key")),
+        ("has a manifest that is no JSON", r"is no manifest of an S3 Inventory, or not whole", lambda folder: noise(next(folder.glob("*/manifest.json")))),
+        ("is not there yet", r"holds no inventory, which S3 writes as", lambda folder: next(folder.glob("*/manifest.json")).unlink()),
+        ("has a data file that is cut off", r"is not whole, or was changed: its MD5 is", lambda folder: cut(next(folder.glob("data/*")))),
+        ("lacks a data file", r"a data file of the inventory, cannot be read: No such file", lambda folder: next(folder.glob("data/*")).unlink()),
+        ("lies where another bucket's do", r"is an inventory of the bucket other, and lies where those of pictures do", said(sourceBucket="other")),
+    )
+]  # fmt: skip
+FAULTS = [*FULL, *CLOSED_TO_ME, *LIMITS, *DISKS, *LOST, *SERVING, *INVENTORIES]

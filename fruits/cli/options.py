@@ -38,6 +38,6 @@ def settings_of(config: Path | None, **options: object) -> Settings:
         # Where all four that go to S3 look: boto3, delta-rs, MLflow and Hadoop, and what they start. MLflow asks boto3,
         # which knows the second name alone, and else goes to another region first.
         os.environ["AWS_REGION"] = os.environ["AWS_DEFAULT_REGION"] = region
-    if settings.images is not None and (bucket := bucket_of(settings.images)) is not None:
+    if settings.root is not None and (bucket := bucket_of(settings.root)) is not None:
         declare(bucket, settings.images_access)
     return settings

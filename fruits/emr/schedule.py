@@ -255,6 +255,11 @@ def _capital(value: Any) -> Any:
 def _check_arrivals(emr: EmrSettings, settings: Settings) -> None:
     """Refuse what no event would tell of: photographs that are not where the stack's rule looks."""
     own = f"s3://{emr.bucket}/photographs"
+    if settings.inventory is not None:
+        raise SettingsError(
+            f"`images` is {settings.images}, an inventory, which does not name what has just arrived. With --on-arrival name "
+            f'{own}, or have a schedule by the clock ("rate(1 day)") follow the inventories.'
+        )
     if settings.source != own and not settings.source.startswith(f"{own}/"):
         raise SettingsError(
             f"`images` is {settings.source}, of which no arrival is told: with --on-arrival they lie under {own}. "

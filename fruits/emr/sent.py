@@ -51,7 +51,7 @@ def check_reach(settings: Settings, emr: EmrSettings) -> None:
     own = f"{S3}{emr.bucket}"
     photographs = [f"{own}/photographs", *([f"{S3}{emr.photographs_bucket}"] if emr.photographs_bucket else [])]
     read = [*photographs, f"{own}/code", f"{own}/lake"]
-    allowed = {"images": photographs, "labels": read, "weights": read, "lake": [f"{own}/lake"]}
+    allowed = {"images": photographs, "inventory": read, "labels": read, "weights": read, "lake": [f"{own}/lake"]}
     for key, uri in _places(settings).items():
         if key == "images" and settings.images_access is Access.PUBLIC:
             continue  # which needs no role
@@ -64,7 +64,13 @@ def check_reach(settings: Settings, emr: EmrSettings) -> None:
 
 
 def _places(settings: Settings) -> dict[str, str]:
-    places = {"images": settings.images, "lake": settings.lake, "weights": settings.weights, "labels": settings.labels}
+    places = {
+        "images": settings.root,
+        "inventory": settings.inventory,
+        "lake": settings.lake,
+        "weights": settings.weights,
+        "labels": settings.labels,
+    }
     return {key: str(uri) for key, uri in places.items() if uri not in (None, "untrained")}
 
 

@@ -2,8 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from bronze.discover import Rules
-from bronze.links import listed
+from bronze.inventory import inventory_of, photographs_of
 from fruits.console import OUT, in_words
 from fruits.settings import Settings
 from lakehouse.engine import open_engine
@@ -27,7 +26,7 @@ def examine_images(settings: Settings) -> tuple[int, dict[str, list[str]]]:
     """
     engine = open_engine(settings.model_copy(update={"engine": "local"}), Lake(settings.lake), NullProgress())
     try:
-        with listed(engine, settings.source, Rules.of(settings), settings.readers) as (listing, seen):
+        with photographs_of(engine, settings, inventory_of(settings)) as (listing, seen):
             if not seen.rules:
                 return seen.files, {}
             chosen = "SELECT rule, path FROM listing WHERE rule IS NOT NULL ORDER BY rule, path"

@@ -140,6 +140,35 @@ def test_what_nobody_could_look_for_is_not_gone(opened: Opening, engine_name: st
     }
 
 
+def test_listing_of_before_does_not_judge_what_is_newer(opened: Opening, engine_name: str) -> None:
+    """It may lack such a file, or have it as it was; of older ones, and of what is newer there, it is believed."""
+    engine, noon = opened(engine_name), datetime.datetime(2026, 3, 1, 12, tzinfo=datetime.UTC)
+    hour = datetime.timedelta(hours=1)
+    in_lake = {"older": -hour, "just": 0 * hour, "newer": hour, "replaced": hour, "touched": -2 * hour, "again": hour}
+    images = [{"path": f"s3://a/{name}", "length": 1, "modification_time": noon + at} for name, at in in_lake.items()]
+    there = {"replaced": -hour, "touched": -hour, "again": 2 * hour}
+    listing = [{"path": f"s3://a/{name}", "length": 2, "modification_time": noon + at} for name, at in there.items()]
+    compared = pa.schema([IMAGES.schema.field(name) for name in IMAGES_COMPARED])
+    held = pa.schema([QUARANTINE.schema.field(name) for name in QUARANTINE_COMPARED])
+    found = difference_of_files(
+        engine,
+        engine.of(pa.Table.from_pylist(listing, LISTING)),
+        engine.of(pa.Table.from_pylist(images, compared)),
+        engine.of(held.empty_table()),
+        None,
+        "s3://a",
+        {},
+        int(noon.timestamp() * 1_000_000),
+    )
+    assert {row["path"].removeprefix("s3://a/"): row["change"] for row in engine.arrow(found).to_pylist()} == {
+        "older": "gone",
+        "just": "unseen",
+        "newer": "unseen",
+        "touched": "changed",
+        "again": "changed",
+    }
+
+
 class Label(NamedTuple):
     """A photograph's labels: of the listing (None: not listed), as they stand in its row, and as a person corrected."""
 

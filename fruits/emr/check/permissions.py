@@ -121,6 +121,10 @@ def _of_jobs(subject: Subject) -> list[_Need]:
         _Need(_READ, [f"{_arn(subject, images)}/{_ONE}", f"{own}/code/{_ONE}"]),
         _Need(_WRITE, [f"{_arn(subject, lake)}/{_ONE}", f"{own}/logs/{_ONE}"]),
     ]
+    if inventory := places.get("inventory"):
+        folder = inventory.removesuffix("/manifest.json")
+        above = folder.rpartition("/")[0] if folder != inventory else folder
+        needs += [_listing(subject, above), _Need(_READ, [f"{_arn(subject, above)}/{_ONE}"])]
     files = [_arn(subject, places[key]) for key in ("weights", "labels") if key in places]
     if files:
         needs.append(_Need(_READ, files))

@@ -53,7 +53,7 @@ def buckets(subject: Subject) -> Iterator[Finding]:
 
 def images(subject: Subject) -> Iterator[Finding]:
     """Whether there is a photograph, or at least an object, where they are said to be."""
-    uri = subject.settings.images if subject.settings else None
+    uri = subject.settings.root if subject.settings else None
     if uri is None:
         yield Finding("images", Outcome.NOT_CHECKED, "no folder of photographs is named.", _UNNAMED)
     elif not uri.startswith(S3):
@@ -129,7 +129,13 @@ def missing_keys(subject: Subject) -> Iterator[Finding]:
 
 def s3_places(settings: Settings) -> dict[str, str]:
     """The s3:// URIs that a run's settings name, by their keys."""
-    named = {"images": settings.images, "lake": settings.lake, "weights": settings.weights, "labels": settings.labels}
+    named = {
+        "images": settings.root,
+        "inventory": settings.inventory,
+        "lake": settings.lake,
+        "weights": settings.weights,
+        "labels": settings.labels,
+    }
     return {key: uri for key, uri in named.items() if uri is not None and uri.startswith(S3)}
 
 

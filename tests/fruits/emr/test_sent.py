@@ -41,6 +41,26 @@ def test_open_bucket_needs_no_role() -> None:
     check_reach(load_settings(images="s3://anybodys/pictures", images_access="public", lake="s3://b/lake"), emr)
 
 
+def test_inventory_and_its_photographs_must_both_be_reached() -> None:
+    """The one lies in a bucket, and names the objects of another."""
+    emr = completed({"PhotographsBucketName": "pictures"})
+    for images, refused in (
+        ("inventory+s3://b/photographs/told/pictures/all", None),
+        ("inventory+s3://elsewhere/told/pictures/all", "`inventory` is s3://elsewhere/told/pictures/all"),
+        ("inventory+s3://b/photographs/told/theirs/all", "`images` is s3://theirs"),
+    ):
+        settings = load_settings(images=images, lake="s3://b/lake")
+        if refused is None:
+            check_reach(settings, emr)
+        else:
+            with pytest.raises(SettingsError, match=refused):
+                check_reach(settings, emr)
+    sent = on_cluster(
+        load_settings(images="inventory+s3://b/told/pictures/all", lake="s3://b/lake"), load_emr_settings()
+    )
+    assert "images: inventory+s3://b/told/pictures/all\n" in sent
+
+
 def test_what_the_roles_reach_is_not_refused() -> None:
     """The stack's prefixes and what is below them, and the other bucket of photographs."""
     emr = completed({"PhotographsBucketName": "pictures"})
