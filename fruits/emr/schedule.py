@@ -257,8 +257,8 @@ def _check_arrivals(emr: EmrSettings, settings: Settings) -> None:
     own = f"s3://{emr.bucket}/photographs"
     if settings.inventory is not None:
         raise SettingsError(
-            f"`images` is {settings.images}, an inventory, which does not name what has just arrived. With --on-arrival name "
-            f'{own}, or have a schedule by the clock ("rate(1 day)") follow the inventories.'
+            f"`images` is {settings.images}, an inventory, which does not name what has just arrived. "
+            f'With --on-arrival name {own}, or have a schedule by the clock ("rate(1 day)") follow the inventories.'
         )
     if settings.source != own and not settings.source.startswith(f"{own}/"):
         raise SettingsError(

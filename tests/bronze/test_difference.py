@@ -142,8 +142,8 @@ def test_what_nobody_could_look_for_is_not_gone(opened: Opening, engine_name: st
 
 def test_listing_of_before_does_not_judge_what_is_newer(opened: Opening, engine_name: str) -> None:
     """It may lack such a file, or have it as it was; of older ones, and of what is newer there, it is believed."""
-    engine, noon = opened(engine_name), datetime.datetime(2026, 3, 1, 12, tzinfo=datetime.UTC)
-    hour = datetime.timedelta(hours=1)
+    engine, noon = opened(engine_name), datetime(2026, 3, 1, 12, tzinfo=UTC)
+    hour = timedelta(hours=1)
     in_lake = {"older": -hour, "just": 0 * hour, "newer": hour, "replaced": hour, "touched": -2 * hour, "again": hour}
     images = [{"path": f"s3://a/{name}", "length": 1, "modification_time": noon + at} for name, at in in_lake.items()]
     there = {"replaced": -hour, "touched": -hour, "again": 2 * hour}

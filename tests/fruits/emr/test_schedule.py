@@ -301,6 +301,10 @@ def test_stack_without_schedules_is_told_how_to_get_them(aws: dict[str, str]) ->
         (["schedule", "--on-arrival", "--gather", "x"], "give a number and a unit"),
         (["schedule", "rate(1 day)", "--timezone", "Paris"], "There is no time zone 'Paris'"),
         (["schedule", "--on-arrival", "--images", "s3://elsewhere/photographs"], "of which no arrival is told"),
+        (
+            ["schedule", "--on-arrival", "--images", "inventory+s3://a/told/b/all"],
+            "does not name what has just arrived",
+        ),
     ],
 )
 def test_call_that_is_wrong_schedules_nothing(stack: dict[str, str], words: list[str], why: str) -> None:
