@@ -25,8 +25,7 @@ _IMAGES_1 = Table(
     statistics=IMAGES.statistics,
     added=_ADDED,
 )
-_FEW = 64  # rows of photographs' bytes, which are a few megabytes
-_MANY = 8192  # rows without
+_ROWS = 8192  # at a time, and fewer where they have photographs' bytes
 
 
 def _take_contents(workspace: Workspace) -> None:
@@ -41,7 +40,7 @@ def _contents(workspace: Workspace) -> Iterator[pa.RecordBatch]:
     for rows in delta.read_columns(workspace.lake, _IMAGES_1, ["sha256", "batch"]):
         for sha256, batch in zip(*(column.to_pylist() for column in rows.columns), strict=True):
             first[sha256] = min(batch, first.get(sha256, batch))
-    for rows in delta.read_batches(workspace.lake, _IMAGES_1, ["sha256", "length", "content"], _FEW):
+    for rows in delta.read_batches(workspace.lake, _IMAGES_1, ["sha256", "length", "content"], _ROWS):
         ingests = [first.pop(sha256, None) for sha256 in rows.column("sha256").to_pylist()]
         new = [place for place, ingest in enumerate(ingests) if ingest is not None]
         chosen = rows.take(pa.array(new, pa.int64())).append_column(
@@ -53,7 +52,7 @@ def _contents(workspace: Workspace) -> Iterator[pa.RecordBatch]:
 def _leave_out_contents(workspace: Workspace) -> None:
     """`bronze.images` keeps what describes a photograph."""
     lake, columns = workspace.lake, IMAGES.schema.names
-    delta.rewrite(lake, IMAGES, delta.existing(lake, _IMAGES_1), delta.read_batches(lake, _IMAGES_1, columns, _MANY))
+    delta.rewrite(lake, IMAGES, delta.existing(lake, _IMAGES_1), delta.read_batches(lake, _IMAGES_1, columns, _ROWS))
 
 
 MIGRATIONS = (Migration(CONTENTS, 0, _take_contents), Migration(IMAGES, 1, _leave_out_contents))

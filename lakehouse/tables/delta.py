@@ -7,6 +7,7 @@ import dataclasses
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache, partial
+from typing import Any
 from urllib.parse import unquote
 
 import pyarrow as pa
@@ -294,7 +295,10 @@ def read_columns(lake: Lake, table: Table, columns: Sequence[str], version: int 
 
 
 def read_batches(lake: Lake, table: Table, columns: Sequence[str], rows: int) -> Iterator[pa.RecordBatch]:
-    """Read columns of the newest version, at most so many rows at a time, with a row group of them in memory."""
+    """Read columns of the newest version, at most so many rows at a time, and fewer where these are wide.
+
+    A batch has about BATCH_BYTES, or one row; a row group is held.
+    """
     schema = pa.schema([table.schema.field(column) for column in columns])
     for name in data_files(lake, table):
         with (
@@ -303,9 +307,23 @@ def read_batches(lake: Lake, table: Table, columns: Sequence[str], rows: int) ->
             pq.ParquetFile(source, coerce_int96_timestamp_unit="us", pre_buffer=False) as file,
         ):
             there = [column for column in columns if column in file.schema_arrow.names]
-            for batch in file.iter_batches(batch_size=rows, columns=there):
-                wide = widened(pa.Table.from_batches([batch]), columns).combine_chunks()
-                yield from conformed(wide.to_batches(), schema)
+            for group in range(file.num_row_groups):
+                at_once = min(rows, max(1, BATCH_BYTES // _row_bytes(file.metadata.row_group(group), there)))
+                for batch in file.iter_batches(batch_size=at_once, row_groups=[group], columns=there):
+                    wide = widened(pa.Table.from_batches([batch]), columns).combine_chunks()
+                    yield from conformed(wide.to_batches(), schema)
+
+
+BATCH_BYTES = 8 << 20
+"""Bytes that `read_batches` reads at a time, unless a single row has more."""
+
+
+def _row_bytes(group: Any, columns: Sequence[str]) -> int:
+    """The mean bytes of a row in these columns of a row group."""
+    chunks = (group.column(number) for number in range(group.num_columns))
+    size: int = sum(chunk.total_uncompressed_size for chunk in chunks if chunk.path_in_schema.split(".")[0] in columns)
+    rows: int = group.num_rows
+    return max(1, size // max(1, rows))
 
 
 def _read_file(name: str, table: Table, columns: Sequence[str]) -> pa.Table:

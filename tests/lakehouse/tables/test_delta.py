@@ -276,3 +276,18 @@ def test_spark_and_local_each_go_on_where_the_other_stopped(opened: Opening, lak
     assert held(lake) == expected
     for engine in (local, spark):
         assert by_path(engine.arrow(engine.rows(FRUIT, FRUIT.schema.names))) == expected
+
+
+def test_wide_rows_are_read_few_at_a_time(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By their mean bytes in the columns that are asked for, in each row group; narrow ones as many as allowed."""
+    monkeypatch.setattr(delta, "BATCH_BYTES", 20_000)
+    wide = many(10, 0)
+    content = pa.array([bytes([number]) * 8_000 for number in range(10)], pa.binary())
+    wide = wide.set_column(wide.column_names.index("content"), "content", content)
+    delta.write_small(wide, lake, FRUIT, mode="append")
+    found = [*delta.read_batches(lake, FRUIT, ["path", "content"], 6)]
+    assert [batch.num_rows for batch in found] == [2] * 5
+    assert [value for batch in found for value in batch.column("content").to_pylist()] == content.to_pylist()
+    assert [batch.num_rows for batch in delta.read_batches(lake, FRUIT, ["path"], 6)] == [6, 4]
+    monkeypatch.setattr(delta, "BATCH_BYTES", 1)
+    assert [batch.num_rows for batch in delta.read_batches(lake, FRUIT, ["content"], 6)] == [1] * 10
