@@ -26,9 +26,9 @@ def put_photograph(bucket: str) -> None:
     boto3.client("s3", region_name=REGION).put_object(Bucket=bucket, Key="photographs/Apple/1.jpg", Body=b"content")
 
 
-def put_environment(bucket: str) -> str:
+def put_environment(bucket: str, stack: str = "fruits") -> str:
     """Something in the place of the packages for EMR Serverless, which are fetched outside of the box; its URI."""
-    emr = completed(load_emr_settings())
+    emr = completed(load_emr_settings(stack=stack))
     settings = load_settings(images=f"s3://{bucket}/photographs", lake=f"s3://{bucket}/lake")
     packed = _environment_of(emr, upload(bucket, code_files(on_cluster(settings, emr))))
     write_file(packed, b"packages")

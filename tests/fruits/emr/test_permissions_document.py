@@ -30,10 +30,16 @@ ACTION = {
 """IAM's name of a request, where that is not its own, or the page names a kind."""
 
 
-def named() -> set[str]:
-    """The actions of the table: `service:Action`, and those after it that lack the service."""
+def named(purpose: str = "") -> set[str]:
+    """The actions of the table: `service:Action`, and those after it that lack the service.
+
+    Args:
+        purpose: what the row is for, or the beginning of it; all rows where there is none.
+    """
+    rows = [row for row in TABLE.splitlines() if row.removeprefix("| ").replace("`", "").startswith(purpose)]
+    assert rows, purpose
     found, service = set(), ""
-    for word in re.findall(r"`([a-z0-9-]+:[A-Za-z0-9*]+|[A-Z][A-Za-z0-9]+)`", TABLE):
+    for word in re.findall(r"`([a-z0-9-]+:[A-Za-z0-9*]+|[A-Z][A-Za-z0-9]+)`", "\n".join(rows)):
         before, colon, action = word.rpartition(":")
         service = before if colon else service
         found.add(f"{service}:{action}")
