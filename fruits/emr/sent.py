@@ -9,7 +9,7 @@ from fruits.settings import DEFAULT_FILE, Settings
 from lakehouse.errors import SettingsError
 from lakehouse.settings import shipped, to_yaml
 from lakehouse.storage.access import Access
-from lakehouse.storage.uri import S3
+from lakehouse.storage.uri import S3, check_read_by_java
 
 _LOCAL = ("spark.master", "spark.driver.host", "spark.driver.bindAddress", "spark.ui.")
 """Settings of Spark's that are for one small machine, wherever they were put: a cluster has its own."""
@@ -21,11 +21,13 @@ def on_cluster(settings: Settings, emr: EmrSettings) -> str:
     """A run's settings as a file for the cluster: the engine is Spark, with the platform's jars, master and memory.
 
     Raises:
-        SettingsError: what the cluster must reach lies in a folder of this machine, or listens on it.
+        SettingsError: what the cluster must reach lies in a folder of this machine, or listens on it; or Spark could
+            not open the lake's bucket.
     """
     for key, uri in _places(settings).items():
         if not uri.startswith(S3):
             raise SettingsError(f"`{key}` is {uri}, which a cluster cannot reach. Name an s3:// URI.")
+    check_read_by_java(settings.lake)
     _check_tracking(settings.tracking_uri)
     if settings.images is None:
         settings.source  # noqa: B018 - says that no folder was named

@@ -7,6 +7,8 @@ import errno
 import os
 from pathlib import Path
 
+from lakehouse.errors import SettingsError
+
 FILE, S3 = "file://", "s3://"
 OBJECT_STORES = {"s3": S3, "s3a": S3, "s3n": S3}  # three clients of Hadoop's, one store
 """Schemes whose URIs name a bucket and a key, and how such a URI is written here."""
@@ -84,3 +86,18 @@ def followed(path: Path) -> Path:
     if led.is_symlink():
         raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
     return led
+
+
+def check_read_by_java(uri: str) -> None:
+    """Refuse a bucket that Java's URIs take for no host: with dots in its name, and a digit after the last.
+
+    Raises:
+        SettingsError: Hadoop's client for S3 could not open it; it would say that the bucket is null.
+    """
+    bucket = bucket_of(uri) or ""
+    _, dot, last = bucket.rpartition(".")
+    if dot and not last[:1].isalpha():
+        raise SettingsError(
+            f"The bucket {bucket} cannot be opened by Spark, for Java's addresses have a letter after the last dot: "
+            "put the lake into a bucket of another name, or use the engine `local`."
+        )

@@ -14,6 +14,7 @@ from lakehouse.engine.spark.java import ADVICE, find_java, need_java
 from lakehouse.errors import LakehouseError
 from lakehouse.settings import LakeSettings
 from lakehouse.storage import access, spark_options
+from lakehouse.storage.uri import check_read_by_java
 
 _DELTA = {
     "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
@@ -31,7 +32,9 @@ def spark_session(settings: LakeSettings) -> SparkSession:
 
     Raises:
         LakehouseError: there is no Java that Spark runs on, or the jars cannot be fetched.
+        SettingsError: the lake's bucket has a name that Java cannot read.
     """
+    check_read_by_java(settings.lake)
     if not under_spark_submit():
         need_java()
         be_on_our_own()

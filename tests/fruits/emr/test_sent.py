@@ -69,6 +69,19 @@ def test_what_the_roles_reach_is_not_refused() -> None:
             check_reach(load_settings(images=images, lake="s3://b/lake", weights=weights), emr)
 
 
+def test_bucket_that_spark_cannot_open_is_refused() -> None:
+    """Java's addresses know no host `fruits.2026`; names with other dots are opened."""
+
+    def sent(bucket: str) -> str:
+        settings = load_settings(images="s3://pictures", lake=f"s3://{bucket}/lake", weights="untrained")
+        return on_cluster(settings, completed({}))
+
+    with pytest.raises(SettingsError, match=r"bucket fruits\.2026 cannot be opened by Spark"):
+        sent("fruits.2026")
+    for bucket in ("fruits.with.dots", "2026.fruits"):
+        assert f"s3://{bucket}/lake" in sent(bucket)
+
+
 def test_roles_of_ones_own_are_not_judged(aws: dict[str, str], settings: Settings) -> None:
     """Nobody knows here what they may."""
     bring_up(load_emr_settings(instance_profile="mine"), settings.model_copy(update={"lake": "s3://another/lake"}))
