@@ -76,10 +76,11 @@ def cluster_settings(photographs: str, lake: str) -> Settings:
 
 
 def make_home(folder: Path) -> None:
-    """A folder for SPARK_HOME that leads to Spark's files: Spark's own workers write theirs below it."""
-    folder.mkdir()
+    """A folder for SPARK_HOME that leads to Spark's files: Spark's own workers write theirs below it, in `work`."""
+    (folder / "work").mkdir(parents=True)
     for part in Path(pyspark.__file__).parent.iterdir():
-        (folder / part.name).symlink_to(part)
+        if part.name != "work":  # of somebody who gave Spark no home of its own
+            (folder / part.name).symlink_to(part)
 
 
 if __name__ == "__main__":
