@@ -1,5 +1,6 @@
 """`fruits emr` by AWS's own names, with an instance's credentials and no variable that names an endpoint or a key."""
 
+import re
 from typing import Any
 
 import boto3
@@ -13,9 +14,14 @@ from fruits.emr.settings import load_emr_settings
 from fruits.settings import load_settings
 from lakehouse.storage import write_file
 from tests.aws.box import Box
+from tests.aws.buckets import fill
 from tests.aws.inside import REGION
 from tests.aws.stack import make_stack
+from tests.bootstrap.conftest import ROOT
 
+FIRST_RUN = (ROOT / "docs" / "first-run-on-aws.md").read_text()
+ELSEWHERE = {"emr check", "emr prices"}
+"""What moto lacks a part of, as the list of prices: these may tell of it, and are tried with other servers, too."""
 SERVICES = ("cloudformation", "elasticmapreduce", "s3")
 CHECKED = ("ec2", "servicequotas", "sts")
 """What is asked before a launch."""
@@ -92,3 +98,40 @@ def test_cluster_is_run_from_its_plan_to_its_end(box: Box, bucket: str) -> None:
     assert {service for service in SERVICES if any(service in host for host, _ in hosts)} == {*SERVICES}
     down = box.fruits("emr", "status")
     assert down.returncode == 0, down.stderr
+
+
+def commands_of_first_run(bucket: str) -> list[str]:
+    """The page's commands `fruits …`, in its order, with its placeholders filled, but for the cluster's name."""
+    found = re.findall(r"`(?:time )?(fruits [^`|]*?)(?: 2>&1)?(?: \|[^`]*)?`|CLUSTER=\$\((fruits [^\n]*)\)", FIRST_RUN)
+    filled = ((one or other).replace("--images …", '--images "s3://$BUCKET/photographs"') for one, other in found)
+    return [one.replace("$BUCKET", bucket).replace('"', "") for one in filled]
+
+
+def words_of(command: str) -> list[str]:
+    """The arguments; a query is one of them."""
+    before, select, query = command.removeprefix("fruits ").partition("SELECT ")
+    return [*before.split(), *([select + query] if query else [])]
+
+
+@pytest.mark.slow
+def test_page_of_the_first_run_says_what_can_be_said(box: Box, bucket: str, twelve: str) -> None:
+    """Each command is taken, in the page's order, and ends as the page expects where moto lets it."""
+    box.call(put_environment, bucket)
+    box.call(fill, bucket, twelve, "photographs/")
+    box.tell("complete_steps")
+    lake = box.fruits("run", "--images", f"s3://{bucket}/photographs", "--lake", f"s3://{bucket}/lake")
+    assert lake.returncode == 0, lake.stderr  # moto's clusters run nothing, so this is what theirs would have written
+    cluster, seen = "", []
+    for command in commands_of_first_run(bucket):
+        words = [word.replace("$CLUSTER", cluster) for word in words_of(command)]
+        done = box.fruits(*words)
+        seen.append(" ".join(words[:2]) if words[0] == "emr" else words[0])
+        assert "Traceback" not in done.stderr
+        assert done.returncode != 2, done.stderr  # which says that the call is wrong
+        assert done.returncode == 0 or seen[-1] in ELSEWHERE, done.stderr
+        if seen[-1] == "emr up":
+            cluster = done.stdout.strip()
+    named = {"emr check", "emr prices", "emr run", "emr up", "emr down", "emr status", "sql"}
+    assert {*seen} == named
+    assert seen.count("emr run") == 3
+    assert {tuple(one) for one in re.findall(r"(Apple|Kiwi)\W+(\d+)", done.stdout)} == {("Apple", "6"), ("Kiwi", "6")}
