@@ -8,6 +8,7 @@ faster: a lake that keeps 30 days of history removes nothing in the hours that t
 
 import argparse
 import json
+import math
 import os
 import statistics
 import subprocess
@@ -140,23 +141,23 @@ def _measure(source: Path, work: Path, options: argparse.Namespace) -> dict[str,
             seconds.append(took.seconds)
             if not said["silver"]["refit"] and not said["gold"]["refit"]:
                 plain.append(took.seconds)
-            if number + 1 == WINDOW or (number + 1) % EACH == 0:
+            if number + 1 in (WINDOW, options.increments) or (number + 1) % EACH == 0:
                 curve.append(_point(lake, given, seconds))
                 print(json.dumps(asdict(curve[-1])), file=sys.stderr, flush=True)
         reads, failures = reader.told()
-    early, late = statistics.median(plain[: 2 * WINDOW]), statistics.median(plain[-2 * WINDOW :])
+    early, late = _ends(plain)
     nothing, _ = run_module("fruits", *run)
     history, erased = (
         _history(lake, _kept(options)),
         _erasure_holds(lake, config, sorted(folder.rglob("added-0.jpg"))[0]),
     )
     return {
-        "good": late <= BUDGET * early and not failures and not history["failures"] and erased,
+        "good": late <= BUDGET * early and not failures and not history["failures"] and erased,  # never of NaN
         "increments": len(seconds),
         "refits": len(seconds) - len(plain),
-        "tenth": round(early, 2),
-        "last": round(late, 2),
-        "ratio": round(late / early, 2),
+        "tenth": _rounded(early),
+        "last": _rounded(late),
+        "ratio": _rounded(late / early),
         "nothing_new": round(nothing.seconds, 2),
         "reads": reads,
         "failures": failures,
@@ -164,6 +165,17 @@ def _measure(source: Path, work: Path, options: argparse.Namespace) -> dict[str,
         "erasure": erased,
         "curve": [asdict(point) for point in curve],
     }
+
+
+def _ends(plain: Sequence[float]) -> tuple[float, float]:
+    """The median seconds of the first increments that fitted nothing, and of the last; NaN where all fitted."""
+    if not plain:
+        return math.nan, math.nan
+    return statistics.median(plain[: 2 * WINDOW]), statistics.median(plain[-2 * WINDOW :])
+
+
+def _rounded(value: float) -> float | None:
+    return None if math.isnan(value) else round(value, 2)
 
 
 def _few(source: Path, target: Path, photographs: Sequence[Path], count: int) -> Path:
