@@ -2,7 +2,8 @@
 
 A table's newest commit may say which versions of its upstream it was brought to, and by which rules. Whatever differs
 now has then changed upstream since, which the files tell that came and went, without a look at the others. Where
-nobody says it, where the history is gone, or where most of the upstream was written anew, all rows are compared.
+nobody says it, where the history is gone, or where most of the upstream was written anew, all rows are compared; and
+where a data file is lost, for whoever reads all of it says so.
 """
 
 import json
@@ -17,6 +18,7 @@ from lakehouse.engine.port import CHANGE, Engine, HistoryLostError, Marks, Rows
 from lakehouse.errors import DamagedTableError
 from lakehouse.tables import delta
 from lakehouse.tables.delta import Lake
+from lakehouse.tables.folder import has_lost_files
 from lakehouse.tables.table import Table
 
 BROUGHT_TO = "fruits.brought_to"
@@ -114,6 +116,8 @@ def _noted(lake: Lake, table: Table, sources: Sequence[Table], rules: str) -> li
     if not isinstance(said, Mapping) or said.get("rules") != rules or said.get("versions", {}).keys() != now.keys():
         return None
     before = [said["versions"][name] for name in now]
+    if any(has_lost_files(lake, one) for one in (table, *sources)):
+        return None
     try:
         few = all(_is_few(lake, source, version) for source, version in zip(sources, before, strict=True))
     except (DeltaError, DamagedTableError, OSError):  # the log was cleaned up

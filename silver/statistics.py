@@ -6,7 +6,7 @@ from functools import cached_property
 
 import pyarrow as pa
 
-from lakehouse.engine.port import HistoryLostError, Rows
+from lakehouse.engine.port import CHANGE, HistoryLostError, Rows
 from lakehouse.tables import delta
 from lakehouse.tables.delta import Lake
 from lakehouse.tables.table import Row
@@ -116,7 +116,7 @@ def _has_same_features(workspace: Workspace, before: FeatureStatistics, version:
             f"""
             SELECT count(*) AS n FROM (
                 SELECT {", ".join(columns)} FROM changes GROUP BY {", ".join(columns)}
-                HAVING sum(CASE WHEN _change_type IN ('insert', 'update_postimage') THEN 1 ELSE -1 END) <> 0
+                HAVING sum(CASE WHEN {CHANGE} IN ('insert', 'update_postimage') THEN 1 ELSE -1 END) <> 0
             ) differing
             """,
             changes=changes,
@@ -133,7 +133,7 @@ def _incremented(workspace: Workspace, before: FeatureStatistics, version: int) 
     try:
         for kinds, sign in (("'insert', 'update_postimage'", 1), ("'delete', 'update_preimage'", -1)):
             changes = engine.changes(FEATURES, ["features"], before.features_version, version)
-            chosen = engine.sql(f"SELECT features FROM changes WHERE _change_type IN ({kinds})", changes=changes)
+            chosen = engine.sql(f"SELECT features FROM changes WHERE {CHANGE} IN ({kinds})", changes=changes)
             part = _moments_of(workspace, chosen, dimension)
             moments = moments + part if sign > 0 else moments - part
     except HistoryLostError as error:

@@ -71,7 +71,7 @@ def examine_tables(lake: Lake, progress: Progress | None = None, *, thorough: bo
     there = [table for table in ALL_TABLES if _folder(lake, table) in _folders(lake)]
     show, found = (progress or NullProgress()).stage("tables examined", len(there)), []
     for number, table in enumerate(there, 1):
-        found.append(examine_table(lake, table, thorough=thorough))
+        found.append(_examined(lake, table, thorough=thorough))
         show(number)
     return found
 
@@ -114,8 +114,7 @@ def _folder(lake: Lake, table: Table) -> str:
     return lake.uri_of(table.name.replace(".", "/"))
 
 
-def examine_table(lake: Lake, table: Table, *, thorough: bool = False) -> Integrity:
-    """Compare the folder of one table with its log; see `examine_tables`."""
+def _examined(lake: Lake, table: Table, *, thorough: bool) -> Integrity:
     folder = _folder(lake, table)
     files = {file.path.removeprefix(f"{folder}/"): file for file in list_files(folder, recursive=True)}
     foreign = sorted(name for name in files if not _OURS.fullmatch(name))

@@ -1,15 +1,13 @@
 """`fruits rollback`: an older PCA, with the scaler that it was fitted under, made champion again, and kept so."""
 
 import gold.job
-from fruits.operations.integrity import describe, examine_table
 from fruits.operations.mirror import MirrorUpdate
 from fruits.operations.run import pinned_scaler
 from fruits.operations.writing import exclusive_workspace
 from fruits.settings import Settings
-from gold.tables import PCA, PROJECTIONS
-from lakehouse.errors import DamagedTableError, SettingsError
+from gold.tables import PCA
+from lakehouse.errors import SettingsError
 from lakehouse.models.registry import Version
-from lakehouse.tables.damage import DOCTOR
 from lakehouse.workspace import Workspace
 from silver.scaler import rescale
 from silver.statistics import FeatureStatistics, read_moments
@@ -30,12 +28,10 @@ def roll_back(settings: Settings, number: int) -> RolledBack:
 
     Raises:
         SettingsError: there is no such version, or it is for features that the lake no longer holds.
-        DamagedTableError: projections are lost; nothing was changed.
     """
     # A rollback names its version: what the settings say about fitting is for runs.
     with exclusive_workspace(settings.model_copy(update={"refit": "auto"}), "rollback") as workspace:
         covered, version = _checked(workspace, number)
-        _refuse_lost_projections(workspace)
         workspace.registry.choose(version, "rollback", pin=True)
         scaled, scaler, _ = rescale(workspace, covered, pinned_scaler(workspace))
         workspace.summary["silver"] = {"scaled": scaled, "scaler_version": scaler}
@@ -51,14 +47,6 @@ def unpin(settings: Settings) -> int | None:
         workspace.registry.release(PCA, "unpinned")
         MirrorUpdate(workspace).finish()
     return pinned.number if pinned else None
-
-
-def _refuse_lost_projections(workspace: Workspace) -> None:
-    """Those of the version that is champion already are not read, so nobody would see that some are gone."""
-    found = examine_table(workspace.lake, PROJECTIONS)
-    if not found.ok:
-        said, _ = describe(found)
-        raise DamagedTableError(f"{said}. {DOCTOR}")
 
 
 def _checked(workspace: Workspace, number: int) -> tuple[FeatureStatistics, Version]:

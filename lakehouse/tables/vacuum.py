@@ -11,10 +11,10 @@ from datetime import UTC, datetime, timedelta
 from deltalake.exceptions import DeltaError
 
 from lakehouse.failpoint import crash_point
-from lakehouse.storage import list_files, list_names, remove_file
+from lakehouse.storage import remove_file
 from lakehouse.storage.base import FileStatus
-from lakehouse.storage.uri import absolute_uri
 from lakehouse.tables import delta
+from lakehouse.tables.folder import list_data_files, name_of
 from lakehouse.tables.lake import Lake
 from lakehouse.tables.log import Entry, list_entries, read_entry
 from lakehouse.tables.table import Table
@@ -23,7 +23,6 @@ WITHOUT_HISTORY = timedelta(minutes=1)
 """How long files of a table without history stay after they have left it: as long as a query takes to read them."""
 _STAGED = timedelta(days=1)
 """How long a run may take to commit a file that it has written, at the most."""
-_FEED = "_change_data"
 
 
 @dataclass(frozen=True)
@@ -45,9 +44,8 @@ class Retention:
 
 def dead_files(lake: Lake, table: Table) -> list[FileStatus]:
     """The data files in a table's folder that are not of its newest version, by a listing; the change feed's too."""
-    current = {_name(file) for file in delta.data_files(lake, table)}
-    folder = lake.uri_of(table.name.replace(".", "/"))
-    return [file for file in _listed(folder) if _name(file.path) not in current]
+    current = {name_of(file) for file in delta.data_files(lake, table)}
+    return [file for file in list_data_files(lake, table) if name_of(file.path) not in current]
 
 
 def removable(
@@ -67,14 +65,14 @@ def removable(
         return []
     since = max(past)
     try:
-        needed = {_name(file) for file in delta.data_files(lake, table, since)}
+        needed = {name_of(file) for file in delta.data_files(lake, table, since)}
         for version in sorted(entries):
             # What was written before that moment, and committed after it.
             if version > since and _when(entries[version]) < moment + _STAGED:
                 needed |= _named_in(read_entry(lake, table, version))
     except (DeltaError, OSError, ValueError):
         return []
-    return [file for file in old if _name(file.path) not in needed]
+    return [file for file in old if name_of(file.path) not in needed]
 
 
 def remove(lake: Lake, files: Iterable[FileStatus]) -> tuple[int, int]:
@@ -95,21 +93,9 @@ def remove_data_file(file: str) -> None:
         remove_file(one)
 
 
-def _listed(folder: str) -> list[FileStatus]:
-    """Not below the folder: the log has many files, and is no data."""
-    feed = f"{folder}/{_FEED}"
-    folders = [folder, feed] if list_names(feed) else [folder]
-    found = (file for one in folders for file in list_files(absolute_uri(one), recursive=False))
-    return [file for file in found if file.path.endswith(".parquet")]
-
-
 def _named_in(entry: Entry) -> set[str]:
     files = (*entry.added, *entry.removed, *entry.moved_in, *entry.moved_out)
-    return {_name(name) for name in (*(file.name for file in files), *entry.feeds)}
-
-
-def _name(file: str) -> str:
-    return file.rpartition("/")[2]
+    return {name_of(name) for name in (*(file.name for file in files), *entry.feeds)}
 
 
 def _when(file: FileStatus) -> datetime:

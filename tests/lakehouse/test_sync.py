@@ -245,6 +245,19 @@ def test_only_what_changed_upstream_is_compared_again(opened: Opening, lake: Lak
     assert changed(engine, lake) is None  # the jam is another since
 
 
+@pytest.mark.parametrize("table", [PLOT, SOIL, JAM], ids=lambda table: table.name)
+def test_all_is_compared_where_a_data_file_is_lost(engine: Engine, lake: Lake, table: Table) -> None:
+    """Whoever reads all of the table then says so, and nothing is written as if the rest were the whole."""
+    delta.create(lake, [PLOT, SOIL])
+    engine.append(engine.of(pa.table({"path": ["a"], "sha256": ["1"], "batch": [1]})), PLOT)
+    engine.append(engine.of(pa.table({"path": ["a"]})), SOIL)
+    delta.write_small(pa.table({"path": ["a"], "sha256": ["1"], "recipe": [7]}), lake, JAM, mode="append")
+    record_upstream(lake, JAM, "all", brought_to(lake, (PLOT, SOIL), "r1"))
+    assert changed(engine, lake) == (set(), set())
+    Path(delta.data_files(lake, table)[0]).unlink()
+    assert changed(engine, lake) is None
+
+
 def test_what_was_written_anew_is_compared_whole(engine: Engine, lake: Lake) -> None:
     """Where most of the upstream's files came since, or its history is gone, nobody looks for what differs in them."""
     delta.create(lake, [PLOT, SOIL])
